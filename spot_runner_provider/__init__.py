@@ -1,0 +1,76 @@
+"""An Apache Airflow provider that repairs runner images whose "build finished" event got lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return what Airflow must know of the provider: its name and its ``[spot_runner]`` settings."""
+    return {
+        "package-name": "airflow-provider-spot-runner",
+        "name": "Spot runner",
+        "description": "Repairs GitHub Actions runner images whose EC2 Image Builder event got lost.",
+        "versions": [__version__],
+        "config": {
+            "spot_runner": {
+                "description": "Settings of the DAG ``spot_runner_reconcile``.",
+                "options": {
+                    "table_name": _option(
+                        "Name of the DynamoDB table that holds the AMI states. There is no default.",
+                        example="spot-runner-state",
+                        default=None,
+                    ),
+                    "config_prefix": _option(
+                        "Path above the SSM parameters: a preset's is ``<config_prefix>/<preset>``.",
+                        example="/team-a/runners",
+                        default="/spot-runner/configs",
+                    ),
+                    "pipeline_name": _option(
+                        "Name of a preset's Image Builder pipeline; ``{preset}`` stands for the preset's name.",
+                        example="spot-runner-{preset}-windows",
+                        default="spot-runner-{preset}",
+                    ),
+                    "aws_conn_id": _option("Airflow connection for AWS.", example="aws_runners", default="aws_default"),
+                    "region_name": _option(
+                        "AWS region; the connection's own if empty.", example="eu-central-1", default=""
+                    ),
+                    "stale_after_minutes": _option(
+                        "Minutes that a build may take before Image Builder is asked about it.",
+                        type_="float",
+                        example="45",
+                        default="30",
+                    ),
+                    "schedule": _option(
+                        "When the DAG runs: a cron expression or preset; manually only if empty.",
+                        example="@hourly",
+                        default="*/15 * * * *",
+                    ),
+                    "max_mapped_tasks": _option(
+                        "Mapped tasks a run at most. Up to that many presets have a task each.",
+                        type_="integer",
+                        example="16",
+                        default="8",
+                    ),
+                    "dry_run": _option(
+                        "Look everything up and say what would be done, but write nothing: for a trial period.",
+                        type_="boolean",
+                        example="True",
+                        default="False",
+                    ),
+                },
+            }
+        },
+    }
+
+
+def _option(description: str, *, example: str, default: str | None, type_: str = "string") -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": type_,
+        "example": example,
+        "default": default,
+    }

@@ -1,0 +1,215 @@
+"""The AMI state: the DynamoDB record that says how far a preset's image is, and when it is stale.
+
+Other programs write the same records. Their format is a contract: ``updatedAt`` is compared **as text**, so
+it is always written as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, and any attribute they do not know is lost when they
+replace the item.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+RECORD_TYPE = "AMI"
+"""Value of ``recordType`` in every AMI state; runner jobs in the same table have none."""
+
+TEXT_LIMIT = 200
+"""Characters that a text may have in XCom, so that thousands of presets stay small."""
+
+_PRESET_NAME = re.compile(r"[A-Za-z0-9_-]{1,116}")
+"""What both an Image Builder pipeline name (3 to 128 of these characters, blanks inside, of which
+``spot-runner-`` takes 12) and a segment of an SSM parameter name can hold."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+_LAST_MOMENT = datetime.max.replace(microsecond=999000, tzinfo=UTC)
+
+
+class Status(StrEnum):
+    """How far a preset's image is."""
+
+    BUILDING = "building"
+    """Image Builder works on it, as far as the record knows."""
+    READY = "ready"
+    """``amiId`` is the image that new runners start from."""
+    FAILED = "failed"
+    """The last build failed; ``amiId`` is the image before it, if there was one."""
+
+
+class MalformedRecord(ValueError):
+    """An item that cannot be a record of its kind; the text says which attribute is wrong, and how."""
+
+
+def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return ``text`` in at most ``limit`` characters, an ellipsis in place of what was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def check_preset_name(name: object) -> str:
+    """Return ``name`` if a pipeline and a parameter can bear it, else raise :class:`MalformedRecord`."""
+    if not isinstance(name, str) or not name:
+        raise MalformedRecord("presetName is missing")
+    if not _PRESET_NAME.fullmatch(name):
+        raise MalformedRecord(
+            f"presetName {shorten(name, 60)!r} cannot be the name of a pipeline and a parameter: "
+            "1 to 116 letters, digits, '-' or '_'"
+        )
+    return name
+
+
+def job_id(preset_name: str) -> str:
+    """Return the partition key of a preset's AMI state."""
+    return f"AMI#{preset_name}"
+
+
+def parse_timestamp(text: object) -> datetime:
+    """Return the moment that an ISO 8601 ``text`` with a time zone names, in UTC.
+
+    :raises MalformedRecord: if it is no text, no timestamp, or names no time zone.
+    """
+    if not isinstance(text, str):
+        raise MalformedRecord("updatedAt is missing or no text")
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise MalformedRecord(
+            f"updatedAt {shorten(text, 60)!r} is no timestamp such as 2026-02-11T15:35:48.123Z"
+        ) from None
+
+
+def render_timestamp(moment: datetime) -> str:
+    """Return ``moment`` (aware) in the one form that sorts as text like the time: milliseconds, UTC, ``Z``."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def later(moment: datetime, than: datetime) -> datetime:
+    """Return ``moment``, or one millisecond after ``than`` if that is later (at the end of time: just that)."""
+    return max(moment, min(than, _LAST_MOMENT - _MILLISECOND) + _MILLISECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class AmiState:
+    """One preset's record, as it was read.
+
+    ``updated_at`` is kept as the text that was read, because conditional writes compare it as text.
+    ``reconciled_by`` is the ``<dag_id>/<run_id>`` of our own last write, gone once another program wrote.
+    """
+
+    preset_name: str
+    status: Status
+    updated_at: str
+    ami_id: str | None = None
+    build_id: str | None = None
+    error_message: str | None = None
+    reconciled_by: str | None = None
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Self:
+        """Read a DynamoDB item (attribute name to plain value); attributes we do not know are ignored.
+
+        :raises MalformedRecord: naming the first attribute that is wrong.
+        """
+        name = check_preset_name(item.get("presetName"))
+        if item.get("jobId") != job_id(name):
+            raise MalformedRecord(f"jobId does not match presetName: expected {job_id(name)!r}")
+        return cls._from_attributes(name, item)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote.
+
+        :raises MalformedRecord: naming the first attribute that is wrong.
+        """
+        return cls._from_attributes(check_preset_name(value.get("presetName")), value)
+
+    @classmethod
+    def _from_attributes(cls, name: str, values: Mapping[str, Any]) -> Self:
+        status, updated_at, ami_id = values.get("status"), values.get("updatedAt"), values.get("amiId")
+        if status not in list(Status):
+            raise MalformedRecord(f"status {shorten(str(status), 60)!r} is none of {', '.join(Status)}")
+        parse_timestamp(updated_at)
+        if not (ami_id is None or isinstance(ami_id, str)):
+            raise MalformedRecord("amiId is neither text nor null")
+        return cls(
+            preset_name=name,
+            status=Status(status),
+            updated_at=str(updated_at),
+            ami_id=ami_id or None,
+            build_id=_text(values.get("buildId")),
+            error_message=_text(values.get("errorMessage")),
+            reconciled_by=_text(values.get("reconciledBy")),
+        )
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return the record in its own vocabulary, texts cut, for XCom."""
+        return {
+            "presetName": self.preset_name,
+            "status": self.status.value,
+            "amiId": self.ami_id and shorten(self.ami_id),
+            "updatedAt": self.updated_at,
+            "buildId": self.build_id and shorten(self.build_id),
+        } | ({"errorMessage": shorten(self.error_message)} if self.error_message else {})
+
+    @property
+    def updated(self) -> datetime:
+        """The moment that ``updated_at`` names, in UTC."""
+        return parse_timestamp(self.updated_at)
+
+    @property
+    def usable_ami(self) -> str | None:
+        """The AMI that runners must start from, if the record settles it: it is ready, or failed with an AMI."""
+        return None if self.status is Status.BUILDING else self.ami_id
+
+    def is_stale(self, now: datetime, stale_after: timedelta) -> bool:
+        """Return whether the record has been ``building`` for **more** than ``stale_after``."""
+        return self.status is Status.BUILDING and now - self.updated > stale_after
+
+    def now_ready(self, ami_id: str, *, build_id: str, at: datetime, by: str) -> Self:
+        """Return the record of a build that succeeded.
+
+        :param at: the moment whose truth it tells; ``updatedAt`` is that, or just after the record's own if later.
+        :param by: the ``<dag_id>/<run_id>`` that writes it.
+        """
+        rewritten = self._rewritten(build_id, at, by)
+        return replace(rewritten, status=Status.READY, ami_id=ami_id, error_message=None)
+
+    def now_failed(self, reason: str, *, build_id: str, at: datetime, by: str) -> Self:
+        """Return the record of a build that failed; the AMI before it stays. Parameters as of :meth:`now_ready`."""
+        return replace(self._rewritten(build_id, at, by), status=Status.FAILED, error_message=reason)
+
+    def _rewritten(self, build_id: str, at: datetime, by: str) -> Self:
+        updated_at = render_timestamp(later(at, than=self.updated))
+        return replace(self, updated_at=updated_at, build_id=build_id, reconciled_by=by)
+
+
+def _text(value: object) -> str | None:
+    """Return an informative attribute if it is text; nothing depends on it, so it is never a reason to refuse."""
+    return value if isinstance(value, str) and value else None
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An item that was refused, and why. ``job_id`` and ``preset_name`` are ``None`` where it has none."""
+
+    job_id: str | None
+    preset_name: str | None
+    reason: str
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any], error: MalformedRecord) -> Self:
+        """Return the refusal of a DynamoDB item."""
+        return cls(_text(item.get("jobId")), _text(item.get("presetName")), str(error))
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return the refusal, texts cut, for XCom."""
+        return {
+            "jobId": self.job_id and shorten(self.job_id),
+            "presetName": self.preset_name and shorten(self.preset_name),
+            "reason": shorten(self.reason),
+        }

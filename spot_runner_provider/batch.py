@@ -1,0 +1,252 @@
+"""Many presets at once: the protocol of each, step by step, with the calls that AWS takes together bundled."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.reconciler import (
+    Call,
+    Candidate,
+    Commit,
+    Committed,
+    ConfigurationError,
+    DescribeConfig,
+    FindPipeline,
+    Flow,
+    ForgetIntent,
+    LatestImage,
+    LogIntent,
+    PutConfig,
+    ReadConfig,
+    ReadHistory,
+    ReadState,
+    Refused,
+    Run,
+    reconcile,
+    resource_of,
+)
+
+if TYPE_CHECKING:
+    from spot_runner_provider.hooks.ami_state import AmiStateHook
+    from spot_runner_provider.hooks.image_builder import ImageBuilderHook
+    from spot_runner_provider.hooks.preset_config import PresetConfigHook
+
+BUNDLE = 10
+"""Presets that go through the protocol side by side: the names that ListImagePipelines and GetParameters take.
+More would only lengthen the time between reading a parameter and putting it."""
+
+_ORDER: tuple[type[Call], ...] = (
+    FindPipeline,
+    LatestImage,
+    ReadConfig,
+    DescribeConfig,
+    LogIntent,
+    Commit,
+    ReadHistory,
+    PutConfig,
+    ReadState,
+    ForgetIntent,
+)
+_BUNDLED = (FindPipeline, ReadConfig, ReadState, LogIntent, ForgetIntent)
+_WRITES = (LogIntent, Commit, PutConfig, ForgetIntent)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The three stores that the protocol speaks to. Their methods are called from several threads."""
+
+    states: AmiStateHook
+    images: ImageBuilderHook
+    configs: PresetConfigHook
+
+    def perform(self, calls: Sequence[Any]) -> list[Any]:
+        """Return the answers to ``calls``, which are all of one kind, in as few requests as AWS allows."""
+        match calls[0]:
+            case FindPipeline():
+                arns = self.images.find_pipelines([call.name for call in calls])
+                return [arns[call.name] for call in calls]
+            case ReadConfig():
+                configs = self.configs.read([call.preset_name for call in calls])
+                return [configs[call.preset_name] for call in calls]
+            case ReadState():
+                states = self.states.read_states([call.preset_name for call in calls])
+                return [states[call.preset_name] for call in calls]
+            case LogIntent():
+                self.states.log_intents([call.intent for call in calls])
+            case ForgetIntent():
+                self.states.forget_intents([call.job_id for call in calls])
+        return [None] * len(calls)
+
+    def perform_one(self, call: Call) -> Any:
+        """Return the answer to one call."""
+        match call:
+            case LatestImage(arn):
+                return self.images.latest_image(arn)
+            case DescribeConfig(preset, config):
+                return self.configs.describe(preset, config)
+            case ReadHistory(preset, since):
+                return self.configs.history(preset, since)
+            case Commit(seen, corrected):
+                return self.states.commit(seen, corrected)
+            case PutConfig(preset, config, text):
+                return self.configs.put(preset, config, text)
+        return self.perform([call])[0]
+
+
+class Batch:
+    """Reconcile many presets, each for itself: what goes wrong with one never touches another.
+
+    A :class:`ConfigurationError` before the first write ends the whole batch: it would hit every preset alike, and
+    nothing was changed yet.
+
+    :param stores: the three stores.
+    :param run: for whom, and how.
+    :param max_workers: threads, each of which takes :data:`BUNDLE` presets at a time.
+    :param on_result: called with each result as soon as it is there, from any thread.
+    """
+
+    def __init__(self, stores: Stores, run: Run, *, max_workers: int, on_result: Callable[[Result], None]) -> None:
+        self._stores = stores
+        self._run = run
+        self._max_workers = max_workers
+        self._on_result = on_result
+        self._lock = threading.Lock()
+        self._writes = 0
+        self._fatal: ConfigurationError | None = None
+
+    def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
+        """Return one result a candidate, in their order.
+
+        :raises ConfigurationError: before the first write.
+        """
+        bundles = [candidates[start : start + BUNDLE] for start in range(0, len(candidates), BUNDLE)]
+        with ThreadPoolExecutor(self._max_workers, thread_name_prefix="reconcile") as pool:
+            results = [result for some in pool.map(self._bundle, bundles) for result in some]
+        if self._fatal:
+            raise self._fatal
+        return results
+
+    def _bundle(self, candidates: Sequence[Candidate]) -> list[Result]:
+        results: dict[str, Result] = {}
+        flows = {candidate.preset_name: _Progress(candidate, self._run) for candidate in candidates}
+        for progress in flows.values():
+            progress.advance(lambda flow: next(flow))
+        while True:
+            for name in [name for name, progress in flows.items() if progress.result]:
+                results[name] = flows.pop(name).finished()
+                self._on_result(results[name])
+            if not flows or self._fatal:
+                return [results[candidate.preset_name] for candidate in candidates if candidate.preset_name in results]
+            kind = min((type(progress.call) for progress in flows.values()), key=_ORDER.index)
+            self._step([progress for progress in flows.values() if type(progress.call) is kind])
+
+    def _step(self, waiting: Sequence[_Progress]) -> None:
+        """Perform the calls, all of one kind, that these presets wait for, and let each go on."""
+        calls = [progress.call for progress in waiting]
+        if len(calls) > 1 and isinstance(calls[0], FindPipeline | ReadConfig | ReadState | LogIntent | ForgetIntent):
+            try:
+                with self._guarded(calls[0]):
+                    answers = self._stores.perform(calls)
+            except Exception as error:
+                if self._fatal:
+                    return
+                log.info(
+                    "%s of %s presets failed together (%s), trying each",
+                    type(calls[0]).__name__,
+                    len(calls),
+                    error,
+                )
+            else:
+                for progress, answer in zip(waiting, answers, strict=True):
+                    progress.answer(answer)
+                return
+        for progress in waiting:
+            try:
+                with self._guarded(progress.call):
+                    answer = self._stores.perform_one(progress.call)
+            except Exception as error:
+                if self._fatal:
+                    return
+                progress.fail(error)
+            else:
+                progress.answer(answer)
+
+    @contextmanager
+    def _guarded(self, call: Call) -> Iterator[None]:
+        """Count writes, so that an error which ends the batch is told from one that comes after the first write."""
+        writes = isinstance(call, _WRITES)
+        with self._lock:
+            if self._fatal:
+                raise self._fatal
+            self._writes += writes
+        try:
+            yield
+        except Refused as error:
+            with self._lock:
+                self._writes -= writes
+                if isinstance(error, ConfigurationError) and not self._writes:
+                    self._fatal = self._fatal or error
+            raise
+
+
+class _Progress:
+    """How far one preset is: the call that its protocol waits for, or its result."""
+
+    def __init__(self, candidate: Candidate, run: Run) -> None:
+        self._candidate = candidate
+        self._dry_run = run.dry_run
+        self._flow: Flow[Result] = reconcile(candidate, run)
+        self._committed = False
+        self.call: Call = Call()
+        self.result: Result | None = None
+
+    def answer(self, answer: Any) -> None:
+        """Let the protocol go on with the answer to its call."""
+        if isinstance(answer, Exception):
+            self.fail(answer)
+            return
+        self._committed = self._committed or isinstance(answer, Committed)
+        self.advance(lambda flow: flow.send(answer))
+
+    def fail(self, error: Exception) -> None:
+        """Let the protocol deal with the error of its call."""
+        self.advance(lambda flow: flow.throw(error))
+
+    def advance(self, resume: Callable[[Flow[Result]], Call]) -> None:
+        """Go on to the next call, or to the result; an error that the protocol does not handle is one."""
+        try:
+            self.call = resume(self._flow)
+        except StopIteration as stop:
+            self.result = stop.value
+        except Exception as error:
+            log.debug("preset %s", self._candidate.preset_name, exc_info=error)
+            self.result = self._error(error)
+
+    def finished(self) -> Result:
+        """Return the result."""
+        assert self.result is not None
+        return self.result
+
+    def _error(self, error: Exception) -> Result:
+        state = self._candidate.state
+        left = (
+            "the record is committed, the parameter follows in the next try or run"
+            if self._committed
+            else "record and parameter were left as they are; the next try or run goes on"
+        )
+        return Result.of(
+            state,
+            preset_name=self._candidate.preset_name,
+            outcome=Outcome.ERROR,
+            dry_run=self._dry_run,
+            detail=f"{left}. {resource_of(self.call)}: {type(error).__name__}: {error}",
+        )

@@ -1,0 +1,181 @@
+"""An Image Builder image, and what its state means for a preset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from spot_runner_provider.ami_state import MalformedRecord, parse_timestamp
+
+IN_PROGRESS = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
+"""States in which a build goes on (Image Builder API: ``ImageStatus``)."""
+
+GIVEN_UP = frozenset({"FAILED", "CANCELLED"})
+"""States in which a build ended without an image."""
+
+AVAILABLE = "AVAILABLE"
+
+_PIPELINE_NAME = re.compile(r"[-_A-Za-z0-9][-_A-Za-z0-9 ]{1,126}[-_A-Za-z0-9]")
+"""Image Builder API: ``ResourceName``."""
+
+_AMI_ID = re.compile(r"ami-[0-9A-Za-z]+")
+
+
+class Meaning(StrEnum):
+    """What an image's state means for its preset."""
+
+    READY = "ready"
+    FAILED = "failed"
+    BUILDING = "building"
+    UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class Ami:
+    """One AMI that a build put out. ``status`` is the state of the copy, where Image Builder names one."""
+
+    image_id: str
+    region: str | None = None
+    account: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One build of a pipeline.
+
+    ``status`` is ``None`` where a listing left it out; ``created`` is ``None`` if it has no readable date.
+    """
+
+    arn: str
+    status: str | None
+    created: datetime | None
+    reason: str | None = None
+    failure: str | None = None
+    amis: tuple[Ami, ...] = ()
+
+    @classmethod
+    def from_api(cls, answer: Mapping[str, Any]) -> Self:
+        """Read an ``ImageSummary`` or an ``Image`` of the Image Builder API; whatever is absent stays absent."""
+        state = answer.get("state") or {}
+        return cls(
+            arn=answer.get("arn") or "",
+            status=state.get("status"),
+            created=_date(answer.get("dateCreated")),
+            reason=state.get("reason"),
+            failure=_failure(state.get("failureContext") or {}),
+            amis=tuple(
+                Ami(
+                    image_id=ami["image"],
+                    region=ami.get("region"),
+                    account=ami.get("accountId"),
+                    status=(ami.get("state") or {}).get("status"),
+                )
+                for ami in (answer.get("outputResources") or {}).get("amis") or ()
+                if ami.get("image")
+            ),
+        )
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether what matters for its state is missing, so that ``GetImage`` must be asked."""
+        if self.status is None:
+            return True
+        if self.status == AVAILABLE:
+            return not self.amis
+        return self.status == "FAILED" and not (self.reason or self.failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to make of a preset's latest image: the AMI if it is ready, the reason otherwise."""
+
+    meaning: Meaning
+    ami_id: str | None = None
+    reason: str = ""
+
+
+class UndatedImage(ValueError):
+    """An image has no readable ``dateCreated``, so that nobody can say which one is the latest."""
+
+
+def is_pipeline_name(name: str) -> bool:
+    """Return whether a pipeline can bear ``name``; one that cannot is asked for in vain, or as a wildcard."""
+    return _PIPELINE_NAME.fullmatch(name) is not None
+
+
+def latest(images: Iterable[Image]) -> Image | None:
+    """Return the most recently created of ``images``; listings come in any order, build numbers restart.
+
+    :raises UndatedImage: if one has no date: taking another could put runners on an old image.
+    """
+    newest: Image | None = None
+    for image in images:
+        if image.created is None:
+            raise UndatedImage(f"image {image.arn} has no readable dateCreated: cannot tell which is the latest")
+        if newest is None or _age_key(image) > _age_key(newest):
+            newest = image
+    return newest
+
+
+def judge(image: Image, *, region: str, account: str) -> Verdict:
+    """Return what the state of the latest ``image`` means for the preset.
+
+    :param region: the region whose AMI runners use.
+    :param account: the pipeline's own account, which decides where several AMIs share the region.
+    """
+    if image.status in IN_PROGRESS:
+        return Verdict(Meaning.BUILDING, reason=f"the build is {image.status}")
+    if image.status in GIVEN_UP:
+        return Verdict(Meaning.FAILED, reason=failure_reason(image))
+    if image.status != AVAILABLE:
+        return Verdict(Meaning.UNUSABLE, reason=f"the latest image is {image.status or 'without a state'}")
+    here = [ami for ami in image.amis if ami.region == region and ami.status in (None, AVAILABLE)]
+    own = here if len(here) == 1 else [ami for ami in here if ami.account == account]
+    ids = {ami.image_id for ami in own if _AMI_ID.fullmatch(ami.image_id)}
+    if len(ids) == 1:
+        return Verdict(Meaning.READY, ami_id=ids.pop())
+    if not here:
+        return Verdict(Meaning.UNUSABLE, reason=f"the latest image is AVAILABLE, but has no AMI in {region}")
+    return Verdict(
+        Meaning.UNUSABLE,
+        reason=f"the latest image has {len(here)} AMIs in {region}, and not exactly one of account {account}",
+    )
+
+
+def failure_reason(image: Image) -> str:
+    """Return why the build ended without an image: the reason, and the step or component that failed."""
+    said = [text for text in (image.reason, image.failure) if text]
+    return f"{image.status}: {'; '.join(said) or 'Image Builder gives no reason'}"
+
+
+def _age_key(image: Image) -> tuple[datetime, str]:
+    assert image.created is not None
+    return image.created, image.arn
+
+
+def _date(text: object) -> datetime | None:
+    try:
+        return parse_timestamp(text)
+    except MalformedRecord:
+        return None
+
+
+def _failure(context: Mapping[str, Any]) -> str | None:
+    """Return ``ImageFailureContext`` in words: the workflow step, the component with its step, its message."""
+    component = context.get("componentFailure") or {}
+    distribution = context.get("distributionFailure") or {}
+    parts = [
+        ("while", context.get("imageStatus")),
+        ("step", context.get("failedStep")),
+        ("component", component.get("componentArn")),
+        ("phase", component.get("phaseName")),
+        ("component step", component.get("stepName")),
+    ]
+    words = ", ".join(f"{name} {value}" for name, value in parts if value)
+    message = component.get("errorMessage") or distribution.get("errorMessage")
+    return ": ".join(text for text in (words, message) if text) or None

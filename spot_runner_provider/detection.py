@@ -1,0 +1,127 @@
+"""Which presets need reconciling, and how they are divided among tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from spot_runner_provider.ami_state import (
+    AmiState,
+    Malformed,
+    MalformedRecord,
+    Status,
+    check_preset_name,
+    job_id,
+    render_timestamp,
+)
+from spot_runner_provider.intent import Intent
+from spot_runner_provider.reconciler import Candidate
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the table says at ``checked_at``: every record, what was refused, and what needs reconciling."""
+
+    checked_at: datetime
+    states: tuple[AmiState, ...]
+    malformed: tuple[Malformed, ...]
+    candidates: tuple[Candidate, ...]
+    unfinished: frozenset[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the survey as XCom ``states`` has it."""
+        return {
+            "checkedAt": render_timestamp(self.checked_at),
+            "states": [
+                state.to_json() | ({"unfinished": True} if state.preset_name in self.unfinished else {})
+                for state in self.states
+            ],
+            "malformed": [refusal.to_json() for refusal in self.malformed],
+        }
+
+
+def survey(
+    items: Iterable[Mapping[str, Any]],
+    intents: Iterable[Mapping[str, Any]],
+    *,
+    now: datetime,
+    stale_after: timedelta,
+    named: Mapping[str, Mapping[str, Any] | None] | None = None,
+) -> Survey:
+    """Return what must be done about these records and intents.
+
+    A record is a candidate if it is stale, a preset if its record is settled (or gone) and a dead try's intent
+    stands. A record that cannot be read is listed, and never stops another.
+
+    :param items: the items of AMI states.
+    :param intents: the items of intents.
+    :param named: the presets that somebody asked for, with their items: then ``items`` is not looked at, and each
+        is a candidate if it is building, whatever its age.
+    """
+    refused: list[Malformed] = []
+    states: dict[str, AmiState] = {}
+    unread: set[str] = set()
+    for name, item in (named or {}).items():
+        if item is None:
+            refused.append(Malformed(job_id(name), name, "no record"))
+    for item in items if named is None else [item for item in named.values() if item is not None]:
+        try:
+            state = AmiState.from_item(item)
+        except MalformedRecord as error:
+            refused.append(Malformed.of(item, error))
+            unread.add(str(item.get("presetName")))
+        else:
+            states[state.preset_name] = state
+
+    standing: dict[str, list[Intent]] = {}
+    for item in intents:
+        if named is not None and item.get("presetName") not in named:
+            continue
+        try:
+            intent = Intent.from_item(item)
+        except MalformedRecord as error:
+            refused.append(Malformed.of(item, error))
+        else:
+            standing.setdefault(intent.preset_name, []).append(intent)
+
+    candidates = []
+    for name in sorted(states.keys() | standing.keys() - unread):
+        found = states.get(name)
+        abandoned = tuple(intent for intent in standing.get(name, ()) if intent.is_abandoned(now))
+        if found is not None and found.status is Status.BUILDING:
+            due = named is not None or found.is_stale(now, stale_after)
+        else:
+            due = bool(abandoned)
+        if due:
+            candidates.append(Candidate(name, found, abandoned))
+    return Survey(
+        checked_at=now,
+        states=tuple(states[name] for name in sorted(states)),
+        malformed=tuple(refused),
+        candidates=tuple(candidates),
+        unfinished=frozenset(standing),
+    )
+
+
+def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:
+    """Divide preset names that somebody gave into those that can exist, each once, and the refused."""
+    good: dict[str, None] = {}
+    refused = []
+    for name in names:
+        try:
+            good[check_preset_name(name)] = None
+        except MalformedRecord as error:
+            refused.append(Malformed(None, name, str(error)))
+    return list(good), refused
+
+
+def divide(items: Sequence[T], tasks: int) -> list[list[T]]:
+    """Return ``items`` in at most ``tasks`` batches of even size; one item a batch while there are enough."""
+    count = min(len(items), tasks)
+    bounds = [round(len(items) * number / count) for number in range(count + 1)] if count else [0]
+    return [list(items[start:end]) for start, end in pairwise(bounds)]

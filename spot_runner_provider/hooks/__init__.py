@@ -1,0 +1,1 @@
+"""Hooks: the only part of the provider that calls AWS."""

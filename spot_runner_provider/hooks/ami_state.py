@@ -1,0 +1,193 @@
+"""AMI states and intents in DynamoDB."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.dynamodb import DynamoDBHook
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+from spot_runner_provider import ami_state, intent
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, job_id
+from spot_runner_provider.hooks.calls import (
+    ATTEMPTS,
+    ConfiguredHook,
+    backoff,
+    chunks,
+    code_of,
+    explained,
+)
+from spot_runner_provider.intent import Intent
+from spot_runner_provider.reconciler import Committed, ConfigurationError, Lost
+
+READ_LIMIT = 100
+"""Keys that one BatchGetItem takes."""
+
+WRITE_LIMIT = 25
+"""Items that one BatchWriteItem takes."""
+
+
+class AmiStateHook(ConfiguredHook, DynamoDBHook):
+    """Read and write the AMI states of one table, and the intents that stand beside them.
+
+    Runner jobs live in the same table: nothing here scans it, and no key but ``AMI#...`` and ``AMI-INTENT#...``
+    is ever read or written.
+
+    :param table_name: the table.
+    :param index_name: the index on ``recordType`` and ``updatedAt``; needed for listing only.
+    :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
+
+    Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
+    mend, and botocore's errors for the rest.
+    """
+
+    def __init__(self, *, table_name: str, index_name: str = "recordType-index", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table_name: str = table_name
+        self.index_name = index_name
+
+    @property
+    def _api(self) -> Any:
+        """The client, whose methods its type does not tell; it takes and returns plain values."""
+        return self.client
+
+    def list_states(self) -> Iterator[dict[str, Any]]:
+        """Yield the item of every AMI state that the index lists. It may lag behind: take it for a hint."""
+        return self._list(ami_state.RECORD_TYPE)
+
+    def list_intents(self) -> Iterator[dict[str, Any]]:
+        """Yield the item of every intent that the index lists."""
+        return self._list(intent.RECORD_TYPE)
+
+    def read_items(self, preset_names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        """Return each preset's item as it is now (a consistent read), ``None`` where there is none."""
+        found: dict[str, dict[str, Any] | None] = dict.fromkeys(preset_names)
+        by_key = {job_id(name): name for name in preset_names}
+        for keys in chunks([{"jobId": key} for key in by_key], READ_LIMIT):
+            request = {self.table_name: {"Keys": list(keys), "ConsistentRead": True}}
+            for answer in self._until_processed(
+                lambda request: self._api.batch_get_item(RequestItems=request), request, "UnprocessedKeys"
+            ):
+                for item in answer["Responses"].get(self.table_name, ()):
+                    found[by_key[item["jobId"]]] = item
+        return found
+
+    def read_states(self, preset_names: Sequence[str]) -> dict[str, AmiState | MalformedRecord | None]:
+        """Return each preset's record as it is now, ``None`` where there is none, the refusal where it is malformed."""
+        items = self.read_items(preset_names)
+        return {name: None if item is None else _state(item) for name, item in items.items()}
+
+    def commit(self, seen: AmiState, corrected: AmiState) -> Committed | Lost:
+        """Write ``corrected`` in one conditional update, if the record is still building since the same moment.
+
+        :return: whether the condition held; if not, the record that stands, at no further read.
+        """
+        values = {
+            "status": corrected.status.value,
+            "updatedAt": corrected.updated_at,
+            "buildId": corrected.build_id,
+            "reconciledBy": corrected.reconciled_by,
+        }
+        if corrected.ami_id != seen.ami_id:
+            values["amiId"] = corrected.ami_id
+        if corrected.error_message:
+            values["errorMessage"] = corrected.error_message
+        sets = ", ".join(f"#{name} = :{name}" for name in values)
+        remove = "" if corrected.error_message else " REMOVE #errorMessage"
+        try:
+            with self._explained():
+                self._api.update_item(
+                    TableName=self.table_name,
+                    Key={"jobId": job_id(seen.preset_name)},
+                    UpdateExpression=f"SET {sets}{remove}",
+                    ConditionExpression="#status = :building AND #updatedAt = :seen",
+                    ExpressionAttributeNames={f"#{name}": name for name in (*values, "errorMessage")},
+                    ExpressionAttributeValues={f":{name}": value for name, value in values.items()}
+                    | {":building": ami_state.Status.BUILDING.value, ":seen": seen.updated_at},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+            item: Any = error.response.get("Item") or {}
+            present = _state(_plain(item))
+            return Lost(present if isinstance(present, AmiState) else None)
+        return Committed()
+
+    def log_intents(self, intents: Sequence[Intent]) -> None:
+        """Put each intent. When this returns they all stand."""
+        self._write([{"PutRequest": {"Item": intent.to_item()}} for intent in intents])
+
+    def forget_intents(self, job_ids: Sequence[str]) -> None:
+        """Delete the intents with these keys. When this returns they are all gone."""
+        self._write([{"DeleteRequest": {"Key": {"jobId": key}}} for key in job_ids])
+
+    def _list(self, record_type: str) -> Iterator[dict[str, Any]]:
+        with self._explained(f", index {self.index_name}"):
+            for page in self._api.get_paginator("query").paginate(
+                TableName=self.table_name,
+                IndexName=self.index_name,
+                KeyConditionExpression="recordType = :type",
+                ExpressionAttributeValues={":type": record_type},
+            ):
+                yield from page["Items"]
+
+    def _write(self, requests: Sequence[dict[str, Any]]) -> None:
+        for some in chunks(requests, WRITE_LIMIT):
+            for _ in self._until_processed(
+                lambda request: self._api.batch_write_item(RequestItems=request),
+                {self.table_name: list(some)},
+                "UnprocessedItems",
+            ):
+                pass
+
+    def _until_processed(
+        self, call: Callable[[dict[str, Any]], dict[str, Any]], request: dict[str, Any], left: str
+    ) -> Iterator[dict[str, Any]]:
+        """Repeat a batch call for what DynamoDB left of it, and yield each answer."""
+        for attempt in range(1, ATTEMPTS + 1):
+            with self._explained():
+                answer = call(request)
+            yield answer
+            request = answer.get(left) or {}
+            if not request:
+                return
+            time.sleep(backoff(attempt))
+        raise TimeoutError(f"DynamoDB left part of a batch on table {self.table_name} unprocessed {ATTEMPTS} times")
+
+    @contextmanager
+    def _explained(self, part: str = "") -> Iterator[None]:
+        """Name the table in errors, and the index where it is the ``part`` that matters."""
+        with explained("dynamodb", f"table {self.table_name}{part}"):
+            try:
+                yield
+            except ClientError as error:
+                code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
+                if code == "ResourceNotFoundException":
+                    raise ConfigurationError(
+                        f"No DynamoDB table {self.table_name!r} in region {self.client.meta.region_name}: "
+                        "correct [spot_runner] table_name, or the region"
+                    ) from error
+                if code == "ValidationException" and "index" in message:
+                    raise ConfigurationError(
+                        f"Table {self.table_name!r} has no index {self.index_name!r}: correct index_name, "
+                        "or create the index"
+                    ) from error
+                raise
+
+
+def _state(item: Mapping[str, Any]) -> AmiState | MalformedRecord:
+    try:
+        return AmiState.from_item(item)
+    except MalformedRecord as error:
+        return error
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item out of an error, which boto3 leaves in DynamoDB's own notation."""
+    deserialize = TypeDeserializer().deserialize
+    return {name: deserialize(value) for name, value in item.items()}

@@ -1,0 +1,150 @@
+"""How the hooks call AWS: which calls are repeated, and what an error means for whoever reads it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.config import Config
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    UnauthorizedSSOTokenError,
+)
+
+from spot_runner_provider.ami_state import shorten
+from spot_runner_provider.reconciler import ConfigurationError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+ATTEMPTS = 8
+"""Tries of one call, the first included: with botocore's exponential backoff about half a minute."""
+
+DEFAULTS = Config(
+    connect_timeout=5,
+    read_timeout=15,
+    max_pool_connections=32,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+)
+"""What applies where neither the operator's ``botocore_config`` nor the connection says otherwise. A call is given
+up well within the five minutes after which another run may take its preset over."""
+
+_NO_ACCESS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ForbiddenException",
+        "NotAuthorized",
+        "UnauthorizedOperation",
+    }
+)
+_BAD_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+
+T = TypeVar("T")
+
+
+class ConfiguredHook(AwsGenericHook[Any]):
+    """An Amazon hook whose client has :data:`DEFAULTS` where its user has said nothing."""
+
+    @property
+    def config(self) -> Config:
+        """The client's configuration: the user's, over the defaults."""
+        return DEFAULTS.merge(super().config)
+
+    def connect(self) -> str:
+        """Make the client now, in this thread, and return its region.
+
+        :raises ConfigurationError: if there is no region.
+        """
+        with explained(self.service_name, "any resource"):
+            return str(self._client.meta.region_name)
+
+
+@contextmanager
+def explained(service: str, resource: str) -> Iterator[None]:
+    """Turn the errors that only a person can mend into a :class:`ConfigurationError`.
+
+    :param service: the prefix of the service's IAM actions, such as ``ssm``.
+    :param resource: the resource in words, such as ``parameter /spot-runner/configs/linux-x64``.
+    """
+    try:
+        yield
+    except NoRegionError:
+        raise ConfigurationError(
+            "No AWS region: set region_name in the connection or in [spot_runner] region_name"
+        ) from None
+    except (
+        NoCredentialsError,
+        PartialCredentialsError,
+        CredentialRetrievalError,
+        ProfileNotFound,
+        UnauthorizedSSOTokenError,
+    ) as error:
+        raise ConfigurationError(
+            f"No AWS credentials for {resource}: {error}. Set them in the connection [spot_runner] aws_conn_id, "
+            "or give the worker a role"
+        ) from error
+    except ClientError as error:
+        code, message = code_of(error), shorten(str(error.response.get("Error", {}).get("Message", "")))
+        if code in _NO_ACCESS:
+            raise ConfigurationError(
+                f"Access denied: allow {service}:{error.operation_name} on {resource} "
+                f"for the identity of the connection. AWS says: {message}"
+            ) from error
+        if code in _BAD_CREDENTIALS:
+            raise ConfigurationError(
+                f"AWS does not accept the credentials for {resource} ({code}). Correct or renew them in the "
+                "connection [spot_runner] aws_conn_id"
+            ) from error
+        raise
+
+
+def retry_throttles(client: BaseClient, codes: frozenset[str]) -> None:
+    """Let ``client`` repeat calls that AWS throttles with one of ``codes``, which its own retry mode does not know.
+
+    It may wait as long as botocore's own retries do.
+    """
+
+    def delay(response: Any, attempts: int, **_: Any) -> float | None:
+        if response is None or attempts >= ATTEMPTS:
+            return None
+        code = response[1].get("Error", {}).get("Code")
+        return backoff(attempts) if code in codes else None
+
+    events: Any = client.meta.events
+    events.register(f"needs-retry.{client.meta.service_model.service_id.hyphenize()}", delay)
+
+
+def backoff(attempt: int) -> float:
+    """Return the seconds to wait after the try number ``attempt``: random, up to a bound that doubles, at most 20."""
+    return random.uniform(0, min(20.0, 2.0**attempt))
+
+
+def code_of(error: ClientError) -> str:
+    """Return the AWS error code, without a namespace before it."""
+    return str(error.response.get("Error", {}).get("Code", "")).rsplit("#", 1)[-1]
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield ``items`` in pieces of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

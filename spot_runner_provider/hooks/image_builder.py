@@ -1,0 +1,83 @@
+"""Pipelines and images of EC2 Image Builder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+from spot_runner_provider.build import Image, latest
+from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, explained, retry_throttles
+
+NAMES_LIMIT = 10
+"""Values that one filter of ListImagePipelines takes."""
+
+PAGE_SIZE = 25
+"""Entries a page; botocore before 1.44 rejects more."""
+
+THROTTLES = frozenset({"CallRateLimitExceededException"})
+"""Image Builder's own throttle, which botocore's ``standard`` and ``adaptive`` modes do not retry."""
+
+
+class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
+    """Look up pipelines and their images. Nothing is ever written.
+
+    :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
+
+    Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
+    mend, and botocore's errors for the rest.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(client_type="imagebuilder", **kwargs)
+
+    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a client that waits when Image Builder throttles."""
+        client = super().get_client_type(*args, **kwargs)
+        retry_throttles(client, THROTTLES)
+        return client
+
+    def find_pipelines(self, names: Sequence[str]) -> dict[str, str | None]:
+        """Return the ARN of the pipeline with exactly each of ``names``, ``None`` where there is none."""
+        found: dict[str, str | None] = dict.fromkeys(names)
+        for some in chunks(names, NAMES_LIMIT):
+            with explained("imagebuilder", f"pipelines {', '.join(some)}"):
+                for pipeline in _pages(
+                    self.conn.list_image_pipelines,
+                    "imagePipelineList",
+                    filters=[{"name": "name", "values": list(some)}],
+                ):
+                    if pipeline["name"] in found:
+                        found[pipeline["name"]] = pipeline["arn"]
+        return found
+
+    def latest_image(self, pipeline_arn: str) -> Image | None:
+        """Return the pipeline's most recently created image over all pages, ``None`` if there is none.
+
+        Where the listing leaves out what matters for the image's state, the image itself is asked.
+
+        :raises UndatedImage: if an image has no date.
+        """
+        with explained("imagebuilder", f"pipeline {pipeline_arn}"):
+            image = latest(
+                Image.from_api(summary)
+                for summary in _pages(
+                    self.conn.list_image_pipeline_images, "imageSummaryList", imagePipelineArn=pipeline_arn
+                )
+            )
+        if image is None or not image.is_summary:
+            return image
+        with explained("imagebuilder", f"image {image.arn}"):
+            return Image.from_api(self.conn.get_image(imageBuildVersionArn=image.arn)["image"])
+
+
+def _pages(call: Callable[..., Any], key: str, **arguments: Any) -> Iterator[Any]:
+    """Yield the entries of every page; a page may be short, or empty, and still not be the last."""
+    token: dict[str, str] = {}
+    while True:
+        answer = call(maxResults=PAGE_SIZE, **arguments, **token)
+        yield from answer.get(key, ())
+        if not answer.get("nextToken"):
+            return
+        token = {"nextToken": answer["nextToken"]}

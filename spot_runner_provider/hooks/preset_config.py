@@ -1,0 +1,184 @@
+"""Presets' parameters in the SSM Parameter Store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.ssm import SsmHook
+from airflow.providers.common.compat.sdk import mask_secret
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
+
+from spot_runner_provider.hooks.calls import (
+    ConfiguredHook,
+    backoff,
+    chunks,
+    code_of,
+    explained,
+    retry_throttles,
+)
+from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.reconciler import AmbiguousPut
+
+NAMES_LIMIT = 10
+"""Names that one GetParameters takes."""
+
+THROTTLES = frozenset({"TooManyUpdates", "ThrottlingException", "Throttling", "RequestLimitExceeded"})
+"""Codes with which SSM refuses a call for now. No retry mode of botocore knows the first."""
+
+
+class PresetConfigHook(ConfiguredHook, SsmHook):
+    """Read and update the parameters ``<prefix>/<preset>``.
+
+    A put is sent exactly once, because a hidden repetition would look like somebody else's version. The value of a
+    SecureString is masked in logs.
+
+    :param prefix: the path above the parameters, such as ``/spot-runner/configs``.
+    :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
+
+    Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
+    mend, and botocore's errors for the rest.
+    """
+
+    def __init__(self, *, prefix: str = "/spot-runner/configs", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.prefix = prefix.rstrip("/")
+
+    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a client that waits when SSM throttles."""
+        client = super().get_client_type(*args, **kwargs)
+        retry_throttles(client, THROTTLES)
+        return client
+
+    def connect(self) -> str:
+        """Make both clients now, in this thread, and return their region."""
+        region = super().connect()
+        _ = self._put_client
+        return region
+
+    @cached_property
+    def _put_client(self) -> Any:
+        """A client that repeats a call only if SSM refused it."""
+        once = self.config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+        return self.get_client_type(region_name=self.region_name, config=once)
+
+    def name_of(self, preset_name: str) -> str:
+        """Return the name of a preset's parameter."""
+        return f"{self.prefix}/{preset_name}"
+
+    def read(self, preset_names: Sequence[str]) -> dict[str, ConfigVersion | None]:
+        """Return each preset's newest version, ``None`` where there is no parameter."""
+        by_name = {self.name_of(preset): preset for preset in preset_names}
+        found: dict[str, ConfigVersion | None] = dict.fromkeys(preset_names)
+        for names in chunks(list(by_name), NAMES_LIMIT):
+            with explained("ssm", f"parameters {', '.join(names)}"):
+                answer = self.conn.get_parameters(Names=list(names), WithDecryption=True)
+            for parameter in answer["Parameters"]:
+                preset = by_name[parameter["Name"]]
+                config = _version(parameter)
+                found[preset] = self.describe(preset, config) if config.secure else config
+        return found
+
+    def describe(self, preset_name: str, config: ConfigVersion) -> ConfigVersion:
+        """Return ``config`` with the parameter's tier and key, which reading it does not tell."""
+        name = self.name_of(preset_name)
+        with explained("ssm", f"parameter {name}"):
+            token: dict[str, str] = {}
+            while True:
+                answer = self.conn.describe_parameters(
+                    ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name]}], **token
+                )
+                for described in answer["Parameters"]:
+                    return replace(config, tier=described.get("Tier"), key_id=described.get("KeyId"))
+                if not answer.get("NextToken"):
+                    return config
+                token = {"NextToken": answer["NextToken"]}
+
+    def history(self, preset_name: str, since: int) -> list[ConfigVersion]:
+        """Return the versions from ``since`` on, oldest first, the newest at least; none if the parameter is gone.
+
+        SSM keeps the last 100.
+        """
+        name = self.name_of(preset_name)
+        versions: dict[int, ConfigVersion] = {}
+        try:
+            with explained("ssm", f"parameter {name}"):
+                for page in self.conn.get_paginator("get_parameter_history").paginate(Name=name, WithDecryption=True):
+                    for parameter in page["Parameters"]:
+                        versions[parameter["Version"]] = _version(parameter)
+        except ClientError as error:
+            if code_of(error) != "ParameterNotFound":
+                raise
+        ordered = [versions[number] for number in sorted(versions)]
+        return [version for version in ordered if version.version >= since] or ordered[-1:]
+
+    def put(self, preset_name: str, config: ConfigVersion, text: str) -> int:
+        """Make ``text`` the newest version and return its number; type, key and tier stay those of ``config``.
+
+        :raises AmbiguousPut: if the reply was lost, so that it may have been applied. A moment has passed then.
+        """
+        try:
+            try:
+                return self._put(preset_name, config, text)
+            except ClientError as error:
+                if config.tier or code_of(error) != "ValidationException":
+                    raise
+                described = self.describe(preset_name, config)
+                if described.tier in (None, "Standard"):
+                    raise
+                return self._put(preset_name, described, text)
+        except ParamValidationError:
+            raise
+        except (BotoCoreError, ResponseParserError) as error:
+            raise self._ambiguous(preset_name, error) from error
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                raise
+            raise self._ambiguous(preset_name, error) from error
+
+    def _put(self, preset_name: str, config: ConfigVersion, text: str) -> int:
+        name = self.name_of(preset_name)
+        if config.secure:
+            mask_secret(text)
+        kept = {"Tier": config.tier, "KeyId": config.key_id if config.secure else None}
+        try:
+            with explained("ssm", f"parameter {name}"):
+                answer = self._put_client.put_parameter(
+                    Name=name,
+                    Value=text,
+                    Overwrite=True,
+                    **{key: value for key, value in kept.items() if value},
+                )
+        except ClientError as error:
+            if not config.secure:
+                raise
+            told: Any = {
+                "Code": code_of(error),
+                "Message": "(AWS's words are withheld: they may quote the secret)",
+            }
+            raise ClientError({**error.response, "Error": told}, error.operation_name) from None
+        return int(answer["Version"])
+
+    def _ambiguous(self, preset_name: str, error: Exception) -> AmbiguousPut:
+        time.sleep(backoff(0))
+        return AmbiguousPut(f"no answer to the put of parameter {self.name_of(preset_name)}: {error}")
+
+
+def _version(parameter: Mapping[str, Any]) -> ConfigVersion:
+    """Read a ``Parameter`` or a ``ParameterHistory`` of the SSM API."""
+    secure = parameter["Type"] == "SecureString"
+    if secure:
+        mask_secret(parameter["Value"])
+    return ConfigVersion(
+        version=parameter["Version"],
+        text=parameter["Value"],
+        secure=secure,
+        key_id=parameter.get("KeyId"),
+        tier=parameter.get("Tier"),
+        modified=parameter.get("LastModifiedDate"),
+    )

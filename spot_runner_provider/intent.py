@@ -1,0 +1,117 @@
+"""The intent: a write-ahead note, in the same table, that a preset's parameter is about to follow its record.
+
+It is written before the record is committed and deleted once the parameter was seen to agree, so a worker that
+dies in between leaves it behind, and a later run knows what to finish. It has no ``status``, so that
+``status-index`` never lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Self
+
+from spot_runner_provider.ami_state import (
+    MalformedRecord,
+    check_preset_name,
+    parse_timestamp,
+    render_timestamp,
+)
+
+RECORD_TYPE = "AMI-INTENT"
+"""Value of ``recordType`` in every intent."""
+
+ABANDONED_AFTER = timedelta(minutes=5)
+"""Age at which the try that wrote an intent is taken for dead: its few calls last seconds, and a lost call is
+given up by then. Only then may anybody else finish it: a worker that still lives may need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What one try of one run was about to do for a preset.
+
+    ``logged_at`` is when it was written (the item's ``updatedAt``); ``param_version`` is the version of the SSM
+    parameter that was read before, ``ami_id`` and ``build_id`` what the record was to be given.
+    """
+
+    job_id: str
+    preset_name: str
+    logged_at: str
+    param_version: int
+    ami_id: str | None = None
+    build_id: str | None = None
+
+    @classmethod
+    def of(cls, preset_name: str, *, owner: str, at: datetime, param_version: int, ami_id: str, build_id: str) -> Self:
+        """Return the intent of the try ``owner`` (``<dag_id>/<run_id>/<try>``), which nobody else overwrites."""
+        return cls(
+            job_id=f"{_key_prefix(preset_name)}{owner}",
+            preset_name=preset_name,
+            logged_at=render_timestamp(at),
+            param_version=param_version,
+            ami_id=ami_id,
+            build_id=build_id,
+        )
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Self:
+        """Read a DynamoDB item, or what :meth:`to_json` wrote.
+
+        :raises MalformedRecord: naming the first attribute that is wrong.
+        """
+        name = check_preset_name(item.get("presetName"))
+        key = item.get("jobId")
+        if not isinstance(key, str) or not key.startswith(_key_prefix(name)):
+            raise MalformedRecord(f"jobId does not match presetName: expected {_key_prefix(name)}...")
+        parse_timestamp(item.get("updatedAt"))
+        return cls(
+            job_id=key,
+            preset_name=name,
+            logged_at=item["updatedAt"],
+            param_version=_version(item.get("paramVersion")),
+            ami_id=item.get("amiId"),
+            build_id=item.get("buildId"),
+        )
+
+    def to_item(self) -> dict[str, Any]:
+        """Return the DynamoDB item."""
+        return {
+            "jobId": self.job_id,
+            "recordType": RECORD_TYPE,
+            "presetName": self.preset_name,
+            "updatedAt": self.logged_at,
+            "paramVersion": self.param_version,
+            "amiId": self.ami_id,
+            "buildId": self.build_id,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what finishing it needs, for XCom."""
+        return {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
+
+    @property
+    def given_up_at(self) -> datetime:
+        """The moment after which its try writes nothing more."""
+        return parse_timestamp(self.logged_at) + ABANDONED_AFTER
+
+    def is_abandoned(self, now: datetime) -> bool:
+        """Return whether its try must have died, so that another run may finish it."""
+        return now > self.given_up_at
+
+
+def base_of(intents: Iterable[Intent]) -> int:
+    """Return the oldest version of the parameter that any of ``intents`` had read."""
+    return min(intent.param_version for intent in intents)
+
+
+def _key_prefix(preset_name: str) -> str:
+    return f"AMI-INTENT#{preset_name}#"
+
+
+def _version(value: object) -> int:
+    """Return a parameter's version, which DynamoDB hands over as a ``Decimal`` and XCom as an ``int``."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and value > 0 and value % 1 == 0:
+        return int(value)
+    raise MalformedRecord("paramVersion is no whole number above 0")

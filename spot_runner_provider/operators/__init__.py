@@ -1,0 +1,1 @@
+"""Operators: detect, reconcile, report."""

@@ -1,0 +1,108 @@
+"""Find the presets that need reconciling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.common.compat.sdk import AirflowFailException, conf
+
+from spot_runner_provider import arguments, clock
+from spot_runner_provider.detection import Survey, divide, sift, survey
+from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.reconciler import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+STATES_KEY = "states"
+"""XCom key under which every AMI state is pushed."""
+
+TABLE_REMEDY = "give it to the operator, or set [spot_runner] table_name"
+
+
+class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
+    """Find AMI states that have been ``building`` for too long, and what earlier runs left unfinished.
+
+    Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`:
+    a list of lists of dicts, one preset a batch while there are no more than ``max_mapped_tasks``. Pushes the XCom
+    ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}]}``.
+
+    Fails at once, without retries, if the table, the index, the region, the credentials or a permission is missing.
+
+    :param table_name: the DynamoDB table. (templated)
+    :param index_name: its index on ``recordType`` and ``updatedAt``. (templated)
+    :param stale_after: how long a record may be ``building``; more than that is stale. A ``timedelta``, or minutes
+        as a number or text. (templated)
+    :param presets: names to look at, whatever their age; all presets, by age, if empty or ``None``. A list, or a
+        JSON list as text. (templated)
+    :param max_mapped_tasks: batches at most; ``[core] max_map_length`` limits them too. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
+    :param region_name: the AWS region; the connection's if ``None``. (templated)
+    :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
+    :param botocore_config: settings for botocore's client.
+    """
+
+    aws_hook_class = AmiStateHook
+    template_fields: Sequence[str] = aws_template_fields(
+        "table_name", "index_name", "stale_after", "presets", "max_mapped_tasks"
+    )
+
+    def __init__(
+        self,
+        *,
+        table_name: str | None,
+        index_name: str = "recordType-index",
+        stale_after: timedelta | float | str = timedelta(minutes=30),
+        presets: Sequence[str] | str | None = None,
+        max_mapped_tasks: int | str = 8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_name = table_name
+        self.index_name = index_name
+        self.stale_after = stale_after
+        self.presets = presets
+        self.max_mapped_tasks = max_mapped_tasks
+
+    @property
+    def _hook_parameters(self) -> dict[str, Any]:
+        return {**super()._hook_parameters, "table_name": self.table_name, "index_name": self.index_name}
+
+    def execute(self, context: Context) -> list[list[dict[str, Any]]]:
+        """Query the table and return batches of what must be reconciled."""
+        try:
+            arguments.text("table_name", self.table_name, TABLE_REMEDY)
+            tasks = arguments.count("max_mapped_tasks", self.max_mapped_tasks)
+            found = self._survey(
+                arguments.duration("stale_after", self.stale_after), arguments.names("presets", self.presets)
+            )
+        except (arguments.InvalidArgument, ConfigurationError) as error:
+            raise AirflowFailException(str(error)) from error
+        context["ti"].xcom_push(key=STATES_KEY, value=found.to_json())
+        for refusal in found.malformed:
+            self.log.warning("malformed: jobId %s, preset %s: %s", refusal.job_id, refusal.preset_name, refusal.reason)
+        self.log.info(
+            "%s AMI states, %s to reconcile: %s",
+            len(found.states),
+            len(found.candidates),
+            ", ".join(candidate.preset_name for candidate in found.candidates) or "none",
+        )
+        tasks = min(tasks, conf.getint("core", "max_map_length", fallback=1024))
+        return divide([candidate.to_json() for candidate in found.candidates], tasks)
+
+    def _survey(self, stale_after: timedelta, presets: list[str]) -> Survey:
+        names, refused = sift(presets)
+        self.hook.connect()
+        found = survey(
+            () if presets else self.hook.list_states(),
+            self.hook.list_intents(),
+            now=clock.now(),
+            stale_after=stale_after,
+            named=self.hook.read_items(names) if presets else None,
+        )
+        return replace(found, malformed=(*refused, *found.malformed))

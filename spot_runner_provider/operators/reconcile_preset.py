@@ -1,0 +1,218 @@
+"""Correct the records and parameters of presets."""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from spot_runner_provider import arguments, clock
+from spot_runner_provider.ami_state import MalformedRecord, shorten
+from spot_runner_provider.batch import Batch, Stores
+from spot_runner_provider.build import is_pipeline_name
+from spot_runner_provider.detection import sift, survey
+from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.image_builder import ImageBuilderHook
+from spot_runner_provider.hooks.preset_config import PresetConfigHook
+from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
+from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+LABEL_VARIABLE = "preset_names"
+"""Template variable that names the presets of a mapped task, for its ``map_index_template``."""
+
+LABEL_LIMIT = 200
+"""Characters of a mapped task's label; Airflow's column holds 250 and nothing shortens it."""
+
+
+class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
+    """Ask Image Builder what became of each preset's build, and correct DynamoDB and SSM accordingly.
+
+    Returns one result a preset: ``{"presetName", "status", "amiId", "previousAmiId", "updatedAt", "buildId",
+    "outcome", "detail", "dryRun", "pipelineArn", "imageArn", "imageState"}``. ``outcome`` is one of
+    :class:`~spot_runner_provider.outcome.Outcome`, or ``None`` for a named preset with nothing to do.
+
+    One preset's error never stops another. If there was one, the results are pushed and the task fails, so that
+    Airflow tries again; the other outcomes do not fail it. What is missing for every preset alike (a permission,
+    the table, the region) fails the task at once and for good, if nothing was written yet.
+
+    :param presets: a batch as :class:`~spot_runner_provider.operators.detect_stale.DetectStaleOperator` returns it,
+        or preset names, or the JSON text of either. Named presets are read first, and reconciled if they are
+        building, whatever their age. (templated)
+    :param table_name: the DynamoDB table. (templated)
+    :param config_prefix: the path above the SSM parameters. (templated)
+    :param pipeline_name: the pipeline's name, ``{preset}`` standing for the preset's. (templated)
+    :param index_name: the table's index on ``recordType``; needed for preset names only. (templated)
+    :param max_workers: threads. (templated)
+    :param dry_run: look everything up, write nothing, and say what would be done. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
+    :param region_name: the AWS region; the connection's if ``None``. (templated)
+    :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
+    :param botocore_config: settings for botocore's clients.
+    """
+
+    aws_hook_class = AmiStateHook
+    template_fields: Sequence[str] = aws_template_fields(
+        "presets", "table_name", "config_prefix", "pipeline_name", "index_name", "max_workers", "is_dry_run"
+    )
+
+    def __init__(
+        self,
+        *,
+        presets: Sequence[Mapping[str, Any] | str] | str,
+        table_name: str | None,
+        config_prefix: str = "/spot-runner/configs",
+        pipeline_name: str = "spot-runner-{preset}",
+        index_name: str = "recordType-index",
+        max_workers: int | str = 16,
+        dry_run: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.presets = presets
+        self.table_name = table_name
+        self.config_prefix = config_prefix
+        self.pipeline_name = pipeline_name
+        self.index_name = index_name
+        self.max_workers = max_workers
+        self.is_dry_run = dry_run  # ``dry_run`` is a method of every operator
+
+    @property
+    def _hook_parameters(self) -> dict[str, Any]:
+        return {**super()._hook_parameters, "table_name": self.table_name, "index_name": self.index_name}
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Reconcile each preset and return the results."""
+        try:
+            given = arguments.items("presets", self.presets)
+            context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
+            results = self._reconcile(given, context)
+        except (arguments.InvalidArgument, ConfigurationError) as error:
+            raise AirflowFailException(str(error)) from error
+        values = [result.to_json() for result in results]
+        failed = [result.preset_name for result in results if result.outcome is Outcome.ERROR]
+        if failed:
+            context["ti"].xcom_push(key="return_value", value=values)
+            raise AirflowException(
+                f"{len(failed)} of {len(results)} presets failed: {shorten(', '.join(failed))}. "
+                "The others are done; the next try, or the next run, goes on with these"
+            )
+        return values
+
+    def _reconcile(self, given: list[Any], context: Context) -> list[Result]:
+        arguments.text("table_name", self.table_name, TABLE_REMEDY)
+        prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
+        dry_run = arguments.boolean("dry_run", self.is_dry_run)
+        max_workers = arguments.count("max_workers", self.max_workers)
+        template = arguments.text("pipeline_name", self.pipeline_name, "give a name with {preset} in it")
+        if "{preset}" not in template or not is_pipeline_name(template.replace("{preset}", "x")):
+            raise arguments.InvalidArgument(
+                f"pipeline_name is {template!r}; it takes the name of a pipeline with {{preset}} in it"
+            )
+        # Clients are made here, in the task's own thread: connections are not looked up from others.
+        states = self.hook
+        images = ImageBuilderHook(**super()._hook_parameters)
+        configs = PresetConfigHook(prefix=prefix, **super()._hook_parameters)
+        states.connect()
+        configs.connect()
+        region = images.connect()
+
+        ti = context["ti"]
+        run = Run(
+            owner=f"{ti.dag_id}/{ti.run_id}",
+            attempt=ti.try_number,
+            region=region,
+            clock=clock.now,
+            pipeline_name=template,
+            dry_run=dry_run,
+        )
+        candidates, settled = self._candidates(given)
+        for result in settled:
+            self._log_result(result)
+        batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
+        return [*settled, *batch.reconcile(candidates)]
+
+    def _candidates(self, given: list[Any]) -> tuple[list[Candidate], list[Result]]:
+        """Return what there is to reconcile, and results for what there is not."""
+        candidates: dict[str, Candidate] = {}
+        settled: list[Result] = []
+        named = []
+        for item in given:
+            if isinstance(item, str):
+                named.append(item)
+                continue
+            try:
+                if not isinstance(item, Mapping):
+                    raise MalformedRecord("neither a preset name nor an item of a batch")
+                candidate = Candidate.from_json(item)
+            except MalformedRecord as error:
+                settled.append(Result(_name(item), Outcome.ERROR, f"not read: {error}"))
+            else:
+                candidates[candidate.preset_name] = candidate
+        if named:
+            found, refused = self._look_up(named)
+            candidates |= found
+            settled += refused
+        return list(candidates.values()), settled
+
+    def _look_up(self, names: list[str]) -> tuple[dict[str, Candidate], list[Result]]:
+        """Read the records of named presets, and what earlier runs left unfinished there."""
+        good, refused = sift(names)
+        found = survey(
+            (),
+            self.hook.list_intents(),
+            now=clock.now(),
+            stale_after=timedelta(0),
+            named=self.hook.read_items(good),
+        )
+        candidates = {candidate.preset_name: candidate for candidate in found.candidates}
+        return candidates, [
+            *(
+                Result(refusal.preset_name or str(refusal.job_id), Outcome.ERROR, f"malformed: {refusal.reason}")
+                for refusal in (*refused, *found.malformed)
+            ),
+            *(
+                Result.of(state, state.preset_name, None, detail=f"the record is {state.status}: nothing to reconcile")
+                for state in found.states
+                if state.preset_name not in candidates
+            ),
+        ]
+
+    def _log_result(self, result: Result) -> None:
+        warn = result.warn or (result.outcome is not None and result.outcome.needs_attention)
+        self.log.log(
+            logging.WARNING if warn else logging.INFO,
+            "preset %s: %s%s%s",
+            result.preset_name,
+            result.outcome or "nothing to do",
+            f", {result.ami_id}" if result.outcome is Outcome.CORRECTED_READY else "",
+            f": {result.detail}" if result.detail else "",
+        )
+
+
+def label(names: Sequence[str]) -> str:
+    """Return the names of a batch's presets for the UI: the first three, and how many more.
+
+    With native template rendering Airflow would read a label such as ``2022`` as a number and refuse it, so one
+    that reads as a Python literal is quoted.
+    """
+    more = f" +{len(names) - 3}" if len(names) > 3 else ""
+    text = shorten(", ".join(names[:3]), LABEL_LIMIT - len(more)) + more
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return repr(text)
+
+
+def _name(item: Any) -> str:
+    return shorten(str(item.get("presetName") if isinstance(item, Mapping) else item))

@@ -1,0 +1,185 @@
+"""The preset's configuration: the JSON object, kept in an SSM parameter, that runners start from.
+
+People and other programs edit it too, and SSM has no compare-and-set: a put silently covers what was written
+since its writer read. So only ``ami`` is ever ours, the text around it is kept to the letter, and a put that
+covered somebody's edit is mended by merging the versions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, NoReturn
+
+TIER_LIMITS = {"Standard": 4096, "Advanced": 8192}
+"""Bytes that a parameter's value may have, by tier (AWS: "Managing parameter tiers")."""
+
+_ABSENT = object()
+_BARE_AMI = re.compile(r"\s*ami-\w+\s*")
+_BLANK = re.compile(r"[ \t\n\r]*")
+
+
+class InvalidConfig(ValueError):
+    """The parameter holds nothing that could be updated; the text says why and never quotes the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigVersion:
+    """One version of a preset's parameter.
+
+    ``key_id`` (of a SecureString) and ``tier`` are known only where they matter; ``modified`` only in a history.
+    The value may be a secret: it is left out of the ``repr``.
+    """
+
+    version: int
+    text: str = field(repr=False)
+    secure: bool = False
+    key_id: str | None = None
+    tier: str | None = None
+    modified: datetime | None = None
+
+    def parse(self) -> dict[str, Any]:
+        """Return the JSON object.
+
+        :raises InvalidConfig: if the value is empty, no JSON, or no object.
+        """
+        if not self.text.strip():
+            raise InvalidConfig("is empty")
+        try:
+            value = json.loads(self.text, parse_constant=_refuse_constant)
+        except json.JSONDecodeError as error:
+            if _BARE_AMI.fullmatch(self.text):
+                raise InvalidConfig("is a bare AMI id, not a JSON object with a key 'ami'") from None
+            raise InvalidConfig(f"is not JSON (line {error.lineno}, column {error.colno})") from None
+        except (ValueError, RecursionError):
+            raise InvalidConfig("is not JSON that can be read") from None
+        if not isinstance(value, dict):
+            raise InvalidConfig("is JSON, but not an object")
+        return value
+
+    def with_text(self, text: str, version: int) -> ConfigVersion:
+        """Return the version that a put of ``text`` made."""
+        return replace(self, text=text, version=version, modified=None)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the value has room in its tier; a tier that is not known is taken for Standard."""
+        return len(self.text.encode("utf-8", "surrogatepass")) <= TIER_LIMITS.get(self.tier or "Standard", 8192)
+
+
+def ami_of(config: ConfigVersion) -> str | None:
+    """Return the AMI that runners start from by this version, if it is text."""
+    ami = config.parse().get("ami")
+    return ami if isinstance(ami, str) else None
+
+
+def merge(history: Sequence[ConfigVersion], ami_id: str, *, until: datetime | None = None) -> str:
+    """Return what the parameter must hold so that ``ami`` is ``ami_id`` and nobody's edit of another key is lost.
+
+    That is the newest version, with that ``ami``, plus every key that some version since the base set to a value
+    of its own and a later version took back to the base's value: an edit which a put covered.
+
+    :param history: the versions since the base (the one that the first put was made from), oldest first, the
+        base included where it still exists; never empty.
+    :param until: the moment after which no put of ours can have covered anything. What somebody took back later
+        was taken back on purpose.
+    :raises InvalidConfig: if the newest version is no JSON object. An older one that is none is passed over.
+    """
+    newest = history[-1]
+    present = newest.parse()
+    changes = {} if present.get("ami") == ami_id else {"ami": ami_id}
+    window = [version for version in history if not (until and version.modified and version.modified > until)]
+    documents = _readable(window)
+    if len(documents) > 2:
+        base, *between, last = documents
+        for key in {key: None for document in documents for key in document if key != "ami"}:
+            original = base.get(key, _ABSENT)
+            edits = [value for document in between if not _same(value := document.get(key, _ABSENT), original)]
+            covered = _same(last.get(key, _ABSENT), original) and _same(present.get(key, _ABSENT), original)
+            if edits and covered:
+                changes[key] = edits[-1]
+    return _splice(newest.text, changes)
+
+
+def _readable(history: Sequence[ConfigVersion]) -> Sequence[dict[str, Any]]:
+    documents = []
+    for version in history:
+        try:
+            documents.append(version.parse())
+        except InvalidConfig:
+            continue
+    return documents
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are the same; unlike ``==`` it tells ``1`` from ``true``."""
+    if one is _ABSENT or other is _ABSENT:
+        return one is other
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _splice(text: str, changes: Mapping[str, Any]) -> str:
+    """Return the JSON object ``text`` with some keys changed, added or (``_ABSENT``) removed.
+
+    Everything else stays to the letter: a stored number, escape or line break is nobody's to reformat.
+    """
+    for key, value in changes.items():
+        members = [member for member in _members(text) if member.key == key]
+        if value is _ABSENT:
+            for member in reversed(members):
+                text = text[: member.start] + text[member.end :]
+        elif members:
+            for member in reversed(members):
+                text = text[: member.value_start] + json.dumps(value) + text[member.value_end :]
+        else:
+            end = text.rindex("}")
+            body = text[:end].rstrip()
+            separator = "" if body.endswith("{") else ", " if ", " in text else ","
+            colon = ": " if '": ' in text else ":"
+            text = f"{body}{separator}{json.dumps(key)}{colon}{json.dumps(value)}{text[len(body) :]}"
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A key of a JSON object and where it stands: ``start`` to ``end`` takes one of its commas along."""
+
+    key: str
+    start: int
+    end: int
+    value_start: int
+    value_end: int
+
+
+def _members(text: str) -> list[_Member]:
+    """Return the members of the JSON object ``text``, which is known to be one, in their order."""
+    decoder = json.JSONDecoder()
+    members: list[_Member] = []
+    place = _skip_blank(text, text.index("{") + 1)
+    start = place
+    while text[place] != "}":
+        key, after_key = decoder.raw_decode(text, place)
+        value_start = _skip_blank(text, _skip_blank(text, after_key) + 1)
+        _, value_end = decoder.raw_decode(text, value_start)
+        place = _skip_blank(text, value_end)
+        if text[place] == ",":
+            place = _skip_blank(text, place + 1)
+            members.append(_Member(key, start, place, value_start, value_end))
+            start = place
+        else:
+            if members:  # the last one takes the comma before it
+                start = members[-1].value_end
+            members.append(_Member(key, start, value_end, value_start, value_end))
+    return members
+
+
+def _skip_blank(text: str, place: int) -> int:
+    found = _BLANK.match(text, place)
+    return found.end() if found else place
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,509 @@
+"""The write protocol for one preset.
+
+DynamoDB holds the truth and the SSM parameter follows it. Nothing spans the two stores, and SSM has no
+compare-and-set, so a write-ahead note (the intent) closes the gap:
+
+1. look up the pipeline and its latest image;  2. judge it;
+3. a build that failed: one conditional update of the record, and that is all;
+4. a build that succeeded: **read** the parameter, **log** the intent, **commit** the record on condition that it
+   is still the one that was detected, make the parameter **follow** the record, **forget** the intent.
+
+The commit is the one moment that counts: whoever loses it leaves the parameter alone.
+
+The protocol does no I/O. :func:`reconcile` is a generator that yields one :class:`Call` after the other, is sent
+each answer (or has its exception thrown in), and returns a :class:`~spot_runner_provider.outcome.Result`. So the
+same code runs in a batch, where calls of many presets are bundled, and in a test that tries every interleaving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self, TypeVar
+
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id
+from spot_runner_provider.build import Image, Meaning, is_pipeline_name, judge
+from spot_runner_provider.intent import Intent, base_of
+from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.preset_config import (
+    TIER_LIMITS,
+    ConfigVersion,
+    InvalidConfig,
+    ami_of,
+    merge,
+)
+
+CLOCK_SKEW = timedelta(seconds=60)
+"""``updatedAt`` is set this much before the lookup. Other writers drop their event when ``updatedAt`` is not older
+than their own clock, so a later value, on a clock that runs ahead, could make them drop a newer build."""
+
+MAX_ROUNDS = 20
+"""Puts after which a parameter that others keep changing is left to the next try, its intent standing."""
+
+
+# What the protocol asks of its three stores.
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a store, for one preset."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindPipeline(Call):
+    """Answered by the ARN of the pipeline with exactly this name, or ``None``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatestImage(Call):
+    """Answered by the pipeline's most recently created :class:`Image`, details included, or ``None``."""
+
+    pipeline_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadState(Call):
+    """Answered by the record as it is now (a consistent read), or ``None`` if there is none."""
+
+    preset_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Call):
+    """Write ``corrected`` if the record is still ``seen``. Answered by a :class:`Committed` or a :class:`Lost`."""
+
+    seen: AmiState
+    corrected: AmiState
+
+
+@dataclass(frozen=True, slots=True)
+class LogIntent(Call):
+    """Put the intent, whatever stands under its key."""
+
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetIntent(Call):
+    """Delete the intent with this key; that it is gone already is no error."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConfig(Call):
+    """Answered by the newest :class:`ConfigVersion` of the parameter, or ``None`` if there is none."""
+
+    preset_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeConfig(Call):
+    """Answered by the same version with its tier and key."""
+
+    preset_name: str
+    config: ConfigVersion
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHistory(Call):
+    """Answered by every version from ``since`` on, oldest first; the newest at least, empty if there is none."""
+
+    preset_name: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutConfig(Call):
+    """Make ``text`` the newest version, type, key and tier as ``config`` has them. Answered by its number.
+
+    :raises AmbiguousPut: thrown in if nobody can say whether it was applied.
+    """
+
+    preset_name: str
+    config: ConfigVersion
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The condition held; the record is the corrected one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The condition did not hold; ``present`` is the record that stands, ``None`` if it is gone or malformed."""
+
+    present: AmiState | None
+
+
+class Refused(Exception):
+    """A store refused the call, so that it was certainly not applied; the text names resource and remedy."""
+
+
+class ConfigurationError(Refused):
+    """Nothing can work until a person changes a setting, a permission or a resource; the text says which."""
+
+
+class AmbiguousPut(Exception):
+    """The reply of a put was lost: it was applied, or it was not."""
+
+
+class ConfigKeepsChanging(Exception):
+    """Others changed the parameter in between again and again."""
+
+
+def resource_of(call: Call) -> str:
+    """Return what ``call`` is about, in the words of an error message."""
+    match call:
+        case FindPipeline(name):
+            return f"pipeline {name}"
+        case LatestImage(arn):
+            return f"pipeline {arn}"
+        case ReadState(preset) | Commit(AmiState(preset_name=preset)):
+            return f"record {job_id(preset)}"
+        case LogIntent(Intent(job_id=key)) | ForgetIntent(key):
+            return f"intent {key}"
+        case ReadConfig(preset) | DescribeConfig(preset) | ReadHistory(preset) | PutConfig(preset):
+            return f"the parameter of {preset}"
+    raise TypeError(f"no call: {call!r}")
+
+
+Answer = TypeVar("Answer")
+Flow = Generator[Call, Any, Answer]
+
+
+# What to reconcile, and for whom.
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A preset with work to do: its record as detected, and intents that dead tries of earlier runs left.
+
+    ``state`` is ``None`` if only the intents are left.
+    """
+
+    preset_name: str
+    state: AmiState | None = None
+    intents: tuple[Intent, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what reconciling needs, and no more, for XCom."""
+        state = {} if self.state is None else self.state.to_json()
+        state.pop("errorMessage", None)
+        return (
+            {"presetName": self.preset_name}
+            | state
+            | ({"intents": [intent.to_json() for intent in self.intents]} if self.intents else {})
+        )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote.
+
+        :raises MalformedRecord: naming what is wrong.
+        """
+        name = check_preset_name(value.get("presetName"))
+        intents = value.get("intents", [])
+        if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
+            raise MalformedRecord("intents is no list of intents")
+        return cls(
+            preset_name=name,
+            state=AmiState.from_json(value) if value.get("status") else None,
+            intents=tuple(Intent.from_item({"presetName": name, **intent}) for intent in intents),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """For whom, and how, presets are reconciled.
+
+    ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
+    the tries apart, so that no try overwrites the intent of another that may still be alive.
+    """
+
+    owner: str
+    attempt: int
+    region: str
+    clock: Callable[[], datetime]
+    pipeline_name: str = "spot-runner-{preset}"
+    dry_run: bool = False
+
+
+# The protocol.
+
+
+def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
+    """Correct the preset's record and parameter if they are wrong, and finish what dead tries left."""
+    result = None
+    if candidate.state is not None and candidate.state.status is Status.BUILDING:
+        result = yield from _correct(candidate.state, run)
+    if candidate.intents:
+        finished = yield from _finish(candidate, run)
+        result = result or finished
+    if result is None:
+        raise ValueError(f"preset {candidate.preset_name} is neither building nor unfinished")
+    return result
+
+
+def _correct(seen: AmiState, run: Run) -> Flow[Result]:
+    """Find out what became of the build, and write it."""
+    looked_up_at = run.clock()
+    draft = _draft(seen, seen.preset_name, run)
+    pipeline_name = run.pipeline_name.replace("{preset}", seen.preset_name)
+
+    pipeline_arn = (yield FindPipeline(pipeline_name)) if is_pipeline_name(pipeline_name) else None
+    if pipeline_arn is None:
+        return replace(
+            draft,
+            outcome=Outcome.PIPELINE_NOT_FOUND,
+            detail=f"no pipeline {pipeline_name!r}; record unchanged. "
+            "Create it, correct the setting pipeline_name, or delete the record",
+        )
+    draft = replace(draft, pipeline_arn=pipeline_arn)
+
+    image: Image | None = yield LatestImage(pipeline_arn)
+    if image is None:
+        return replace(
+            draft,
+            outcome=Outcome.NO_IMAGES,
+            detail=f"pipeline {pipeline_name!r} has no images; record unchanged. Start a build",
+        )
+    draft = replace(draft, image_arn=image.arn, image_state=image.status)
+
+    verdict = judge(image, region=run.region, account=_account(pipeline_arn))
+    if verdict.meaning is Meaning.BUILDING:
+        return replace(draft, outcome=Outcome.STILL_BUILDING, detail=verdict.reason)
+    if verdict.meaning is Meaning.UNUSABLE:
+        return replace(
+            draft,
+            outcome=Outcome.NO_USABLE_AMI,
+            detail=f"{verdict.reason}; record unchanged. Start a new build",
+        )
+
+    at = looked_up_at - CLOCK_SKEW
+    if verdict.meaning is Meaning.FAILED:
+        corrected = seen.now_failed(verdict.reason, build_id=image.arn, at=at, by=run.owner)
+        return (yield from _commit_failed(seen, corrected, draft, run))
+
+    assert verdict.ami_id is not None
+    corrected = seen.now_ready(verdict.ami_id, build_id=image.arn, at=at, by=run.owner)
+    if image.created and image.created < seen.updated:
+        draft = replace(
+            draft, warn=True, detail=f"the image was created before the record's updatedAt {seen.updated_at}"
+        )
+    return (yield from _commit_ready(seen, corrected, draft, run))
+
+
+def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
+    reason = corrected.error_message or ""
+    if run.dry_run:
+        return replace(draft, outcome=Outcome.CORRECTED_FAILED, detail=f"dry run: would set failed ({reason})")
+    committed = yield Commit(seen, corrected)
+    record = _standing(committed, corrected, run)
+    if record is None:
+        return _superseded(draft, committed)
+    return _corrected(draft, record, detail=reason)
+
+
+def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
+    """Read, log, commit, follow, forget."""
+    preset, ami_id = seen.preset_name, corrected.ami_id
+    assert ami_id is not None
+    try:
+        config: ConfigVersion | None = yield ReadConfig(preset)
+        if config is None:
+            raise InvalidConfig("does not exist")
+        text = merge([config], ami_id)
+        if not config.with_text(text, config.version).fits:
+            if config.tier is None:
+                config = yield DescribeConfig(preset, config)
+            if not config.with_text(text, config.version).fits:
+                limit = TIER_LIMITS.get(config.tier or "Standard")
+                raise InvalidConfig(f"would be over the {limit} bytes of its tier")
+    except InvalidConfig as error:
+        return replace(
+            draft,
+            outcome=Outcome.CONFIG_INVALID,
+            detail=f"the parameter {error}; record and parameter unchanged. Repair the parameter",
+        )
+    if run.dry_run:
+        before = "another value" if config.secure else ami_of(config)
+        return replace(
+            draft,
+            outcome=Outcome.CORRECTED_READY,
+            detail=_join(f"dry run: would set ready with {ami_id}, and ami from {before}", draft.detail),
+        )
+
+    intent = Intent.of(
+        preset,
+        owner=f"{run.owner}/{run.attempt}",
+        at=run.clock(),
+        param_version=config.version,
+        ami_id=ami_id,
+        build_id=corrected.build_id or "",
+    )
+    yield LogIntent(intent)
+    try:
+        committed = yield Commit(seen, corrected)
+    except Refused:
+        yield ForgetIntent(intent.job_id)
+        raise
+    record = _standing(committed, corrected, run)
+    if record is None:
+        yield ForgetIntent(intent.job_id)
+        return _superseded(draft, committed)
+    try:
+        record = yield from _follow(record, [config])
+    except InvalidConfig as error:
+        return replace(
+            _corrected(draft, record, detail=""),
+            outcome=Outcome.CONFIG_INVALID,
+            detail=f"the record is ready, but the parameter {error} since. "
+            "Repair the parameter; the next run finishes it",
+        )
+    yield ForgetIntent(intent.job_id)
+    return _corrected(draft, record, detail=draft.detail)
+
+
+def _follow(record: AmiState, history: Sequence[ConfigVersion], until: datetime | None = None) -> Flow[AmiState]:
+    """Make the parameter follow the record, and the record that stands after that; return the last one seen.
+
+    :param history: the versions since the one that the first put was made from, oldest first.
+    :param until: as in :func:`~spot_runner_provider.preset_config.merge`.
+    :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
+    :raises ConfigKeepsChanging: after :data:`MAX_ROUNDS`.
+    """
+    preset = record.preset_name
+    for _ in range(MAX_ROUNDS):
+        ami_id = record.usable_ami
+        if ami_id is None:
+            return record
+        newest = history[-1]
+        text = merge(history, ami_id, until=until)
+        if text != newest.text:
+            try:
+                version = yield PutConfig(preset, newest, text)
+            except AmbiguousPut:
+                version = None
+            if version != newest.version + 1:
+                history, until = (yield from _history(preset, newest.version)), None
+                continue
+            history = [*history, newest.with_text(text, version)]
+        present: AmiState | None = yield ReadState(preset)
+        if present is None or present.usable_ami in (None, ami_id):
+            return present or record
+        record = present
+    raise ConfigKeepsChanging(
+        f"preset {preset}: others changed the parameter during each of {MAX_ROUNDS} puts; the next try goes on"
+    )
+
+
+def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
+    """Do what dead tries left undone: let the parameter follow the record as it is now, and forget their intents.
+
+    While the record is still ``building`` the intents stay: a dead try that lives after all could yet commit.
+    """
+    preset = candidate.preset_name
+    record: AmiState | None = yield ReadState(preset)
+    draft = _draft(record, preset, run)
+    if record is not None and record.status is Status.BUILDING:
+        return replace(draft, outcome=Outcome.STILL_BUILDING, detail="an earlier run's try stands unfinished")
+    if run.dry_run:
+        return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
+    if record is not None and record.usable_ami is not None:
+        try:
+            history = yield from _history(preset, base_of(candidate.intents))
+            until = max(intent.given_up_at for intent in candidate.intents)
+            record = yield from _follow(record, history, until)
+        except InvalidConfig as error:
+            return replace(
+                draft,
+                outcome=Outcome.CONFIG_INVALID,
+                detail=f"cannot finish an earlier run's try: the parameter {error}. Repair the parameter",
+            )
+        draft = _draft(record, preset, run)
+    for intent in candidate.intents:
+        yield ForgetIntent(intent.job_id)
+    return replace(
+        draft,
+        outcome=Outcome.FINISHED,
+        detail="finished what an earlier run's try left undone" if record else "the record is gone",
+    )
+
+
+def _history(preset: str, since: int) -> Flow[Sequence[ConfigVersion]]:
+    history: Sequence[ConfigVersion] = yield ReadHistory(preset, since)
+    if not history:
+        raise InvalidConfig("does not exist")
+    return history
+
+
+# Its pure pieces.
+
+
+def _standing(committed: Committed | Lost, corrected: AmiState, run: Run) -> AmiState | None:
+    """Return the record that our commit left, or ``None`` if another program's stands.
+
+    A reply can be lost after the write was applied; its repetition then fails its own condition. A record signed
+    by this run is such a write of our own, of this try or an earlier one.
+    """
+    if isinstance(committed, Committed):
+        return corrected
+    present = committed.present
+    if present and present.reconciled_by == run.owner and present.status is not Status.BUILDING:
+        return present
+    return None
+
+
+def _draft(state: AmiState | None, preset_name: str, run: Run) -> Result:
+    """Return a result that describes the record as it is, to be completed with what is found."""
+    return Result.of(state, preset_name, None, dry_run=run.dry_run)
+
+
+def _superseded(draft: Result, lost: Lost) -> Result:
+    present = lost.present
+    if present is None:
+        return replace(
+            draft,
+            outcome=Outcome.SUPERSEDED,
+            status=None,
+            ami_id=None,
+            updated_at=None,
+            build_id=None,
+            detail="the record is gone, or was replaced by a malformed one, since it was detected",
+        )
+    return replace(
+        draft,
+        outcome=Outcome.SUPERSEDED,
+        status=present.status,
+        ami_id=present.ami_id,
+        updated_at=present.updated_at,
+        build_id=present.build_id,
+        detail="another program changed the record since it was detected; its state was kept",
+    )
+
+
+def _corrected(draft: Result, record: AmiState, *, detail: str) -> Result:
+    failed = record.status is Status.FAILED
+    return replace(
+        draft,
+        outcome=Outcome.CORRECTED_FAILED if failed else Outcome.CORRECTED_READY,
+        status=record.status,
+        ami_id=record.ami_id,
+        updated_at=record.updated_at,
+        build_id=record.build_id,
+        detail=detail,
+    )
+
+
+def _account(arn: str) -> str:
+    """Return the account of ``arn:<partition>:imagebuilder:<region>:<account>:...``."""
+    return (arn.split(":", 5) + [""] * 5)[4]
+
+
+def _join(*texts: str) -> str:
+    return "; ".join(text for text in texts if text)

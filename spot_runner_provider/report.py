@@ -1,0 +1,123 @@
+"""The report: every preset's state after the run, the overall status, and one sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spot_runner_provider.ami_state import Status, shorten
+from spot_runner_provider.outcome import Outcome
+
+DEGRADED = "degraded"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run found and left, from the values that its tasks pushed.
+
+    ``value`` is the report as XCom has it: ``{"status", "message", "checkedAt", "presets": [{"name", "status",
+    "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...]}``; ``failures`` says, a sentence each, why
+    the run must not pass for a success.
+    """
+
+    value: dict[str, Any]
+    failures: tuple[str, ...]
+
+
+def report(
+    survey: Mapping[str, Any] | None,
+    batches: Iterable[Iterable[Mapping[str, Any]]],
+    results: Iterable[Mapping[str, Any]],
+    fail_on: Iterable[str] = (),
+) -> Report:
+    """Put together what detection surveyed, what it flagged, and what reconciling came to.
+
+    :param survey: the XCom ``states``; ``None`` if detection failed.
+    :param batches: what detection returned.
+    :param results: every result that reconciling pushed, in any order.
+    :param fail_on: outcomes that count as failures besides ``error``.
+    """
+    if survey is None:
+        message = "detection failed: nothing is known about any preset; see the log of the detecting task"
+        empty: dict[str, Any] = {
+            "status": DEGRADED,
+            "message": message,
+            "checkedAt": None,
+            "presets": [],
+            "malformed": [],
+        }
+        return Report(empty, ("detection failed",))
+
+    flagged = {item["presetName"] for batch in batches for item in batch}
+    by_name = {result["presetName"]: result for result in results}
+    presets = [
+        _preset(state, by_name.get(state["presetName"]), state["presetName"] in flagged)
+        for state in sorted(survey["states"], key=lambda state: state["presetName"])
+    ]
+    malformed = list(survey["malformed"])
+    value = {
+        "status": overall_status(presets, malformed),
+        "message": message_of(presets, malformed, flagged),
+        "checkedAt": survey["checkedAt"],
+        "presets": presets,
+        "malformed": malformed,
+    }
+    return Report(value, tuple(_failures(by_name.values(), sorted(flagged - by_name.keys()), set(fail_on))))
+
+
+def overall_status(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any]) -> str:
+    """Return ``ready`` if all presets are, with an AMI.
+
+    ``building`` if some are and none failed or lacks an AMI; else ``degraded``, as with any malformed record.
+    """
+    statuses = {preset["status"] for preset in presets}
+    if malformed or Status.FAILED in statuses or not all(preset["amiId"] for preset in presets):
+        return DEGRADED
+    return Status.BUILDING.value if Status.BUILDING in statuses else Status.READY.value
+
+
+def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], flagged: Iterable[str]) -> str:
+    """Return the counts in one sentence, such as ``3 presets ready, 1 preset building, 1 preset failed``."""
+    counts = Counter(preset["status"] for preset in presets)
+    parts = [
+        f"{_count(counts[status], 'preset')} {status}"
+        for status in (Status.READY, Status.BUILDING, Status.FAILED)
+        if counts[status]
+    ] or ["no presets"]
+    if malformed:
+        parts.append(f"{_count(len(malformed), 'record')} malformed")
+    return ", ".join(parts) + ("" if any(True for _ in flagged) else "; none was stale")
+
+
+def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, flagged: bool) -> dict[str, Any]:
+    """Return one preset's line: as its result has it, else as it was detected."""
+    seen = result if result and result["status"] and not result["dryRun"] else state
+    unfinished = state.get("unfinished") and (result is None or result["outcome"] == Outcome.ERROR)
+    line = {
+        "name": state["presetName"],
+        "status": Status.BUILDING.value if unfinished else seen["status"],
+        "amiId": seen["amiId"],
+        "updatedAt": seen["updatedAt"],
+        "outcome": result["outcome"] if result else None,
+        "detail": result["detail"] if result else shorten(state.get("errorMessage") or ""),
+    }
+    if result is None and flagged:
+        line |= {"outcome": Outcome.ERROR.value, "detail": "its task pushed no result; see its log"}
+    return line
+
+
+def _failures(results: Iterable[Mapping[str, Any]], lost: Sequence[str], fail_on: set[str]) -> Iterable[str]:
+    named: dict[str, list[str]] = {}
+    for result in results:
+        if result["outcome"] in fail_on | {Outcome.ERROR.value}:
+            named.setdefault(result["outcome"], []).append(result["presetName"])
+    for outcome, presets in sorted(named.items()):
+        yield f"{outcome}: {shorten(', '.join(sorted(presets)))}"
+    if lost:
+        yield f"no result: {shorten(', '.join(lost))}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
