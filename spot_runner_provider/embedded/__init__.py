@@ -1,0 +1,7 @@
+"""An AWS in one process, for the demo and the tests.
+
+DynamoDB, SSM and STS are moto's, Image Builder is a backend here.
+
+``with EmbeddedAws() as aws:`` (:mod:`.server`) starts it, :mod:`.seed` and :mod:`.demo` fill it, and
+``python -m spot_runner_provider.embedded`` does both in a process of its own. Needs ``moto[server]``.
+"""

@@ -1,0 +1,36 @@
+"""Somebody else who acts at exactly the wrong moment."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Response
+
+from spot_runner_provider.embedded.call import Call, Handler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class Bystanders:
+    """The layer that runs an action once, right before the first call that fits is applied."""
+
+    def __init__(self, inner: Handler) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[str, str | None, Callable[[], object]]] = []
+
+    def before(self, operation: str, key: str | None, action: Callable[[], object]) -> None:
+        """Run ``action`` right before a call that fits the patterns ``operation`` and ``key``."""
+        with self._lock:
+            self._waiting.append((operation, key, action))
+
+    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+        """Run the actions that are due, then pass the call on."""
+        if not call.bystander:
+            with self._lock:
+                due = [entry for entry in self._waiting if call.matches(entry[0], entry[1])]
+                self._waiting = [entry for entry in self._waiting if entry not in due]
+            for _, _, action in due:
+                action()
+        return self._inner(call, environ)

@@ -1,0 +1,119 @@
+"""One AWS call as the layers see it: which operation, with what body, about which records."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+BYSTANDER_HEADER = "X-Embedded-Bystander"
+
+
+@dataclass(frozen=True)
+class Call:
+    """An AWS call and, once it was answered, the HTTP status of the answer.
+
+    :param operation: such as ``dynamodb.Query``
+    :param keys: what it is about: ``jobId`` values and the values of a query (dynamodb), parameter names
+        without a version (ssm), names and the last part of ARNs (imagebuilder: a pipeline's lower-cased name)
+    :param region: as in the signature
+    :param bystander: made by the world around the code under test: neither counted nor disturbed
+    :param status: None as long as there is no answer, and for ever when the connection was closed instead
+    :param scanned_count: the items that a dynamodb Query or Scan read
+    """
+
+    operation: str
+    body: dict[str, Any]
+    keys: tuple[str, ...]
+    region: str
+    bystander: bool = False
+    status: int | None = None
+    scanned_count: int | None = None
+
+    @property
+    def service(self) -> str:
+        """The service's name, such as ``ssm``."""
+        return self.operation.partition(".")[0]
+
+    def matches(self, operation: str, key: str | None = None) -> bool:
+        """Tell whether the call fits two patterns as :mod:`fnmatch` reads them; no ``key`` fits all."""
+        return fnmatchcase(self.operation, operation) and (
+            key is None or any(fnmatchcase(mine, key) for mine in self.keys)
+        )
+
+
+class ConnectionDropped(Exception):
+    """The connection is to be closed without an answer."""
+
+
+Handler = Callable[[Call, "WSGIEnvironment"], Response]
+"""What a layer is, and what it wraps. Raises :class:`ConnectionDropped` where there shall be no answer."""
+
+
+def read_call(environ: "WSGIEnvironment") -> Call:
+    """Read the AWS call out of a request whose ``wsgi.input`` can be rewound."""
+    request = Request(environ)
+    raw = environ["wsgi.input"].read()
+    environ["wsgi.input"].seek(0)
+    scope = request.headers.get("Authorization", "").partition("Credential=")[2].partition(",")[0].split("/")
+    region, service = scope[2:4] if len(scope) == 5 else ("", "unsigned")
+    if target := request.headers.get("X-Amz-Target"):
+        operation, body = target.rpartition(".")[2], _json_object(raw)
+    elif request.mimetype == "application/x-www-form-urlencoded":
+        body = dict(parse_qsl(raw.decode()))
+        operation = body.get("Action", "")
+    else:
+        operation, body = request.path.strip("/"), _json_object(raw) or request.args.to_dict()
+    return Call(
+        operation=f"{service}.{operation}",
+        body=body,
+        keys=tuple(dict.fromkeys(_keys(service, body))),
+        region=region,
+        bystander=BYSTANDER_HEADER in request.headers,
+    )
+
+
+def _json_object(raw: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _keys(service: str, body: dict[str, Any]) -> Iterator[str]:
+    match service:
+        case "dynamodb":
+            yield from _job_ids(body)
+            if "KeyConditionExpression" in body:
+                yield from (v["S"] for v in body.get("ExpressionAttributeValues", {}).values() if "S" in v)
+        case "ssm":
+            for name in [body.get("Name"), *body.get("Names", [])]:
+                if name is not None:
+                    yield name.partition(":")[0]
+            for condition in body.get("ParameterFilters", []):
+                yield from condition.get("Values", [])
+        case "imagebuilder":
+            for condition in body.get("filters", []):
+                yield from condition.get("values", [])
+            for name in ("name", "imagePipelineArn", "imageBuildVersionArn"):
+                if name in body:
+                    yield body[name].rpartition(":")[2].partition("/")[2] or body[name]
+
+
+def _job_ids(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        job_id = value.get("jobId")
+        if isinstance(job_id, dict) and isinstance(job_id.get("S"), str):
+            yield job_id["S"]
+        for member in value.values():
+            yield from _job_ids(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _job_ids(member)

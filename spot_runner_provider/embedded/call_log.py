@@ -1,0 +1,58 @@
+"""What was called, how often and in which order."""
+
+import re
+import threading
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Response
+
+from spot_runner_provider.embedded.call import Call, Handler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+SCANNED_COUNT = re.compile(rb'"ScannedCount":\s*(\d+)')
+
+
+class CallLog:
+    """The layer that keeps every call in order of arrival, throttled and failed ones too."""
+
+    def __init__(self, inner: Handler) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._calls: dict[int, Call] = {}
+        self._arrived = 0
+
+    def calls(self) -> list[Call]:
+        """Return the calls since the last :meth:`clear`."""
+        with self._lock:
+            return list(self._calls.values())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many calls there were, by operation."""
+        return dict(Counter(call.operation for call in self.calls()))
+
+    def clear(self) -> None:
+        """Forget the calls so far."""
+        with self._lock:
+            self._calls.clear()
+
+    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+        """Note the call when it arrives and its status when it is answered."""
+        if call.bystander:
+            return self._inner(call, environ)
+        with self._lock:
+            self._arrived += 1
+            place = self._arrived
+            self._calls[place] = call
+        response = self._inner(call, environ)
+        answered = replace(call, status=response.status_code)
+        if call.operation in ("dynamodb.Query", "dynamodb.Scan"):
+            found = SCANNED_COUNT.search(response.get_data())
+            answered = replace(answered, scanned_count=int(found[1]) if found else None)
+        with self._lock:
+            if place in self._calls:
+                self._calls[place] = answered
+        return response

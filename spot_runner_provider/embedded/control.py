@@ -1,0 +1,133 @@
+"""The same controls over HTTP, for an embedded AWS in a process of its own.
+
+========================== ==========================================================================
+GET  /embedded/calls       operation -> number of calls
+GET  /embedded/log         every call: operation, keys, body, status, scanned_count
+GET  /embedded/held        the calls that are held; ``?count=1&timeout=10`` waits for them
+POST /embedded/reset       forget calls, faults, latencies and rates; drop held calls
+POST /embedded/faults      add one fault: the fields of :class:`.Fault`
+POST /embedded/latency     ``{"seconds": 0.05, "operation": "ssm.*"}``
+POST /embedded/rate        ``{"operation": "ssm.PutParameter", "per_second": 3, "burst": 1}``
+POST /embedded/release     ``{"apply": true}``
+========================== ==========================================================================
+"""
+
+import json
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, Request, build_opener
+
+import werkzeug.wrappers
+from werkzeug.wrappers import Response
+
+from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.faults import Fault
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from spot_runner_provider.embedded.server import EmbeddedAws
+
+PREFIX = "/embedded/"
+
+
+class Control:
+    """Answers requests under ``/embedded/``."""
+
+    def __init__(self, aws: "EmbeddedAws") -> None:
+        self._aws = aws
+
+    def __call__(self, environ: "WSGIEnvironment") -> Response:
+        """Answer with JSON: 404 for an unknown path, 400 for arguments that make no sense."""
+        request = werkzeug.wrappers.Request(environ)
+        try:
+            if request.method == "GET":
+                answer = self._get(request.path.removeprefix(PREFIX), request.args)
+            else:
+                answer = self._post(request.path.removeprefix(PREFIX), json.loads(request.get_data() or "{}"))
+        except LookupError:
+            return _json({"error": f"no {request.method} {request.path}"}, HTTPStatus.NOT_FOUND)
+        except (TypeError, ValueError) as error:
+            return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
+        return _json(answer, HTTPStatus.OK)
+
+    def _get(self, name: str, arguments: Any) -> Any:
+        match name:
+            case "calls":
+                return self._aws.calls()
+            case "log":
+                return [asdict(call) for call in self._aws.call_log()]
+            case "held":
+                count, timeout = int(arguments.get("count", 0)), float(arguments.get("timeout", 0))
+                return [asdict(call) for call in self._aws.wait_until_held(count, timeout)]
+        raise LookupError(name)
+
+    def _post(self, name: str, arguments: dict[str, Any]) -> Any:
+        match name:
+            case "reset":
+                return self._aws.reset()
+            case "faults":
+                return self._aws.add_fault(Fault(**arguments))
+            case "latency":
+                return self._aws.set_latency(**arguments)
+            case "rate":
+                return self._aws.set_rate(**arguments)
+            case "release":
+                return self._aws.release(**arguments)
+        raise LookupError(name)
+
+
+class ControlClient:
+    """Talks to the controls of an embedded AWS elsewhere; raises :class:`OSError` when it cannot."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._base = endpoint_url.rstrip("/") + PREFIX
+        self._opener = build_opener(ProxyHandler({}))
+
+    def calls(self) -> dict[str, int]:
+        """Return how many calls there were, by operation."""
+        counts: dict[str, int] = self._request("calls")
+        return counts
+
+    def call_log(self) -> list[Call]:
+        """Return the calls in order of arrival."""
+        return _calls(self._request("log"))
+
+    def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[Call]:
+        """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s."""
+        return _calls(self._request(f"held?{urlencode({'count': count, 'timeout': timeout})}"))
+
+    def reset(self) -> None:
+        """Forget calls, faults, latencies and rates; drop held calls."""
+        self._request("reset", {})
+
+    def add_fault(self, fault: Fault) -> None:
+        """Let ``fault`` happen."""
+        self._request("faults", asdict(fault))
+
+    def set_latency(self, seconds: float, operation: str = "*") -> None:
+        """Add ``seconds`` to each call that fits the pattern ``operation``."""
+        self._request("latency", {"seconds": seconds, "operation": operation})
+
+    def set_rate(self, operation: str, per_second: float, burst: int = 1) -> None:
+        """Throttle the calls that fit the pattern ``operation``."""
+        self._request("rate", {"operation": operation, "per_second": per_second, "burst": burst})
+
+    def release(self, *, apply: bool = True) -> int:
+        """Let the held calls go on, or close their connections; return how many there were."""
+        return int(self._request("release", {"apply": apply}))
+
+    def _request(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        with self._opener.open(Request(self._base + path, data)) as response:
+            return json.load(response)
+
+
+def _calls(found: list[dict[str, Any]]) -> list[Call]:
+    return [Call(**{**each, "keys": tuple(each["keys"])}) for each in found]
+
+
+def _json(value: Any, status: HTTPStatus) -> Response:
+    return Response(json.dumps(value), status, content_type="application/json")

@@ -1,0 +1,48 @@
+"""The innermost layers: moto, one call at a time."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.wrappers import Response
+
+from spot_runner_provider.embedded.call import Call, ConnectionDropped, Handler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+
+class Moto:
+    """moto's server application; it looks for a service's backend on disk, so each is looked for once."""
+
+    def __init__(self) -> None:
+        self._dispatcher = DomainDispatcherApplication(create_backend_app)
+        self._backends: dict[tuple[str, str], WSGIApplication] = {}
+
+    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+        """Apply the call."""
+        name = (call.service, environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[0])
+        if name not in self._backends:
+            self._backends[name] = self._dispatcher.get_application(environ)
+        return Response.from_app(self._backends[name], environ, buffered=True)
+
+
+class OneAtATime:
+    """The layer that makes calls atomic, which conditional writes are in DynamoDB and are not in moto."""
+
+    def __init__(self, inner: Handler) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Apply nothing any more, when the call under way is done."""
+        with self._lock:
+            self._closed = True
+
+    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+        """Pass the call on when no other one is being applied."""
+        with self._lock:
+            if self._closed:
+                raise ConnectionDropped
+            return self._inner(call, environ)

@@ -1,0 +1,80 @@
+"""How long calls take, and how many are allowed a second."""
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Response
+
+from spot_runner_provider.embedded.call import Call, Handler
+from spot_runner_provider.embedded.errors import throttled_reply
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class Latency:
+    """The layer that lets every call take longer."""
+
+    def __init__(self, inner: Handler) -> None:
+        self._inner = inner
+        self._seconds: dict[str, float] = {}
+
+    def set(self, seconds: float, operation: str) -> None:
+        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 takes that back."""
+        self._seconds = {**self._seconds, operation: seconds}
+
+    def clear(self) -> None:
+        """Add nothing any more."""
+        self._seconds = {}
+
+    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+        """Wait, then pass the call on."""
+        if not call.bystander:
+            seconds = sum(seconds for pattern, seconds in self._seconds.items() if call.matches(pattern))
+            if seconds > 0:
+                time.sleep(seconds)
+        return self._inner(call, environ)
+
+
+class RateLimit:
+    """The layer that throttles, with one token bucket for each pattern."""
+
+    def __init__(self, inner: Handler) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._buckets: dict[str, _Bucket] = {}
+
+    def set(self, operation: str, per_second: float, burst: int) -> None:
+        """Allow all calls that fit ``operation`` together ``per_second``, after a first ``burst``."""
+        with self._lock:
+            self._buckets[operation] = _Bucket(per_second, burst)
+
+    def clear(self) -> None:
+        """Allow any rate."""
+        with self._lock:
+            self._buckets.clear()
+
+    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+        """Pass the call on if each bucket that it counts for has a token, else throttle it."""
+        with self._lock:
+            buckets = [bucket for pattern, bucket in self._buckets.items() if call.matches(pattern)]
+            allowed = call.bystander or all(bucket.take() for bucket in buckets)
+        return self._inner(call, environ) if allowed else throttled_reply(call)
+
+
+class _Bucket:
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._tokens = float(burst)
+        self._filled = time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._per_second)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,153 @@
+"""The records of a deployment, in the formats that its other programs write.
+
+Helpers that take a ``client`` take a boto3 client of the service they write to.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from spot_runner_provider.embedded.imagebuilder.models import timestamp
+
+TABLE = "spot-runner-state"
+PARAMETER_PREFIX = "/spot-runner/configs/"
+PIPELINE_PREFIX = "spot-runner-"
+BATCH = 25
+
+
+def create_table(client: Any, name: str = TABLE) -> None:
+    """Create the state table: key ``jobId``, two indexes, on-demand billing, TTL attribute ``ttl``."""
+    attributes = ("jobId", "recordType", "updatedAt", "status", "createdAt")
+    indexes = {"recordType-index": ("recordType", "updatedAt"), "status-index": ("status", "createdAt")}
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in attributes],
+        KeySchema=[{"AttributeName": "jobId", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": index,
+                "KeySchema": [
+                    {"AttributeName": hash_key, "KeyType": "HASH"},
+                    {"AttributeName": range_key, "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for index, (hash_key, range_key) in indexes.items()
+        ],
+    )
+    client.update_time_to_live(TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})
+
+
+def ami_state(
+    preset: str,
+    status: str,
+    updated_at: datetime,
+    *,
+    ami: str | None = None,
+    build: str | None = None,
+    error: str | None = None,
+    **others: Any,
+) -> dict[str, Any]:
+    """Return an AMI state as the event handler writes it; ``others`` are added or replace what it writes."""
+    item = {
+        "jobId": f"AMI#{preset}",
+        "recordType": "AMI",
+        "presetName": preset,
+        "amiId": ami,
+        "status": status,
+        "updatedAt": timestamp(updated_at),
+    }
+    optional = {"buildId": build, "errorMessage": error}
+    return item | {name: value for name, value in optional.items() if value is not None} | others
+
+
+def intent(
+    preset: str, run: str, updated_at: datetime, *, ami: str, build: str, parameter_version: int
+) -> dict[str, Any]:
+    """Return what a reconciliation leaves behind that stopped before the SSM parameter followed."""
+    return {
+        "jobId": f"AMI-INTENT#{preset}#{run}",
+        "recordType": "AMI-INTENT",
+        "presetName": preset,
+        "amiId": ami,
+        "buildId": build,
+        "updatedAt": timestamp(updated_at),
+        "paramVersion": parameter_version,
+    }
+
+
+def runner_job(number: int, status: str, created_at: datetime) -> dict[str, Any]:
+    """Return a runner job; such items share the table and are nobody's business here."""
+    return {
+        "jobId": str(number),
+        "status": status,
+        "createdAt": timestamp(created_at),
+        "runnerName": f"spot-{number}",
+        "ttl": int(created_at.timestamp()) + 7 * 86400,
+    }
+
+
+def put_items(client: Any, items: Iterable[Mapping[str, Any]], table: str = TABLE) -> None:
+    """Write items whose attributes are text, whole numbers or None."""
+    requests = [{"PutRequest": {"Item": to_attributes(item)}} for item in items]
+    for start in range(0, len(requests), BATCH):
+        client.batch_write_item(RequestItems={table: requests[start : start + BATCH]})
+
+
+def to_attributes(item: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return an item as DynamoDB's API spells it."""
+    return {name: _to_attribute(value) for name, value in item.items()}
+
+
+def _to_attribute(value: Any) -> dict[str, Any]:
+    match value:
+        case None:
+            return {"NULL": True}
+        case int():
+            return {"N": str(value)}
+    return {"S": value}
+
+
+def preset_config(ami: str = "pending", platform: str = "linux") -> dict[str, Any]:
+    """Return a runner configuration; a fresh deployment's ``ami`` is ``pending``."""
+    return {
+        "instanceTypes": ["m5.large", "m5.xlarge"],
+        "ami": ami,
+        "diskSizeGb": 100,
+        "spotStrategy": "spotPreferred",
+        "timeout": 3600,
+        "platform": platform,
+        "labels": ["self-hosted", "X64", platform.capitalize()],
+    }
+
+
+def put_parameter(client: Any, preset: str, value: Mapping[str, Any] | str, **options: Any) -> int:
+    """Create or replace a preset's parameter and return its version.
+
+    :param value: a configuration, or the bare text of a broken one
+    :param options: further arguments of PutParameter, such as ``Type`` and ``KeyId``
+    """
+    text = value if isinstance(value, str) else json.dumps(value)
+    name = PARAMETER_PREFIX + preset
+    if not client.describe_parameters(ParameterFilters=[{"Key": "Name", "Values": [name]}])["Parameters"]:
+        options.setdefault("Type", "String")
+    return int(client.put_parameter(Name=name, Value=text, Overwrite=True, **options)["Version"])
+
+
+def edit_parameter(client: Any, preset: str, **changes: Any) -> int:
+    """Read a preset's parameter, change some of its keys, put it back; return its new version."""
+    read = client.get_parameter(Name=PARAMETER_PREFIX + preset, WithDecryption=True)["Parameter"]
+    return put_parameter(client, preset, json.loads(read["Value"]) | changes)
+
+
+def create_pipeline(client: Any, preset: str, recipe_version: str = "1.0.0") -> str:
+    """Create ``spot-runner-<preset>``, with images ``spotrunnerstack-<preset>``; return its ARN."""
+    prefix = f"arn:aws:imagebuilder:{client.meta.region_name}:123456789012"
+    created = client.create_image_pipeline(
+        name=PIPELINE_PREFIX + preset,
+        imageRecipeArn=f"{prefix}:image-recipe/spotrunnerstack-{preset.lower()}/{recipe_version}",
+        infrastructureConfigurationArn=f"{prefix}:infrastructure-configuration/spotrunnerstack",
+    )
+    return str(created["imagePipelineArn"])

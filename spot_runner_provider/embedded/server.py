@@ -1,0 +1,180 @@
+"""The embedded AWS itself: one process, one port, and the layers around moto in their order."""
+
+import threading
+from collections.abc import Callable
+from functools import cache
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from boto3.session import Session
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.session import Session as CoreSession
+from moto.core.base_backend import BackendDict
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from werkzeug.wrappers import Response
+
+from spot_runner_provider.embedded.bystanders import Bystanders
+from spot_runner_provider.embedded.call import BYSTANDER_HEADER, Call, read_call
+from spot_runner_provider.embedded.call_log import CallLog
+from spot_runner_provider.embedded.control import PREFIX, Control
+from spot_runner_provider.embedded.faults import Fault, Faults, Holds
+from spot_runner_provider.embedded.http_server import HttpServer
+from spot_runner_provider.embedded.imagebuilder import register
+from spot_runner_provider.embedded.imagebuilder.models import ImageBuilderBackend, imagebuilder_backends
+from spot_runner_provider.embedded.moto_app import Moto, OneAtATime
+from spot_runner_provider.embedded.pace import Latency, RateLimit
+from spot_runner_provider.embedded.strict import Strict
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_only_one = threading.Lock()
+
+
+class EmbeddedAws:
+    """An AWS on 127.0.0.1, empty when it starts: ``with EmbeddedAws() as aws: aws.client("dynamodb")``.
+
+    moto keeps its state in the process, so one process has one embedded AWS at a time.
+
+    :param port: 0 for any free one
+    :param region: of the clients that :meth:`client` makes
+    :param seed: of the faults' probabilities
+    """
+
+    account = DEFAULT_ACCOUNT_ID
+
+    def __init__(self, port: int = 0, region: str = "us-east-1", seed: int = 0) -> None:
+        self.region = region
+        self._port = port
+        self._holds = Holds()
+        self._lock = OneAtATime(Strict(Moto(), self.account))
+        self._bystanders = Bystanders(self._lock)
+        self._faults = Faults(self._bystanders, self._holds, seed)
+        self._rates = RateLimit(self._faults)
+        self._latency = Latency(self._rates)
+        self._log = CallLog(self._latency)
+        self._control = Control(self)
+
+    def __enter__(self) -> "EmbeddedAws":
+        """Start.
+
+        :raises OSError: when the port is taken
+        :raises RuntimeError: when this process has an embedded AWS already
+        """
+        if not _only_one.acquire(blocking=False):
+            raise RuntimeError("This process has an embedded AWS already, and moto has but one state.")
+        try:
+            register()
+            BackendDict.reset()
+            self._server = HttpServer(self._port, self._respond)
+        except BaseException:
+            _only_one.release()
+            raise
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop: calls that are still under way are not applied."""
+        self._server.stop()
+        self._lock.close()
+        self._holds.release(apply=False)
+        _only_one.release()
+
+    @property
+    def endpoint_url(self) -> str:
+        """Such as ``http://127.0.0.1:5555``."""
+        return self._server.url
+
+    def client(self, service: str, config: Config | None = None, *, bystander: bool = False) -> Any:
+        """Return a boto3 client of this AWS, with dummy credentials and without proxies.
+
+        :param bystander: for seeds, checks and whoever else is not the code under test: its calls are neither
+            counted nor delayed, throttled or disturbed
+        """
+        direct = Config(proxies={})
+        client = _session().client(
+            service,  # type: ignore[call-overload]
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            config=direct.merge(config) if config else direct,
+        )
+        if bystander:
+            client.meta.events.register("before-sign", _mark_as_bystander)
+        return client
+
+    @property
+    def image_builder(self) -> ImageBuilderBackend:
+        """Image Builder from behind, for what no API call does: finished builds, failed ones, old ones."""
+        return imagebuilder_backends[self.account][self.region]
+
+    def calls(self) -> dict[str, int]:
+        """Return how many calls there were since :meth:`reset_calls`, by operation."""
+        return self._log.counts()
+
+    def call_log(self) -> list[Call]:
+        """Return the calls since :meth:`reset_calls` in order of arrival."""
+        return self._log.calls()
+
+    def reset_calls(self) -> None:
+        """Count from zero."""
+        self._log.clear()
+
+    def add_fault(self, fault: Fault) -> None:
+        """Let ``fault`` happen; of several that fit a call, the one added first does."""
+        self._faults.add(fault)
+
+    def clear_faults(self) -> None:
+        """Forget all faults, and the draws of their probabilities; calls that are held stay so."""
+        self._faults.clear()
+
+    def set_latency(self, seconds: float, operation: str = "*") -> None:
+        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 takes that back."""
+        self._latency.set(seconds, operation)
+
+    def set_rate(self, operation: str, per_second: float, burst: int = 1) -> None:
+        """Throttle the calls that fit ``operation``: together ``per_second`` after a first ``burst``."""
+        self._rates.set(operation, per_second, burst)
+
+    def before(self, operation: str, key: str | None, action: Callable[[], object]) -> None:
+        """Run ``action`` once, right before the first call is applied that fits the patterns.
+
+        The action runs outside the lock, so it may call this AWS; let it use a bystander's client.
+        """
+        self._bystanders.before(operation, key, action)
+
+    def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[Call]:
+        """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s."""
+        return self._holds.wait(count, timeout)
+
+    def release(self, *, apply: bool = True) -> int:
+        """Let the held calls go on, or close their connections; return how many there were.
+
+        :param apply: False stands for a client that died before it sent the call
+        """
+        return self._holds.release(apply)
+
+    def reset(self) -> None:
+        """Forget calls, faults, latencies and rates; drop held calls."""
+        for layer in (self._log, self._faults, self._latency, self._rates):
+            layer.clear()
+        self._holds.release(apply=False)
+
+    def _respond(self, environ: "WSGIEnvironment") -> Response:
+        if environ["PATH_INFO"].startswith(PREFIX):
+            return self._control(environ)
+        return self._log(read_call(environ), environ)
+
+
+@cache
+def _session() -> Session:
+    """Keep what botocore reads from disk: a session of its own costs each EmbeddedAws half a second."""
+    return Session(botocore_session=CoreSession())
+
+
+def _mark_as_bystander(request: AWSRequest, **_: object) -> None:
+    request.headers[BYSTANDER_HEADER] = "1"
