@@ -45,7 +45,7 @@ class Intent:
 
     @classmethod
     def of(cls, preset_name: str, *, owner: str, at: datetime, param_version: int, ami_id: str, build_id: str) -> Self:
-        """Return the intent of the try ``owner`` (``<dag_id>/<run_id>/<try>``), which nobody else overwrites."""
+        """Return the intent of one try; ``owner`` names it, so that no other try overwrites the intent."""
         return cls(
             job_id=f"{_key_prefix(preset_name)}{owner}",
             preset_name=preset_name,

@@ -226,7 +226,7 @@ class Run:
     """
 
     owner: str
-    attempt: int
+    attempt: str
     region: str
     clock: Callable[[], datetime]
     pipeline_name: str = "spot-runner-{preset}"

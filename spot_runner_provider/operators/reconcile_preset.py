@@ -120,8 +120,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             )
         # Clients are made here, in the task's own thread: connections are not looked up from others.
         states = self.hook
-        images = ImageBuilderHook(**super()._hook_parameters)
-        configs = PresetConfigHook(prefix=prefix, **super()._hook_parameters)
+        images = ImageBuilderHook(beside=states, **super()._hook_parameters)
+        configs = PresetConfigHook(prefix=prefix, beside=states, **super()._hook_parameters)
         states.connect()
         configs.connect()
         region = images.connect()
@@ -129,7 +129,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         ti = context["ti"]
         run = Run(
             owner=f"{ti.dag_id}/{ti.run_id}",
-            attempt=ti.try_number,
+            attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}",
             region=region,
             clock=clock.now,
             pipeline_name=template,
