@@ -207,6 +207,7 @@ class _Progress:
         self._flow: Flow[Result] = reconcile(candidate, run)
         self._committed = False
         self.call: Call = Call()
+        self._performed = self.call
         self.result: Result | None = None
 
     def answer(self, answer: Any) -> None:
@@ -214,11 +215,13 @@ class _Progress:
         if isinstance(answer, Exception):
             self.fail(answer)
             return
+        self._performed = self.call
         self._committed = self._committed or isinstance(answer, Committed)
         self.advance(lambda flow: flow.send(answer))
 
     def fail(self, error: Exception) -> None:
         """Let the protocol deal with the error of its call."""
+        self._performed = self.call
         self.advance(lambda flow: flow.throw(error))
 
     def advance(self, resume: Callable[[Flow[Result]], Call]) -> None:
@@ -237,16 +240,14 @@ class _Progress:
         return self.result
 
     def _error(self, error: Exception) -> Result:
-        state = self._candidate.state
-        left = (
-            "the record is committed, the parameter follows in the next try or run"
-            if self._committed
-            else "record and parameter were left as they are; the next try or run goes on"
+        left = "record committed, the parameter follows" if self._committed else "nothing changed, tried again"
+        what = (
+            "" if isinstance(error, ConfigurationError) else f"{resource_of(self._performed)}: {type(error).__name__}: "
         )
         return Result.of(
-            state,
+            self._candidate.state,
             preset_name=self._candidate.preset_name,
             outcome=Outcome.ERROR,
             dry_run=self._dry_run,
-            detail=f"{left}. {resource_of(self.call)}: {type(error).__name__}: {error}",
+            detail=f"{left} in the next try or run. {'' if isinstance(error, ConfigurationError) else what}{error}",
         )

@@ -169,7 +169,7 @@ def resource_of(call: Call) -> str:
             return f"intent {key}"
         case ReadConfig(preset) | DescribeConfig(preset) | ReadHistory(preset) | PutConfig(preset):
             return f"the parameter of {preset}"
-    raise TypeError(f"no call: {call!r}")
+    return "the preset"
 
 
 Answer = TypeVar("Answer")

@@ -53,7 +53,7 @@ class Strict:
                 case "dynamodb.UpdateItem":
                     self._index_keys(call, call.body["TableName"], dict(_assigned(call.body)))
                 case "dynamodb.Query":
-                    self._filter(call)
+                    self._query(call)
         except Refusal as refusal:
             return error_reply(call, refusal.code, refusal.message)
         return self._inner(call, environ)
@@ -111,9 +111,12 @@ class Strict:
                         f" Expected: {expected} Actual: {actual} IndexName: {index}",
                     )
 
-    def _filter(self, call: Call) -> None:
-        body = call.body
-        attributes = self._indexes(call, body["TableName"]).get(body.get("IndexName"), {})
+    def _query(self, call: Call) -> None:
+        body, index = call.body, call.body.get("IndexName")
+        indexes = self._indexes(call, body["TableName"])
+        if indexes and index not in indexes:
+            raise Refusal("ValidationException", f"The table does not have the specified index: {index}")
+        attributes = indexes.get(index, {})
         names = body.get("ExpressionAttributeNames", {})
         for word in ATTRIBUTE.findall(body.get("FilterExpression", "")):
             if (name := names.get(word, word)) in attributes:

@@ -172,7 +172,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
                         f"No DynamoDB table {self.table_name!r} in region {self.client.meta.region_name}: "
                         "correct [spot_runner] table_name, or the region"
                     ) from error
-                if code == "ValidationException" and "index" in message:
+                if code == "ValidationException" and "specified index" in message:
                     raise ConfigurationError(
                         f"Table {self.table_name!r} has no index {self.index_name!r}: correct index_name, "
                         "or create the index"

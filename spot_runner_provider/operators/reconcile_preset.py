@@ -114,7 +114,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)
         template = arguments.text("pipeline_name", self.pipeline_name, "give a name with {preset} in it")
-        if "{preset}" not in template or not is_pipeline_name(template.replace("{preset}", "x")):
+        if "{preset}" not in template or not is_pipeline_name(template.replace("{preset}", "any")):
             raise arguments.InvalidArgument(
                 f"pipeline_name is {template!r}; it takes the name of a pipeline with {{preset}} in it"
             )

@@ -90,6 +90,16 @@ def test_a_filter_may_not_use_the_keys_of_the_index(dynamodb):
             query(dynamodb, bad, **names)
 
 
+def test_an_index_that_the_table_does_not_have_is_refused(dynamodb):
+    with pytest.raises(ClientError, match=r"ValidationException.*specified index: absent"):
+        dynamodb.query(
+            TableName=TABLE,
+            IndexName="absent",
+            KeyConditionExpression="recordType = :r",
+            ExpressionAttributeValues={":r": {"S": "AMI"}},
+        )
+
+
 def test_an_index_key_has_the_type_of_the_index(dynamodb):
     item = {"jobId": {"S": "AMI#p"}, "updatedAt": {"N": "1"}}
     key = {"jobId": {"S": "AMI#p"}}
