@@ -74,8 +74,8 @@ def parse_timestamp(text: object) -> datetime:
         raise MalformedRecord("updatedAt is missing or no text")
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError("no time zone")
+        if moment.tzinfo is None or len(text) > 40:
+            raise ValueError("no time zone, or a fraction of a second that nobody wrote")
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedRecord(

@@ -48,7 +48,7 @@ def items(name: str, value: Any) -> list[Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value) if value.strip() not in ("", "None") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _invalid(name, value, "a list, or a JSON list as text") from None
     if value is None:
         return []

@@ -15,7 +15,6 @@ from spot_runner_provider.reconciler import (
     Call,
     Candidate,
     Commit,
-    Committed,
     ConfigurationError,
     DescribeConfig,
     FindPipeline,
@@ -205,9 +204,9 @@ class _Progress:
         self._candidate = candidate
         self._dry_run = run.dry_run
         self._flow: Flow[Result] = reconcile(candidate, run)
-        self._committed = False
+        self._wrote = False
         self.call: Call = Call()
-        self._performed = self.call
+        self._failed: tuple[Call, Exception | None] = (self.call, None)
         self.result: Result | None = None
 
     def answer(self, answer: Any) -> None:
@@ -215,13 +214,13 @@ class _Progress:
         if isinstance(answer, Exception):
             self.fail(answer)
             return
-        self._performed = self.call
-        self._committed = self._committed or isinstance(answer, Committed)
+        self._wrote = self._wrote or isinstance(self.call, Commit | PutConfig)
         self.advance(lambda flow: flow.send(answer))
 
     def fail(self, error: Exception) -> None:
         """Let the protocol deal with the error of its call."""
-        self._performed = self.call
+        self._wrote = self._wrote or (isinstance(self.call, Commit | PutConfig) and not isinstance(error, Refused))
+        self._failed = (self.call, error)
         self.advance(lambda flow: flow.throw(error))
 
     def advance(self, resume: Callable[[Flow[Result]], Call]) -> None:
@@ -240,14 +239,14 @@ class _Progress:
         return self.result
 
     def _error(self, error: Exception) -> Result:
-        left = "record committed, the parameter follows" if self._committed else "nothing changed, tried again"
-        what = (
-            "" if isinstance(error, ConfigurationError) else f"{resource_of(self._performed)}: {type(error).__name__}: "
-        )
+        left = "what was begun is finished" if self._wrote else "nothing was changed, it is tried again"
+        failed, thrown = self._failed
+        what = resource_of(failed if error is thrown else self.call)
+        told = str(error) if isinstance(error, ConfigurationError) else f"{what}: {type(error).__name__}: {error}"
         return Result.of(
             self._candidate.state,
             preset_name=self._candidate.preset_name,
             outcome=Outcome.ERROR,
             dry_run=self._dry_run,
-            detail=f"{left} in the next try or run. {'' if isinstance(error, ConfigurationError) else what}{error}",
+            detail=f"{left} in the next try or run. {told}",
         )

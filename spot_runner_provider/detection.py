@@ -80,7 +80,7 @@ def survey(
 
     standing: dict[str, list[Intent]] = {}
     for item in intents:
-        if named is not None and item.get("presetName") not in named:
+        if named is not None and str(item.get("presetName")) not in named:
             continue
         try:
             intent = Intent.from_item(item)

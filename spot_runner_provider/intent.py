@@ -112,6 +112,6 @@ def _key_prefix(preset_name: str) -> str:
 
 def _version(value: object) -> int:
     """Return a parameter's version, which DynamoDB hands over as a ``Decimal`` and XCom as an ``int``."""
-    if isinstance(value, int | Decimal) and not isinstance(value, bool) and value > 0 and value % 1 == 0:
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 < value < 10**9 and value % 1 == 0:
         return int(value)
     raise MalformedRecord("paramVersion is no whole number above 0")

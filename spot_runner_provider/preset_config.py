@@ -90,28 +90,35 @@ def merge(history: Sequence[ConfigVersion], ami_id: str, *, until: datetime | No
     """
     newest = history[-1]
     present = newest.parse()
-    changes = {} if present.get("ami") == ami_id else {"ami": ami_id}
+    changes: dict[str, str | None] = {} if present.get("ami") == ami_id else {"ami": json.dumps(ami_id)}
     window = [version for version in history if not (until and version.modified and version.modified > until)]
-    documents = _readable(window)
-    if len(documents) > 2:
-        base, *between, last = documents
-        for key in {key: None for document in documents for key in document if key != "ami"}:
+    readable = _readable(window)
+    if len(readable) > 2:
+        (_, base), *between, (_, last) = readable
+        for key in {key: None for _, document in readable for key in document if key != "ami"}:
             original = base.get(key, _ABSENT)
-            edits = [value for document in between if not _same(value := document.get(key, _ABSENT), original)]
+            edits = [text for text, document in between if not _same(document.get(key, _ABSENT), original)]
             covered = _same(last.get(key, _ABSENT), original) and _same(present.get(key, _ABSENT), original)
             if edits and covered:
-                changes[key] = edits[-1]
+                changes[key] = _value_text(edits[-1], key)
     return _splice(newest.text, changes)
 
 
-def _readable(history: Sequence[ConfigVersion]) -> Sequence[dict[str, Any]]:
-    documents = []
+def _readable(history: Sequence[ConfigVersion]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the text and the object of each version that holds one."""
+    readable = []
     for version in history:
         try:
-            documents.append(version.parse())
+            readable.append((version.text, version.parse()))
         except InvalidConfig:
             continue
-    return documents
+    return readable
+
+
+def _value_text(text: str, key: str) -> str | None:
+    """Return the text of a key's value in the JSON object ``text``, ``None`` if it has no such key."""
+    values = [text[member.value_start : member.value_end] for member in _members(text) if member.key == key]
+    return values[-1] if values else None
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -121,25 +128,25 @@ def _same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _splice(text: str, changes: Mapping[str, Any]) -> str:
-    """Return the JSON object ``text`` with some keys changed, added or (``_ABSENT``) removed.
+def _splice(text: str, changes: Mapping[str, str | None]) -> str:
+    """Return the JSON object ``text`` with the values of some keys replaced, added or (``None``) removed.
 
     Everything else stays to the letter: a stored number, escape or line break is nobody's to reformat.
     """
     for key, value in changes.items():
-        members = [member for member in _members(text) if member.key == key]
-        if value is _ABSENT:
-            for member in reversed(members):
-                text = text[: member.start] + text[member.end :]
-        elif members:
-            for member in reversed(members):
-                text = text[: member.value_start] + json.dumps(value) + text[member.value_end :]
+        places = [member for member in _members(text) if member.key == key]
+        if value is None:
+            while places:
+                text = text[: places[0].start] + text[places[0].end :]
+                places = [member for member in _members(text) if member.key == key]
+        elif places:
+            for place in reversed(places):
+                text = text[: place.value_start] + value + text[place.value_end :]
         else:
-            end = text.rindex("}")
-            body = text[:end].rstrip()
-            separator = "" if body.endswith("{") else ", " if ", " in text else ","
+            body = text[: text.rindex("}")].rstrip()
+            comma = "" if body.endswith("{") else ", " if ", " in text else ","
             colon = ": " if '": ' in text else ":"
-            text = f"{body}{separator}{json.dumps(key)}{colon}{json.dumps(value)}{text[len(body) :]}"
+            text = f"{body}{comma}{json.dumps(key)}{colon}{value}{text[len(body) :]}"
     return text
 
 

@@ -94,7 +94,7 @@ def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], f
 def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, flagged: bool) -> dict[str, Any]:
     """Return one preset's line: as its result has it, else as it was detected."""
     seen = result if result and result["status"] and not result["dryRun"] else state
-    unfinished = state.get("unfinished") and (result is None or result["outcome"] == Outcome.ERROR)
+    unfinished = state.get("unfinished") and not (result and _is_settled(result))
     line = {
         "name": state["presetName"],
         "status": Status.BUILDING.value if unfinished else seen["status"],
@@ -106,6 +106,11 @@ def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, flagged:
     if result is None and flagged:
         line |= {"outcome": Outcome.ERROR.value, "detail": "its task pushed no result; see its log"}
     return line
+
+
+def _is_settled(result: Mapping[str, Any]) -> bool:
+    """Return whether an intent that stood when the preset was detected is done with."""
+    return not result["dryRun"] and result["outcome"] not in (Outcome.ERROR, Outcome.CONFIG_INVALID)
 
 
 def _failures(results: Iterable[Mapping[str, Any]], lost: Sequence[str], fail_on: set[str]) -> Iterable[str]:

@@ -211,7 +211,7 @@ def label(names: Sequence[str]) -> str:
         ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-    return repr(text)
+    return shorten(repr(text), LABEL_LIMIT)
 
 
 def _name(item: Any) -> str:

@@ -160,7 +160,7 @@ def test_a_put_that_keeps_failing_is_one_error_and_the_next_run_finishes_it(depl
         reconcile(batches[0], ti)
     (result,) = ti.pushed["return_value"]
     assert (result["outcome"], result["status"]) == ("error", "building")
-    assert "record committed, the parameter follows in the next try or run" in result["detail"]
+    assert "what was begun is finished in the next try or run" in result["detail"]
     deployment.aws.clear_faults()
     pass_time(minutes=15)
     assert run("scheduled__2")[PRESET]["outcome"] == "finished"

@@ -1,0 +1,293 @@
+"""Many presets at once, against three stores in memory."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from spot_runner_provider.ami_state import AmiState, Status
+from spot_runner_provider.batch import BUNDLE, Batch, Stores
+from spot_runner_provider.build import Ami, Image
+from spot_runner_provider.intent import Intent
+from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.reconciler import Candidate, Committed, ConfigurationError, Lost, Refused, Run
+
+from .values import ACCOUNT, NOW, REGION
+
+RUN = Run(owner="dag/run", attempt=1, region=REGION, clock=lambda: NOW)
+IMAGE = Image(
+    "arn:image", "AVAILABLE", datetime(2026, 2, 11, 15, 30, tzinfo=UTC), amis=(Ami("ami-0new", REGION, ACCOUNT),)
+)
+
+
+@dataclass
+class Memory:
+    """The three stores in one: records, intents, parameters, and a pipeline with an image for each preset.
+
+    ``faults`` maps a request's name, or its name and one preset, to the exception that it ends in, each time.
+    ``requests`` tells each request with its presets.
+    """
+
+    records: dict[str, AmiState]
+    faults: dict = field(default_factory=dict)
+    intents: dict[str, Intent] = field(default_factory=dict)
+    configs: dict[str, ConfigVersion] = field(default_factory=dict)
+    requests: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    WRITES = frozenset({"log_intents", "commit", "put", "forget_intents"})
+
+    def __post_init__(self):
+        self.configs |= {name: ConfigVersion(1, '{"ami":"pending"}') for name in self.records}
+
+    @property
+    def stores(self):
+        return Stores(self, self, self)
+
+    @property
+    def written(self):
+        return [name for name, _ in self.requests if name in self.WRITES]
+
+    def requested(self, name):
+        return [presets for request, presets in self.requests if request == name]
+
+    def _request(self, name, *presets):
+        self.requests.append((name, presets))
+        for fault in (name, *((name, preset) for preset in presets), *((name, len(presets)),)):
+            if fault in self.faults:
+                raise self.faults[fault]
+
+    def find_pipelines(self, names):
+        self._request("find_pipelines", *(name.removeprefix("spot-runner-") for name in names))
+        return {name: f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/{name}" for name in names}
+
+    def latest_image(self, arn):
+        self._request("latest_image", arn.rpartition("/spot-runner-")[2])
+        return IMAGE
+
+    def read_states(self, names):
+        self._request("read_states", *names)
+        return {name: self.records.get(name) for name in names}
+
+    def commit(self, seen, corrected):
+        self._request("commit", seen.preset_name)
+        present = self.records.get(seen.preset_name)
+        if present != seen:
+            return Lost(present)
+        self.records[seen.preset_name] = corrected
+        return Committed()
+
+    def log_intents(self, intents):
+        self._request("log_intents", *(intent.preset_name for intent in intents))
+        self.intents |= {intent.job_id: intent for intent in intents}
+
+    def forget_intents(self, keys):
+        self._request("forget_intents", *(key.split("#")[1] for key in keys))
+        for key in keys:
+            self.intents.pop(key, None)
+
+    def read(self, names):
+        self._request("read", *names)
+        return {name: self.configs.get(name) for name in names}
+
+    def describe(self, name, config):
+        self._request("describe", name)
+        return replace(config, tier="Standard")
+
+    def history(self, name, since):
+        self._request("history", name)
+        return [self.configs[name]] if name in self.configs else []
+
+    def put(self, name, config, text):
+        self._request("put", name)
+        self.configs[name] = replace(config, version=self.configs[name].version + 1, text=text)
+        return self.configs[name].version
+
+
+def presets(count):
+    return [f"p{number:02}" for number in range(count)]
+
+
+def memory(names, **faults_by_request):
+    return Memory(
+        {name: AmiState(name, Status.BUILDING, "2026-02-11T15:00:00.000Z") for name in names}, **faults_by_request
+    )
+
+
+def run(stores, candidates=None, *, max_workers=1, run=RUN, seen=None):
+    candidates = [Candidate(*item) for item in stores.records.items()] if candidates is None else candidates
+    batch = Batch(stores.stores, run, max_workers=max_workers, on_result=(seen if seen is not None else []).append)
+    return batch.reconcile(candidates)
+
+
+def outcomes(results):
+    return {result.preset_name: result.outcome and result.outcome.value for result in results}
+
+
+def test_every_preset_is_corrected_in_both_stores():
+    stores = memory(presets(3))
+    run(stores)
+    assert (
+        {state.ami_id for state in stores.records.values()},
+        {config.text for config in stores.configs.values()},
+    ) == (
+        {"ami-0new"},
+        {'{"ami":"ami-0new"}'},
+    )
+
+
+def test_no_intent_is_left():
+    stores = memory(presets(3))
+    run(stores)
+    assert stores.intents == {}
+
+
+@pytest.mark.parametrize("max_workers", [1, 4])
+@pytest.mark.parametrize("count", [0, 1, BUNDLE, BUNDLE + 1, 3 * BUNDLE + 5])
+def test_one_result_each_in_order(count, max_workers):
+    results = run(memory(reversed(presets(count))), max_workers=max_workers)
+    assert [result.preset_name for result in results] == list(reversed(presets(count)))
+
+
+def test_each_result_is_told_once():
+    told = []
+    results = run(memory(presets(25)), max_workers=4, seen=told)
+    assert sorted(told, key=lambda result: result.preset_name) == results
+
+
+class TestBundles:
+    @pytest.mark.parametrize("request_name", ["find_pipelines", "read", "log_intents", "read_states", "forget_intents"])
+    def test_ten_presets_share_a_request(self, request_name):
+        stores = memory(presets(BUNDLE))
+        run(stores)
+        assert stores.requested(request_name) == [tuple(presets(10))]
+
+    @pytest.mark.parametrize("request_name", ["latest_image", "commit", "put"])
+    def test_what_aws_takes_one_by_one(self, request_name):
+        stores = memory(presets(BUNDLE))
+        run(stores)
+        assert stores.requested(request_name) == [(name,) for name in presets(10)]
+
+    @pytest.mark.parametrize("request_name", ["find_pipelines", "read", "log_intents", "read_states", "forget_intents"])
+    def test_one_that_fails_together_is_retried_one_by_one(self, request_name):
+        stores = memory(presets(3), faults={(request_name, 3): TimeoutError()})
+        results = run(stores)
+        assert (stores.requested(request_name), set(outcomes(results).values())) == (
+            [("p00", "p01", "p02"), ("p00",), ("p01",), ("p02",)],
+            {"corrected_ready"},
+        )
+
+
+EVERY_REQUEST = [
+    "find_pipelines",
+    "latest_image",
+    "read",
+    "log_intents",
+    "commit",
+    "put",
+    "read_states",
+    "forget_intents",
+]
+
+
+class TestOnePresetsError:
+    @pytest.mark.parametrize("error", [TimeoutError(), Refused("no"), KeyError("x")], ids=["timeout", "refused", "bug"])
+    @pytest.mark.parametrize("request_name", EVERY_REQUEST)
+    def test_never_touches_another(self, request_name, error):
+        results = run(memory(presets(3), faults={(request_name, "p01"): error}))
+        assert outcomes(results) == {"p00": "corrected_ready", "p01": "error", "p02": "corrected_ready"}
+
+    def test_nor_does_a_candidate_with_nothing_to_do(self):
+        stores = memory(["b"])
+        results = run(stores, [Candidate("a"), Candidate("b", stores.records["b"])])
+        assert outcomes(results) == {"a": "error", "b": "corrected_ready"}
+
+    def test_nor_does_a_malformed_record_at_the_second_look(self):
+        stores = memory(presets(2))
+        read_states = stores.read_states
+        stores.read_states = lambda names: read_states(names) | {"p00": ValueError("status is none of ...")}
+        results = run(stores)
+        said = "status is none of" in results[0].detail
+        assert (outcomes(results), said) == ({"p00": "error", "p01": "corrected_ready"}, True)
+
+    @pytest.mark.parametrize(
+        ("request_name", "left", "resource"),
+        [
+            ("find_pipelines", "nothing was changed", "pipeline spot-runner-a"),
+            ("latest_image", "nothing was changed", "image-pipeline/spot-runner-a"),
+            ("read", "nothing was changed", "the parameter of a"),
+            ("log_intents", "nothing was changed", "intent AMI-INTENT#a#dag/run/1"),
+            ("put", "what was begun is finished", "the parameter of a"),
+            ("read_states", "what was begun is finished", "record AMI#a"),
+            ("forget_intents", "what was begun is finished", "intent AMI-INTENT#a#dag/run/1"),
+        ],
+    )
+    def test_its_detail_says_what_was_left_and_what_failed(self, request_name, left, resource):
+        (result,) = run(memory(["a"], faults={request_name: TimeoutError("late")}))
+        said = result.detail.startswith(left), f"{resource}: TimeoutError: late" in result.detail
+        assert said == (True, True)
+
+    def test_an_own_commit_that_was_recognised_counts_as_committed(self):
+        stores = memory(["a"], faults={"put": TimeoutError()})
+        candidate = Candidate("a", stores.records["a"])
+        stores.records["a"] = candidate.state.now_ready("ami-0new", build_id="arn", at=NOW, by="dag/run")
+        (result,) = run(stores, [candidate])
+        assert result.detail.startswith("what was begun is finished")
+
+    def test_an_unfinished_preset_whose_parameter_was_put_is_not_said_to_be_unchanged(self):
+        stores = memory(["a"], faults={"forget_intents": TimeoutError()})
+        stores.records["a"] = stores.records["a"].now_ready("ami-0new", build_id="arn", at=NOW, by="dag/before")
+        intent = Intent("AMI-INTENT#a#dag/before/1", "a", "2026-02-11T15:00:00.000Z", 1)
+        (result,) = run(stores, [Candidate("a", stores.records["a"], (intent,))])
+        assert "nothing was changed" not in result.detail
+
+    def test_a_commit_of_which_nobody_knows_is_not_said_to_be_unchanged(self):
+        (result,) = run(memory(["a"], faults={"commit": TimeoutError()}))
+        assert "nothing was changed" not in result.detail
+
+    def test_a_refused_commit_was_certainly_not_applied(self):
+        (result,) = run(memory(["a"], faults={"commit": Refused("no")}))
+        assert result.detail.startswith("nothing was changed")
+
+    def test_a_refused_commit_is_told_by_its_record(self):
+        (result,) = run(memory(["a"], faults={"commit": Refused("no")}))
+        assert "record AMI#a" in result.detail
+
+    def test_a_dry_run_says_so(self):
+        (result,) = run(memory(["a"], faults={"read": TimeoutError()}), run=replace(RUN, dry_run=True))
+        assert result.dry_run is True
+
+
+class TestWhatOnlyAPersonCanMend:
+    @pytest.mark.parametrize("max_workers", [1, 4])
+    @pytest.mark.parametrize("request_name", ["find_pipelines", "latest_image", "read", "log_intents"])
+    def test_before_the_first_write_it_ends_the_batch(self, request_name, max_workers):
+        stores = memory(presets(25), faults={request_name: ConfigurationError("no permission")})
+        with pytest.raises(ConfigurationError, match="no permission"):
+            run(stores, max_workers=max_workers)
+
+    @pytest.mark.parametrize("request_name", ["find_pipelines", "latest_image", "read"])
+    def test_nothing_is_written_after_it(self, request_name):
+        stores = memory(presets(25), faults={request_name: ConfigurationError("no permission")})
+        with pytest.raises(ConfigurationError):
+            run(stores)
+        assert stores.written == []
+
+    def test_nothing_more_is_asked_after_it(self):
+        stores = memory(presets(25), faults={"find_pipelines": ConfigurationError("no permission")})
+        with pytest.raises(ConfigurationError):
+            run(stores)
+        assert len(stores.requests) == 1
+
+    @pytest.mark.parametrize("request_name", ["commit", "put", "read_states", "forget_intents"])
+    def test_after_the_first_write_it_is_one_presets_error(self, request_name):
+        stores = memory(presets(3), faults={(request_name, "p01"): ConfigurationError("no permission")})
+        assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "error", "p02": "corrected_ready"}
+
+    def test_a_write_of_another_bundle_counts(self):
+        stores = memory(presets(BUNDLE + 1), faults={("find_pipelines", "p10"): ConfigurationError("no permission")})
+        assert outcomes(run(stores))["p10"] == "error"
+
+    def test_a_write_that_was_refused_does_not_count(self):
+        stores = memory(["a"], faults={"log_intents": ConfigurationError("no permission")})
+        with pytest.raises(ConfigurationError):
+            run(stores)

@@ -1,0 +1,211 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from spot_runner_provider.build import Ami, Image, Meaning, UndatedImage, is_pipeline_name, judge, latest
+
+from .values import ACCOUNT, REGION
+
+MADE = datetime(2026, 2, 11, 15, tzinfo=UTC)
+OTHER = "999999999999"
+
+
+def image(status="AVAILABLE", *amis, **fields):
+    return Image("arn:image", status, MADE, amis=amis, **fields)
+
+
+def ami(image_id="ami-1", region=REGION, account=ACCOUNT, status=None):
+    return Ami(image_id, region, account, status)
+
+
+class TestLatest:
+    OLD = Image("arn:x/1.0.0/37", "AVAILABLE", MADE)
+    NEW = Image("arn:x/1.0.1/1", "FAILED", MADE + timedelta(milliseconds=1))
+    OLDEST = Image("arn:x/9.9.9/99", "AVAILABLE", MADE - timedelta(days=1))
+
+    @pytest.mark.parametrize(
+        "images",
+        [
+            pytest.param([OLDEST, OLD, NEW], id="oldest-first"),
+            pytest.param([NEW, OLD, OLDEST], id="newest-first"),
+            pytest.param([OLD, NEW, OLDEST], id="mixed"),
+        ],
+    )
+    def test_by_date_whatever_the_order_and_the_build_number(self, images):
+        assert latest(iter(images)) is self.NEW
+
+    def test_none_of_none(self):
+        assert latest([]) is None
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_an_undated_image_is_an_error_rather_than_a_guess(self, place):
+        images = [self.OLD, self.NEW]
+        images.insert(place, Image("arn:undated", "AVAILABLE", None))
+        with pytest.raises(UndatedImage, match="arn:undated"):
+            latest(images)
+
+
+@pytest.mark.parametrize(
+    ("found", "meaning", "ami_id"),
+    [
+        pytest.param(image("PENDING"), "building", None, id="pending"),
+        pytest.param(image("CREATING"), "building", None, id="creating"),
+        pytest.param(image("BUILDING"), "building", None, id="building"),
+        pytest.param(image("TESTING"), "building", None, id="testing"),
+        pytest.param(image("DISTRIBUTING", ami()), "building", None, id="distributing"),
+        pytest.param(image("INTEGRATING", ami()), "building", None, id="integrating"),
+        pytest.param(image("FAILED"), "failed", None, id="failed"),
+        pytest.param(image("FAILED", ami()), "failed", None, id="failed-with-an-ami"),
+        pytest.param(image("CANCELLED"), "failed", None, id="cancelled"),
+        pytest.param(image("DEPRECATED", ami()), "unusable", None, id="deprecated"),
+        pytest.param(image("DELETED", ami()), "unusable", None, id="deleted"),
+        pytest.param(image("DISABLED", ami()), "unusable", None, id="disabled"),
+        pytest.param(image("DREAMING", ami()), "unusable", None, id="invented"),
+        pytest.param(image("available", ami()), "unusable", None, id="lower-case"),
+        pytest.param(image(None, ami()), "unusable", None, id="without-a-state"),
+        pytest.param(image("AVAILABLE", ami()), "ready", "ami-1", id="available"),
+        pytest.param(image("AVAILABLE", ami("ami-2", "eu-west-1"), ami()), "ready", "ami-1", id="of-the-region"),
+        pytest.param(image("AVAILABLE", ami(account=None)), "ready", "ami-1", id="only-one-without-account"),
+        pytest.param(image("AVAILABLE", ami(account=OTHER)), "ready", "ami-1", id="only-one-of-another-account"),
+        pytest.param(image("AVAILABLE", ami("ami-2", account=OTHER), ami()), "ready", "ami-1", id="of-the-account"),
+        pytest.param(image("AVAILABLE", ami(), ami()), "ready", "ami-1", id="the-same-twice"),
+        pytest.param(image("AVAILABLE", ami(status="AVAILABLE")), "ready", "ami-1", id="copy-available"),
+        pytest.param(
+            image("AVAILABLE", ami("ami-2", status="FAILED"), ami()),
+            "ready",
+            "ami-1",
+            id="without-the-copy-that-failed",
+        ),
+        pytest.param(image("AVAILABLE", ami(status="FAILED")), "unusable", None, id="copy-failed"),
+        pytest.param(image("AVAILABLE"), "unusable", None, id="no-ami"),
+        pytest.param(image("AVAILABLE", ami(region="eu-west-1")), "unusable", None, id="none-in-the-region"),
+        pytest.param(image("AVAILABLE", ami(region=None)), "unusable", None, id="of-no-region"),
+        pytest.param(image("AVAILABLE", ami(), ami("ami-2")), "unusable", None, id="two-of-the-account"),
+        pytest.param(
+            image("AVAILABLE", ami(account=OTHER), ami("ami-2", account="1")), "unusable", None, id="two-of-others"
+        ),
+        pytest.param(image("AVAILABLE", ami("pending")), "unusable", None, id="no-ami-id"),
+    ],
+)
+def test_what_a_state_means(found, meaning, ami_id):
+    verdict = judge(found, region=REGION, account=ACCOUNT)
+    assert (verdict.meaning, verdict.ami_id) == (Meaning(meaning), ami_id)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        pytest.param(image("TESTING"), "the build is TESTING", id="in-progress"),
+        pytest.param(image("FAILED", reason="no disk"), "FAILED: no disk", id="reason"),
+        pytest.param(image("FAILED", reason="no disk", failure="step x"), "FAILED: no disk; step x", id="and-step"),
+        pytest.param(image("FAILED", failure="step x"), "FAILED: step x", id="step-alone"),
+        pytest.param(image("CANCELLED"), "CANCELLED: Image Builder gives no reason", id="no-reason"),
+        pytest.param(image("DELETED"), "the latest image is DELETED", id="unusable"),
+        pytest.param(image(None), "the latest image is without a state", id="no-state"),
+        pytest.param(image("AVAILABLE"), "the latest image is AVAILABLE, but has no AMI in us-east-1", id="no-ami"),
+        pytest.param(
+            image("AVAILABLE", ami(), ami("ami-2")),
+            "the latest image has 2 AMIs in us-east-1, and not exactly one of account 123456789012",
+            id="ambiguous",
+        ),
+    ],
+)
+def test_the_reason(found, reason):
+    assert judge(found, region=REGION, account=ACCOUNT).reason == reason
+
+
+class TestFromApi:
+    def test_a_whole_answer(self):
+        answer = {
+            "arn": "arn:image",
+            "dateCreated": "2026-02-11T15:00:00.511Z",
+            "state": {"status": "AVAILABLE", "reason": "because"},
+            "outputResources": {
+                "amis": [
+                    {"region": "us-east-1", "image": "ami-1", "accountId": ACCOUNT, "state": {"status": "AVAILABLE"}},
+                    {"region": "eu-west-1"},
+                ]
+            },
+        }
+        assert Image.from_api(answer) == Image(
+            "arn:image",
+            "AVAILABLE",
+            datetime(2026, 2, 11, 15, 0, 0, 511000, UTC),
+            "because",
+            None,
+            (Ami("ami-1", "us-east-1", ACCOUNT, "AVAILABLE"),),
+        )
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param({}, id="nothing"),
+            pytest.param({"state": None, "outputResources": None, "dateCreated": None}, id="nulls"),
+            pytest.param({"state": {}, "outputResources": {}}, id="empty-parts"),
+            pytest.param({"outputResources": {"amis": None}, "dateCreated": "soon"}, id="unreadable-date"),
+            pytest.param({"outputResources": {"amis": [{"region": REGION, "state": None}]}}, id="ami-without-id"),
+        ],
+    )
+    def test_what_is_absent_stays_absent(self, answer):
+        assert Image.from_api(answer) == Image("", None, None)
+
+    @pytest.mark.parametrize(
+        ("context", "failure"),
+        [
+            pytest.param({"failedStep": "RunComponents"}, "step RunComponents", id="step"),
+            pytest.param(
+                {
+                    "imageStatus": "BUILDING",
+                    "failedStep": "RunComponents",
+                    "componentFailure": {
+                        "componentArn": "arn:c",
+                        "phaseName": "build",
+                        "stepName": "Install",
+                        "errorMessage": "exit 1",
+                    },
+                },
+                "while BUILDING, step RunComponents, component arn:c, phase build, component step Install: exit 1",
+                id="component",
+            ),
+            pytest.param({"distributionFailure": {"errorMessage": "no copy"}}, "no copy", id="distribution"),
+            pytest.param({}, None, id="empty"),
+        ],
+    )
+    def test_where_a_build_failed(self, context, failure):
+        answer = {"state": {"status": "FAILED", "failureContext": context}}
+        assert Image.from_api(answer).failure == failure
+
+    @pytest.mark.parametrize(
+        ("found", "summary"),
+        [
+            pytest.param(image(None), True, id="no-state"),
+            pytest.param(image("AVAILABLE"), True, id="available-without-amis"),
+            pytest.param(image("AVAILABLE", ami()), False, id="available-with-amis"),
+            pytest.param(image("FAILED"), True, id="failed-without-reason"),
+            pytest.param(image("FAILED", reason="x"), False, id="failed-with-reason"),
+            pytest.param(image("FAILED", failure="x"), False, id="failed-with-step"),
+            pytest.param(image("CANCELLED"), False, id="cancelled"),
+            pytest.param(image("BUILDING"), False, id="building"),
+            pytest.param(image("DELETED"), False, id="deleted"),
+        ],
+    )
+    def test_a_summary_lacks_what_matters_for_its_state(self, found, summary):
+        assert found.is_summary is summary
+
+
+@pytest.mark.parametrize(
+    ("name", "can_be"),
+    [
+        pytest.param("spot-runner-linux-x64", True, id="usual"),
+        pytest.param("Spot Runner_1", True, id="blank-inside"),
+        pytest.param("x" * 128, True, id="longest"),
+        pytest.param("x" * 129, False, id="too-long"),
+        pytest.param("ab", False, id="too-short"),
+        pytest.param("", False, id="empty"),
+        pytest.param("spot-*", False, id="wildcard"),
+        pytest.param(" spot", False, id="blank-before"),
+        pytest.param("spot\n", False, id="line-break"),
+    ],
+)
+def test_pipeline_names(name, can_be):
+    assert is_pipeline_name(name) is can_be

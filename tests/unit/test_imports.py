@@ -1,0 +1,28 @@
+"""The rules need neither Airflow nor an AWS library."""
+
+import subprocess
+import sys
+
+import pytest
+
+MODULES = [
+    "ami_state",
+    "arguments",
+    "batch",
+    "build",
+    "clock",
+    "detection",
+    "intent",
+    "outcome",
+    "preset_config",
+    "reconciler",
+    "report",
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_pure_module_loads_neither_airflow_nor_an_aws_library(module):
+    code = f"import sys, spot_runner_provider.{module}; sys.stdout.write(' '.join(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    roots = {name.split(".")[0] for name in answer.stdout.split()}
+    assert not roots & {"airflow", "boto3", "botocore", "aiobotocore"}

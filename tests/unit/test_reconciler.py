@@ -1,0 +1,561 @@
+"""The write protocol of one preset, row by row: each call it makes, the answer it gets, and what it comes to."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+
+from spot_runner_provider.ami_state import AmiState, Status
+from spot_runner_provider.build import Ami, Image
+from spot_runner_provider.intent import Intent
+from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.reconciler import (
+    MAX_ROUNDS,
+    AmbiguousPut,
+    Call,
+    Candidate,
+    Commit,
+    Committed,
+    ConfigKeepsChanging,
+    DescribeConfig,
+    FindPipeline,
+    ForgetIntent,
+    LatestImage,
+    LogIntent,
+    Lost,
+    PutConfig,
+    ReadConfig,
+    ReadHistory,
+    ReadState,
+    Refused,
+    Run,
+    reconcile,
+    resource_of,
+)
+
+from .values import ACCOUNT, NOW, REGION
+
+PRESET = "linux-x64"
+PIPELINE = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/spot-runner-linux-x64"
+IMAGE = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image/spot-runner-linux-x64/1.0.0/7"
+AVAILABLE = Image(
+    IMAGE, "AVAILABLE", datetime(2026, 2, 11, 15, 30, tzinfo=UTC), amis=(Ami("ami-0new", REGION, ACCOUNT),)
+)
+
+RUN = Run(owner="dag/run", attempt=2, region=REGION, clock=lambda: NOW)
+DRY_RUN = replace(RUN, dry_run=True)
+
+SEEN = AmiState(PRESET, Status.BUILDING, "2026-02-11T15:00:00.000Z", "ami-0old", "arn:old")
+STALE = Candidate(PRESET, SEEN)
+READY = AmiState(PRESET, Status.READY, "2026-02-11T16:04:48.123Z", "ami-0new", IMAGE, None, "dag/run")
+FAILED = AmiState(PRESET, Status.FAILED, "2026-02-11T16:04:48.123Z", "ami-0old", IMAGE, "FAILED: no disk", "dag/run")
+NEWER = AmiState(PRESET, Status.READY, "2026-02-11T16:05:00.000Z", "ami-0newer", "arn:newer")
+REBUILDING = AmiState(PRESET, Status.BUILDING, "2026-02-11T16:05:00.000Z", "ami-0new")
+
+CONFIG = ConfigVersion(7, '{"ami":"ami-0old","x":1}')
+TEXT = '{"ami":"ami-0new","x":1}'
+INTENT = Intent("AMI-INTENT#linux-x64#dag/run/2", PRESET, "2026-02-11T16:05:48.123Z", 7, "ami-0new", IMAGE)
+
+FOUND = (FindPipeline("spot-runner-linux-x64"), PIPELINE)
+BUILT = (LatestImage(PIPELINE), AVAILABLE)
+READ = (ReadConfig(PRESET), CONFIG)
+LOGGED = (LogIntent(INTENT), None)
+COMMITTED = (Commit(SEEN, READY), Committed())
+PUT = (PutConfig(PRESET, CONFIG, TEXT), 8)
+LOOKED = (ReadState(PRESET), READY)
+FORGOT = (ForgetIntent(INTENT.job_id), None)
+
+
+def play(candidate, *script, run=RUN):
+    """Reconcile against a script of calls and answers; return the result, or the exception that it ended in.
+
+    An answer that is an exception is thrown in. Any other call, or one too many or too few, fails the test.
+    """
+    flow = reconcile(candidate, run)
+    resume = partial(next, flow)
+    for expected, answer in script:
+        try:
+            call = resume()
+        except StopIteration as stop:
+            pytest.fail(f"{expected} was not asked; it ended with {stop.value}")
+        assert call == expected
+        resume = partial(flow.throw if isinstance(answer, Exception) else flow.send, answer)
+    try:
+        call = resume()
+    except StopIteration as stop:
+        return stop.value
+    except Exception as error:
+        return error
+    return pytest.fail(f"{call} was asked besides")
+
+
+def built(image):
+    return LatestImage(PIPELINE), image
+
+
+def what(result):
+    """The outcome, and the record as it stands."""
+    return result.outcome, result.status, result.ami_id, result.updated_at, result.build_id
+
+
+AS_IT_WAS = ("building", "ami-0old", "2026-02-11T15:00:00.000Z", "arn:old")
+AS_READY = ("ready", "ami-0new", "2026-02-11T16:04:48.123Z", IMAGE)
+
+
+class TestNothingToWrite:
+    @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
+    @pytest.mark.parametrize(
+        ("script", "outcome", "detail"),
+        [
+            pytest.param(
+                [(FOUND[0], None)], "pipeline_not_found", "no pipeline 'spot-runner-linux-x64'", id="no-pipeline"
+            ),
+            pytest.param([FOUND, built(None)], "no_images", "has no images", id="no-images"),
+            pytest.param(
+                [FOUND, built(replace(AVAILABLE, status="TESTING"))], "still_building", "TESTING", id="in-progress"
+            ),
+            pytest.param(
+                [FOUND, built(replace(AVAILABLE, status="DELETED"))], "no_usable_ami", "DELETED", id="deleted"
+            ),
+            pytest.param(
+                [FOUND, built(replace(AVAILABLE, amis=()))], "no_usable_ami", "no AMI in us-east-1", id="no-ami"
+            ),
+            pytest.param(
+                [FOUND, built(replace(AVAILABLE, status="DREAMING"))], "no_usable_ami", "DREAMING", id="unknown"
+            ),
+        ],
+    )
+    def test_without_a_build_that_ended(self, script, outcome, detail, run):
+        result = play(STALE, *script, run=run)
+        assert (what(result), detail in result.detail) == ((outcome, *AS_IT_WAS), True)
+
+    def test_a_pipeline_name_that_cannot_be_is_not_asked_for(self):
+        long = "x" * 116
+        run = replace(RUN, pipeline_name="a-longer-name-than-usual-{preset}")
+        assert play(Candidate(long, replace(SEEN, preset_name=long)), run=run).outcome == "pipeline_not_found"
+
+    def test_the_pipeline_name_is_a_setting(self):
+        run = replace(RUN, pipeline_name="{preset}-windows")
+        assert play(STALE, (FindPipeline("linux-x64-windows"), None), run=run).outcome == "pipeline_not_found"
+
+    @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
+    @pytest.mark.parametrize(
+        ("config", "detail"),
+        [
+            pytest.param(None, "the parameter does not exist", id="missing"),
+            pytest.param(ConfigVersion(7, "ami-1"), "the parameter is a bare AMI id", id="bare-ami"),
+            pytest.param(ConfigVersion(7, "[]"), "the parameter is JSON, but not an object", id="list"),
+            pytest.param(ConfigVersion(7, ""), "the parameter is empty", id="empty"),
+            pytest.param(ConfigVersion(7, "{", secure=True), "the parameter is not JSON", id="torn"),
+        ],
+    )
+    def test_with_a_parameter_that_cannot_be_updated(self, config, detail, run):
+        result = play(STALE, FOUND, BUILT, (ReadConfig(PRESET), config), run=run)
+        assert (what(result), result.detail.startswith(detail)) == (("config_invalid", *AS_IT_WAS), True)
+
+
+class TestRoomInTheParameter:
+    def config(self, length, tier=None):
+        """A parameter that is ``length`` bytes long once it names the new AMI."""
+        frame = len('{"ami":"ami-0new","x":""}')
+        return ConfigVersion(7, '{"ami":"a","x":"' + "x" * (length - frame) + '"}', tier=tier)
+
+    def grown(self, config):
+        return config.text.replace('"a"', '"ami-0new"')
+
+    def test_what_fits_a_standard_one_is_not_asked_about(self):
+        config = self.config(4096)
+        put = (PutConfig(PRESET, config, self.grown(config)), 8)
+        script = (FOUND, BUILT, (ReadConfig(PRESET), config), LOGGED, COMMITTED, put, LOOKED, FORGOT)
+        assert play(STALE, *script).outcome == "corrected_ready"
+
+    def test_an_advanced_one_takes_more(self):
+        config = self.config(4097)
+        described = replace(config, tier="Advanced")
+        script = (
+            FOUND,
+            BUILT,
+            (ReadConfig(PRESET), config),
+            (DescribeConfig(PRESET, config), described),
+            LOGGED,
+            COMMITTED,
+            (PutConfig(PRESET, described, self.grown(config)), 8),
+            LOOKED,
+            FORGOT,
+        )
+        assert play(STALE, *script).outcome == "corrected_ready"
+
+    @pytest.mark.parametrize(
+        ("length", "tier", "limit"),
+        [(4097, "Standard", 4096), (8193, "Advanced", 8192), (4097, None, 4096)],
+        ids=["standard", "advanced", "nobody-knows"],
+    )
+    def test_too_large_for_its_tier(self, length, tier, limit):
+        config = self.config(length)
+        described = (DescribeConfig(PRESET, config), replace(config, tier=tier))
+        result = play(STALE, FOUND, BUILT, (ReadConfig(PRESET), config), described)
+        assert (result.outcome, f"over the {limit} bytes" in result.detail) == ("config_invalid", True)
+
+    def test_a_known_tier_is_not_asked_again(self):
+        read = (ReadConfig(PRESET), self.config(8193, tier="Advanced"))
+        assert play(STALE, FOUND, BUILT, read).outcome == "config_invalid"
+
+
+class TestFailedBuild:
+    FAILED_IMAGE = replace(AVAILABLE, status="FAILED", reason="no disk")
+
+    def test_only_the_record_changes(self):
+        result = play(STALE, FOUND, built(self.FAILED_IMAGE), (Commit(SEEN, FAILED), Committed()))
+        assert what(result) == ("corrected_failed", "failed", "ami-0old", "2026-02-11T16:04:48.123Z", IMAGE)
+
+    def test_a_cancelled_one_too(self):
+        cancelled = replace(FAILED, error_message="CANCELLED: Image Builder gives no reason")
+        image = replace(AVAILABLE, status="CANCELLED")
+        assert play(STALE, FOUND, built(image), (Commit(SEEN, cancelled), Committed())).outcome == "corrected_failed"
+
+    def test_the_reason_is_told(self):
+        result = play(STALE, FOUND, built(self.FAILED_IMAGE), (Commit(SEEN, FAILED), Committed()))
+        assert result.detail == "FAILED: no disk"
+
+    @pytest.mark.parametrize(
+        ("present", "outcome", "status"),
+        [
+            pytest.param(NEWER, "superseded", "ready", id="newer-state"),
+            pytest.param(None, "superseded", None, id="gone"),
+            pytest.param(FAILED, "corrected_failed", "failed", id="own-write"),
+        ],
+    )
+    def test_a_lost_commit(self, present, outcome, status):
+        result = play(STALE, FOUND, built(self.FAILED_IMAGE), (Commit(SEEN, FAILED), Lost(present)))
+        assert (result.outcome, result.status) == (outcome, status)
+
+    def test_dry_run(self):
+        result = play(STALE, FOUND, built(self.FAILED_IMAGE), run=DRY_RUN)
+        assert (what(result), result.detail, result.dry_run) == (
+            ("corrected_failed", *AS_IT_WAS),
+            "dry run: would set failed (FAILED: no disk)",
+            True,
+        )
+
+
+class TestAvailableImage:
+    START = (FOUND, BUILT, READ, LOGGED)
+
+    def test_read_log_commit_follow_forget(self):
+        result = play(STALE, *self.START, COMMITTED, PUT, LOOKED, FORGOT)
+        assert what(result) == ("corrected_ready", *AS_READY)
+
+    def test_the_result_tells_what_was_looked_at(self):
+        result = play(STALE, *self.START, COMMITTED, PUT, LOOKED, FORGOT)
+        assert (result.previous_ami_id, result.pipeline_arn, result.image_arn, result.image_state) == (
+            "ami-0old",
+            PIPELINE,
+            IMAGE,
+            "AVAILABLE",
+        )
+
+    def test_a_parameter_that_is_right_already_is_not_put(self):
+        read = (ReadConfig(PRESET), ConfigVersion(7, TEXT))
+        assert play(STALE, FOUND, BUILT, read, LOGGED, COMMITTED, LOOKED, FORGOT).outcome == "corrected_ready"
+
+    def test_of_several_amis_in_the_region_the_one_of_the_pipelines_account(self):
+        shared = Ami("ami-0shared", REGION, "999999999999")
+        image = built(replace(AVAILABLE, amis=(shared, *AVAILABLE.amis)))
+        result = play(STALE, FOUND, image, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT)
+        assert what(result) == ("corrected_ready", *AS_READY)
+
+    def test_the_intent_names_preset_run_and_try(self):
+        intent = replace(INTENT, job_id="AMI-INTENT#linux-x64#other/one/5")
+        ready = replace(READY, reconciled_by="other/one")
+        script = (
+            *(FOUND, BUILT, READ, (LogIntent(intent), None), (Commit(SEEN, ready), Committed()), PUT),
+            *((ReadState(PRESET), ready), (ForgetIntent(intent.job_id), None)),
+        )
+        assert play(STALE, *script, run=replace(RUN, owner="other/one", attempt=5)).outcome == "corrected_ready"
+
+    def test_updated_at_is_the_moment_before_the_lookup_less_a_minute(self):
+        moments = iter([NOW, NOW + timedelta(seconds=90)])
+        late = replace(INTENT, logged_at="2026-02-11T16:07:18.123Z")
+        script = (FOUND, BUILT, READ, (LogIntent(late), None), COMMITTED, PUT, LOOKED, FORGOT)
+        assert play(STALE, *script, run=replace(RUN, clock=lambda: next(moments))).updated_at == READY.updated_at
+
+    def test_updated_at_is_just_after_the_one_seen_if_that_is_later(self):
+        seen = replace(SEEN, updated_at="2026-02-11T16:05:30.000Z")
+        ready = replace(READY, updated_at="2026-02-11T16:05:30.001Z")
+        script = (*self.START, (Commit(seen, ready), Committed()), PUT, (ReadState(PRESET), ready), FORGOT)
+        assert play(Candidate(PRESET, seen), *script).updated_at == "2026-02-11T16:05:30.001Z"
+
+    @pytest.mark.parametrize(
+        ("created", "warn"),
+        [
+            pytest.param(datetime(2026, 2, 11, 14, 59, 59, tzinfo=UTC), True, id="before"),
+            pytest.param(datetime(2026, 2, 11, 15, tzinfo=UTC), False, id="the-same-moment"),
+            pytest.param(datetime(2026, 2, 11, 15, 1, tzinfo=UTC), False, id="after"),
+        ],
+    )
+    def test_an_image_created_before_the_record_is_worth_a_warning(self, created, warn):
+        image = built(replace(AVAILABLE, created=created))
+        result = play(STALE, FOUND, image, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT)
+        assert (result.warn, "was created before" in result.detail) == (warn, warn)
+
+
+class TestLostCommit:
+    START = (FOUND, BUILT, READ, LOGGED)
+
+    @pytest.mark.parametrize(
+        ("present", "stands"),
+        [
+            pytest.param(NEWER, ("ready", "ami-0newer", NEWER.updated_at, "arn:newer"), id="newer-state"),
+            pytest.param(REBUILDING, ("building", "ami-0new", REBUILDING.updated_at, None), id="new-build"),
+            pytest.param(replace(READY, reconciled_by="dag/another"), AS_READY, id="the-same-state-by-another-run"),
+            pytest.param(
+                replace(REBUILDING, reconciled_by="dag/run"),
+                ("building", "ami-0new", REBUILDING.updated_at, None),
+                id="building-though-signed",
+            ),
+            pytest.param(None, (None, None, None, None), id="gone-or-malformed"),
+        ],
+    )
+    def test_another_programs_state_is_kept_and_the_parameter_left_alone(self, present, stands):
+        result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(present)), FORGOT)
+        assert what(result) == ("superseded", *stands)
+
+    def test_an_own_write_goes_on(self):
+        result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(READY)), PUT, LOOKED, FORGOT)
+        assert what(result) == ("corrected_ready", *AS_READY)
+
+    def test_an_own_write_of_an_earlier_try_goes_on_with_what_it_wrote(self):
+        earlier = replace(READY, ami_id="ami-0earlier", updated_at="2026-02-11T16:00:00.000Z")
+        put = (PutConfig(PRESET, CONFIG, '{"ami":"ami-0earlier","x":1}'), 8)
+        looked = (ReadState(PRESET), earlier)
+        result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(earlier)), put, looked, FORGOT)
+        assert (result.outcome, result.ami_id) == ("corrected_ready", "ami-0earlier")
+
+    def test_refused_the_intent_is_forgotten(self):
+        refusal = Refused("no permission")
+        assert play(STALE, *self.START, (Commit(SEEN, READY), refusal), FORGOT) is refusal
+
+    def test_unknown_whether_it_was_applied_the_intent_stays(self):
+        error = TimeoutError()
+        assert play(STALE, *self.START, (Commit(SEEN, READY), error)) is error
+
+
+class TestFollow:
+    START = (FOUND, BUILT, READ, LOGGED, COMMITTED)
+
+    def test_a_version_in_between_is_merged_and_put_again(self):
+        edited = ConfigVersion(8, '{"ami":"ami-0old","x":2}')
+        ours = ConfigVersion(9, TEXT)
+        script = (
+            (PUT[0], 9),
+            (ReadHistory(PRESET, 7), [CONFIG, edited, ours]),
+            (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
+        )
+        assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
+
+    def test_a_version_in_between_that_lost_nothing_needs_no_second_put(self):
+        history = [CONFIG, ConfigVersion(8, CONFIG.text), ConfigVersion(9, TEXT)]
+        script = ((PUT[0], 9), (ReadHistory(PRESET, 7), history), LOOKED, FORGOT)
+        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
+
+    def test_a_put_without_reply_that_was_applied_is_not_repeated(self):
+        script = (
+            (PUT[0], AmbiguousPut()),
+            (ReadHistory(PRESET, 7), [CONFIG, ConfigVersion(8, TEXT)]),
+            LOOKED,
+            FORGOT,
+        )
+        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
+
+    def test_a_put_without_reply_that_was_not_applied_is_repeated(self):
+        script = ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET, 7), [CONFIG]), PUT, LOOKED, FORGOT)
+        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
+
+    def test_a_put_without_reply_keeps_an_edit_that_it_covered(self):
+        ours = ConfigVersion(9, TEXT)
+        script = (
+            (PUT[0], AmbiguousPut()),
+            (ReadHistory(PRESET, 7), [CONFIG, ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ours]),
+            (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
+        )
+        assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
+
+    def test_a_record_with_another_ami_by_now_goes_round_for_that_one(self):
+        ours = ConfigVersion(8, TEXT)
+        script = (
+            PUT,
+            (ReadState(PRESET), NEWER),
+            (PutConfig(PRESET, ours, '{"ami":"ami-0newer","x":1}'), 9),
+            (ReadState(PRESET), NEWER),
+            FORGOT,
+        )
+        result = play(STALE, *self.START, *script)
+        assert what(result) == ("corrected_ready", "ready", "ami-0newer", NEWER.updated_at, "arn:newer")
+
+    @pytest.mark.parametrize(
+        ("present", "ami_id"),
+        [
+            pytest.param(REBUILDING, "ami-0new", id="building-again"),
+            pytest.param(None, "ami-0new", id="gone"),
+            pytest.param(replace(FAILED, ami_id=None), None, id="failed-without-ami"),
+        ],
+    )
+    def test_a_record_that_settles_nothing_by_now_ends_it(self, present, ami_id):
+        result = play(STALE, *self.START, PUT, (ReadState(PRESET), present), FORGOT)
+        assert result.ami_id == ami_id
+
+    @pytest.mark.parametrize("broken", [[], [ConfigVersion(9, "not json")]], ids=["gone", "broken"])
+    def test_a_parameter_broken_since_the_commit_leaves_the_intent(self, broken):
+        result = play(STALE, *self.START, (PUT[0], 9), (ReadHistory(PRESET, 7), broken))
+        assert what(result) == ("config_invalid", *AS_READY)
+
+    def test_any_other_error_leaves_the_intent(self):
+        error = TimeoutError()
+        assert play(STALE, *self.START, PUT, (ReadState(PRESET), error)) is error
+
+    def test_a_parameter_that_others_keep_changing_is_left_with_its_intent(self):
+        rounds = []
+        config, text = CONFIG, TEXT
+        for _ in range(MAX_ROUNDS):
+            changed = ConfigVersion(config.version + 3, '{"ami":"pending"}')
+            rounds += [
+                (PutConfig(PRESET, config, text), config.version + 2),
+                (ReadHistory(PRESET, config.version), [changed]),
+            ]
+            config, text = changed, '{"ami":"ami-0new"}'
+        assert isinstance(play(STALE, *self.START, *rounds), ConfigKeepsChanging)
+
+
+class TestDryRunOfAnAvailableImage:
+    @pytest.mark.parametrize(
+        ("config", "detail"),
+        [
+            pytest.param(CONFIG, "dry run: would set ready with ami-0new, and ami from ami-0old", id="plain"),
+            pytest.param(
+                replace(CONFIG, secure=True),
+                "dry run: would set ready with ami-0new, and ami from another value",
+                id="secret-value-not-shown",
+            ),
+        ],
+    )
+    def test_writes_nothing_and_says_what_it_would_do(self, config, detail):
+        result = play(STALE, FOUND, BUILT, (ReadConfig(PRESET), config), run=DRY_RUN)
+        assert (what(result), result.detail, result.dry_run) == (("corrected_ready", *AS_IT_WAS), detail, True)
+
+    def test_says_too_that_the_image_is_older_than_the_record(self):
+        image = built(replace(AVAILABLE, created=datetime(2026, 2, 11, 14, tzinfo=UTC)))
+        assert "was created before" in play(STALE, FOUND, image, READ, run=DRY_RUN).detail
+
+
+class TestUnfinished:
+    LEFT = Intent("AMI-INTENT#linux-x64#dag/before/1", PRESET, "2026-02-11T15:50:00.000Z", 5)
+    OTHER = Intent("AMI-INTENT#linux-x64#dag/before/2", PRESET, "2026-02-11T15:55:00.000Z", 6)
+    CANDIDATE = Candidate(PRESET, READY, (LEFT, OTHER))
+    FORGOT_BOTH = ((ForgetIntent(LEFT.job_id), None), (ForgetIntent(OTHER.job_id), None))
+    HISTORY = (ConfigVersion(5, CONFIG.text), ConfigVersion(6, CONFIG.text))
+
+    def test_the_parameter_follows_the_record_since_the_oldest_intent(self):
+        put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 7)
+        history = (ReadHistory(PRESET, 5), self.HISTORY)
+        result = play(self.CANDIDATE, LOOKED, history, put, LOOKED, *self.FORGOT_BOTH)
+        assert what(result) == ("finished", *AS_READY)
+
+    def test_without_a_put_where_it_agrees_already(self):
+        history = (ReadHistory(PRESET, 5), [*self.HISTORY, ConfigVersion(7, TEXT)])
+        assert play(self.CANDIDATE, LOOKED, history, LOOKED, *self.FORGOT_BOTH).outcome == "finished"
+
+    def test_for_whatever_the_record_says_now(self):
+        looked = (ReadState(PRESET), NEWER)
+        history = (ReadHistory(PRESET, 5), self.HISTORY)
+        put = (PutConfig(PRESET, self.HISTORY[-1], '{"ami":"ami-0newer","x":1}'), 7)
+        assert play(self.CANDIDATE, looked, history, put, looked, *self.FORGOT_BOTH).ami_id == "ami-0newer"
+
+    def test_a_failed_record_keeps_its_ami_in_the_parameter(self):
+        looked = (ReadState(PRESET), FAILED)
+        history = (ReadHistory(PRESET, 5), [ConfigVersion(5, '{"ami":"pending"}')])
+        put = (PutConfig(PRESET, history[1][0], '{"ami":"ami-0old"}'), 6)
+        result = play(self.CANDIDATE, looked, history, put, looked, *self.FORGOT_BOTH)
+        assert (result.outcome, result.status) == ("finished", "failed")
+
+    @pytest.mark.parametrize(
+        ("edited", "restored"),
+        [
+            pytest.param(datetime(2026, 2, 11, 15, 59, 59, tzinfo=UTC), 2, id="while-a-try-could-put"),
+            pytest.param(datetime(2026, 2, 11, 16, 0, 1, tzinfo=UTC), 1, id="after-all-tries-were-dead"),
+        ],
+    )
+    def test_only_what_a_try_could_have_covered_is_restored(self, edited, restored):
+        texts = (CONFIG.text, '{"ami":"ami-0old","x":2}', TEXT)
+        history = [
+            ConfigVersion(number, text, modified=moment)
+            for number, text, moment in zip(
+                (5, 6, 7), texts, (NOW - timedelta(hours=1), NOW - timedelta(minutes=20), edited), strict=True
+            )
+        ]
+        put = [(PutConfig(PRESET, history[-1], '{"ami":"ami-0new","x":2}'), 8)] if restored == 2 else []
+        script = (LOOKED, (ReadHistory(PRESET, 5), history), *put, LOOKED, *self.FORGOT_BOTH)
+        assert play(self.CANDIDATE, *script).outcome == "finished"
+
+    @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
+    def test_while_the_record_is_building_the_intents_stay(self, run):
+        result = play(self.CANDIDATE, (ReadState(PRESET), SEEN), run=run)
+        assert what(result) == ("still_building", *AS_IT_WAS)
+
+    @pytest.mark.parametrize(
+        ("record", "status"),
+        [
+            pytest.param(None, None, id="record-gone"),
+            pytest.param(replace(FAILED, ami_id=None), "failed", id="failed-without-ami"),
+            pytest.param(replace(READY, ami_id=None), "ready", id="ready-without-ami"),
+        ],
+    )
+    def test_without_an_ami_the_intents_are_only_forgotten(self, record, status):
+        result = play(self.CANDIDATE, (ReadState(PRESET), record), *self.FORGOT_BOTH)
+        assert (result.outcome, result.status) == ("finished", status)
+
+    @pytest.mark.parametrize("history", [[], [ConfigVersion(7, "[]")]], ids=["gone", "broken"])
+    def test_with_a_parameter_that_cannot_be_updated_the_intents_stay(self, history):
+        result = play(self.CANDIDATE, LOOKED, (ReadHistory(PRESET, 5), history))
+        assert what(result) == ("config_invalid", *AS_READY)
+
+    @pytest.mark.parametrize("record", [READY, None], ids=["ready", "gone"])
+    def test_dry_run(self, record):
+        result = play(self.CANDIDATE, (ReadState(PRESET), record), run=DRY_RUN)
+        assert (result.outcome, result.detail) == ("finished", "dry run: would finish an earlier run's try")
+
+    def test_a_stale_record_is_corrected_first_and_its_intents_finished_after(self):
+        candidate = Candidate(PRESET, SEEN, (self.LEFT,))
+        history = (ReadHistory(PRESET, 5), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
+        script = (FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT, LOOKED, history, LOOKED)
+        result = play(candidate, *script, (ForgetIntent(self.LEFT.job_id), None))
+        assert what(result) == ("corrected_ready", *AS_READY)
+
+    def test_a_stale_record_that_goes_on_building_keeps_its_intents(self):
+        candidate = Candidate(PRESET, SEEN, (self.LEFT,))
+        in_progress = built(replace(AVAILABLE, status="BUILDING"))
+        assert play(candidate, FOUND, in_progress, (ReadState(PRESET), SEEN)).outcome == "still_building"
+
+    @pytest.mark.parametrize("record", [READY, None], ids=["ready", "no-record"])
+    def test_nothing_to_do_is_no_candidate(self, record):
+        assert isinstance(play(Candidate(PRESET, record)), ValueError)
+
+
+@pytest.mark.parametrize(
+    ("call", "resource"),
+    [
+        (FOUND[0], "pipeline spot-runner-linux-x64"),
+        (BUILT[0], f"pipeline {PIPELINE}"),
+        (READ[0], "the parameter of linux-x64"),
+        (DescribeConfig(PRESET, CONFIG), "the parameter of linux-x64"),
+        (ReadHistory(PRESET, 7), "the parameter of linux-x64"),
+        (PUT[0], "the parameter of linux-x64"),
+        (LOOKED[0], "record AMI#linux-x64"),
+        (COMMITTED[0], "record AMI#linux-x64"),
+        (LOGGED[0], "intent AMI-INTENT#linux-x64#dag/run/2"),
+        (FORGOT[0], "intent AMI-INTENT#linux-x64#dag/run/2"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Call) else "",
+)
+def test_each_call_names_its_resource(call, resource):
+    assert resource_of(call) == resource

@@ -1,0 +1,230 @@
+import pytest
+
+from spot_runner_provider.report import message_of, overall_status, report
+
+CHECKED = "2026-02-11T16:05:48.123Z"
+BEFORE, AFTER = "2026-02-11T15:00:00.000Z", "2026-02-11T16:04:48.123Z"
+SOME = object()
+
+
+def state(name="a", status="ready", ami_id=SOME, **more):
+    """A preset as detection saw it."""
+    ami_id = (None if status == "building" else "ami-1") if ami_id is SOME else ami_id
+    return {"presetName": name, "status": status, "amiId": ami_id, "updatedAt": BEFORE, "buildId": None} | more
+
+
+def result(name="a", outcome="corrected_ready", status="ready", ami_id="ami-2", detail="", dry_run=False):
+    return {
+        "presetName": name,
+        "status": status,
+        "amiId": ami_id,
+        "updatedAt": AFTER,
+        "outcome": outcome,
+        "detail": detail,
+        "dryRun": dry_run,
+    }
+
+
+def seen(*states, malformed=()):
+    return {"checkedAt": CHECKED, "states": list(states), "malformed": list(malformed)}
+
+
+def flag(*names):
+    return [[{"presetName": name}] for name in names]
+
+
+MALFORMED = {"jobId": "AMI#x", "presetName": "x", "reason": "status"}
+
+
+@pytest.mark.parametrize(
+    ("states", "malformed", "status"),
+    [
+        pytest.param([], [], "ready", id="no-presets"),
+        pytest.param([state("a"), state("b")], [], "ready", id="all-ready"),
+        pytest.param([state(), state("b", "building", "ami-0")], [], "building", id="one-building"),
+        pytest.param([state(), state("b", "building", None)], [], "degraded", id="one-building-for-the-first-time"),
+        pytest.param([state(), state("b", "failed")], [], "degraded", id="one-failed"),
+        pytest.param([state("a", "building", "ami-0"), state("b", "failed")], [], "degraded", id="failed-and-building"),
+        pytest.param([state(ami_id=None)], [], "degraded", id="ready-without-ami"),
+        pytest.param([state()], [MALFORMED], "degraded", id="a-malformed-record"),
+        pytest.param([], [MALFORMED], "degraded", id="a-malformed-record-alone"),
+    ],
+)
+def test_overall_status(states, malformed, status):
+    assert report(seen(*states, malformed=malformed), [], []).value["status"] == status
+
+
+def preset(status, number=1):
+    return [{"status": status, "amiId": "ami-1"}] * number
+
+
+@pytest.mark.parametrize(
+    ("presets", "malformed", "message"),
+    [
+        pytest.param(
+            preset("ready", 3) + preset("building") + preset("failed"),
+            0,
+            "3 presets ready, 1 preset building, 1 preset failed",
+            id="each-status",
+        ),
+        pytest.param(preset("failed") + preset("ready", 2), 0, "2 presets ready, 1 preset failed", id="in-that-order"),
+        pytest.param(preset("building", 2), 0, "2 presets building", id="plural"),
+        pytest.param(preset("ready"), 0, "1 preset ready", id="singular"),
+        pytest.param([], 0, "no presets", id="no-presets"),
+        pytest.param(preset("ready"), 1, "1 preset ready, 1 record malformed", id="one-malformed"),
+        pytest.param([], 2, "no presets, 2 records malformed", id="two-malformed"),
+    ],
+)
+def test_message(presets, malformed, message):
+    assert message_of(presets, [MALFORMED] * malformed, flagged={"a"}) == message
+
+
+def test_the_message_says_if_nothing_was_stale():
+    assert report(seen(state()), [], []).value["message"] == "1 preset ready; none was stale"
+
+
+def test_overall_status_of_lines():
+    assert overall_status(preset("ready") + preset("building"), []) == "building"
+
+
+@pytest.mark.parametrize(
+    ("found", "results", "flagged", "line"),
+    [
+        pytest.param(
+            state(status="failed", errorMessage="broken"),
+            [],
+            [],
+            ("failed", "ami-1", BEFORE, None, "broken"),
+            id="as-detected",
+        ),
+        pytest.param(
+            state(status="building"),
+            [result(detail="well")],
+            ["a"],
+            ("ready", "ami-2", AFTER, "corrected_ready", "well"),
+            id="as-its-result-has-it",
+        ),
+        pytest.param(
+            state(status="building"),
+            [result(dry_run=True, detail="dry run: would")],
+            ["a"],
+            ("building", None, BEFORE, "corrected_ready", "dry run: would"),
+            id="a-dry-run-changes-nothing",
+        ),
+        pytest.param(
+            state(status="building"),
+            [result(outcome="superseded", status=None, ami_id=None, detail="gone")],
+            ["a"],
+            ("building", None, BEFORE, "superseded", "gone"),
+            id="a-result-that-knows-nothing",
+        ),
+        pytest.param(
+            state(status="building"),
+            [],
+            ["a"],
+            ("building", None, BEFORE, "error", "its task pushed no result; see its log"),
+            id="a-lost-result",
+        ),
+        pytest.param(
+            state(unfinished=True), [], [], ("building", "ami-1", BEFORE, None, ""), id="unfinished-counts-as-building"
+        ),
+        pytest.param(
+            state(unfinished=True),
+            [result(outcome="error", detail="throttled")],
+            ["a"],
+            ("building", "ami-2", AFTER, "error", "throttled"),
+            id="unfinished-after-an-error",
+        ),
+        pytest.param(
+            state(unfinished=True),
+            [result(outcome="config_invalid", detail="is empty")],
+            ["a"],
+            ("building", "ami-2", AFTER, "config_invalid", "is empty"),
+            id="unfinished-because-of-the-parameter",
+        ),
+        pytest.param(
+            state(unfinished=True),
+            [result(outcome="finished", dry_run=True, detail="dry run: would")],
+            ["a"],
+            ("building", "ami-1", BEFORE, "finished", "dry run: would"),
+            id="unfinished-after-a-dry-run",
+        ),
+        pytest.param(
+            state(unfinished=True),
+            [result(outcome="finished")],
+            ["a"],
+            ("ready", "ami-2", AFTER, "finished", ""),
+            id="finished",
+        ),
+    ],
+)
+def test_a_presets_line(found, results, flagged, line):
+    (shown,) = report(seen(found), flag(*flagged), results).value["presets"]
+    assert shown == dict(zip(("name", "status", "amiId", "updatedAt", "outcome", "detail"), ("a", *line), strict=True))
+
+
+def test_every_preset_is_reported_sorted_by_name():
+    value = report(seen(state("c"), state("a"), state("b")), flag("b"), [result("b")]).value
+    assert [line["name"] for line in value["presets"]] == ["a", "b", "c"]
+
+
+def test_the_whole_value():
+    assert report(seen(state("a"), malformed=[MALFORMED]), [], []).value == {
+        "status": "degraded",
+        "message": "1 preset ready, 1 record malformed; none was stale",
+        "checkedAt": CHECKED,
+        "presets": [
+            {"name": "a", "status": "ready", "amiId": "ami-1", "updatedAt": BEFORE, "outcome": None, "detail": ""}
+        ],
+        "malformed": [MALFORMED],
+    }
+
+
+def test_if_detection_failed_nothing_is_known():
+    found = report(None, [], [])
+    assert (found.value, found.failures) == (
+        {
+            "status": "degraded",
+            "message": "detection failed: nothing is known about any preset; see the log of the detecting task",
+            "checkedAt": None,
+            "presets": [],
+            "malformed": [],
+        },
+        ("detection failed",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("flagged", "results", "fail_on", "failures"),
+    [
+        pytest.param(["a"], [result("a")], [], (), id="none"),
+        pytest.param(
+            ["a"], [result("a", "config_invalid")], [], (), id="what-a-person-should-look-at-is-no-failure-by-itself"
+        ),
+        pytest.param(["a", "b"], [result("b", "error"), result("a", "error")], [], ("error: a, b",), id="errors"),
+        pytest.param(["b", "a"], [], [], ("no result: a, b",), id="lost-results"),
+        pytest.param(["a", "b"], [result("a", "error")], [], ("error: a", "no result: b"), id="both"),
+        pytest.param(
+            ["a", "b"],
+            [result("a", "config_invalid"), result("b", "no_images")],
+            ["config_invalid"],
+            ("config_invalid: a",),
+            id="outcomes-named-in-fail_on",
+        ),
+        pytest.param(
+            ["a", "b"],
+            [result("a", "error"), result("b", "no_images")],
+            ["no_images"],
+            ("error: a", "no_images: b"),
+            id="error-beside-fail_on",
+        ),
+    ],
+)
+def test_failures(flagged, results, fail_on, failures):
+    assert report(seen(state("a"), state("b")), flag(*flagged), results, fail_on).failures == failures
+
+
+def test_a_failure_with_many_names_stays_short():
+    names = [f"preset-{number}" for number in range(2000)]
+    (failure,) = report(seen(), flag(*names), []).failures
+    assert len(failure) < 250
