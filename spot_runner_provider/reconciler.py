@@ -306,7 +306,7 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
     record = _standing(committed, corrected, run)
     if record is None:
         return _superseded(draft, committed)
-    return _corrected(draft, record, detail=reason)
+    return _corrected(draft, record, record, detail=reason)
 
 
 def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
@@ -357,16 +357,16 @@ def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) 
         yield ForgetIntent(intent.job_id)
         return _superseded(draft, committed)
     try:
-        record = yield from _follow(record, [config])
+        present = yield from _follow(record, [config])
     except InvalidConfig as error:
         return replace(
-            _corrected(draft, record, detail=""),
+            _corrected(draft, record, record, detail=""),
             outcome=Outcome.CONFIG_INVALID,
             detail=f"the record is ready, but the parameter {error} since. "
             "Repair the parameter; the next run finishes it",
         )
     yield ForgetIntent(intent.job_id)
-    return _corrected(draft, record, detail=draft.detail)
+    return _corrected(draft, record, present, detail=draft.detail)
 
 
 def _follow(record: AmiState, history: Sequence[ConfigVersion], until: datetime | None = None) -> Flow[AmiState]:
@@ -487,15 +487,16 @@ def _superseded(draft: Result, lost: Lost) -> Result:
     )
 
 
-def _corrected(draft: Result, record: AmiState, *, detail: str) -> Result:
-    failed = record.status is Status.FAILED
+def _corrected(draft: Result, written: AmiState, present: AmiState, *, detail: str) -> Result:
+    """Return what our commit ``written`` came to, the record being ``present`` by now."""
+    failed = written.status is Status.FAILED
     return replace(
         draft,
         outcome=Outcome.CORRECTED_FAILED if failed else Outcome.CORRECTED_READY,
-        status=record.status,
-        ami_id=record.ami_id,
-        updated_at=record.updated_at,
-        build_id=record.build_id,
+        status=present.status,
+        ami_id=present.ami_id,
+        updated_at=present.updated_at,
+        build_id=present.build_id,
         detail=detail,
     )
 
