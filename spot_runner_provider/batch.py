@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from spot_runner_provider import clock
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.reconciler import (
     Call,
@@ -22,6 +24,7 @@ from spot_runner_provider.reconciler import (
     ForgetIntent,
     LatestImage,
     LogIntent,
+    Pause,
     PutConfig,
     ReadConfig,
     ReadHistory,
@@ -52,8 +55,9 @@ _ORDER: tuple[type[Call], ...] = (
     PutConfig,
     ReadState,
     ForgetIntent,
+    Pause,
 )
-_BUNDLED = (FindPipeline, ReadConfig, ReadState, LogIntent, ForgetIntent)
+_BUNDLED = (FindPipeline, ReadConfig, ReadState, LogIntent, ForgetIntent, Pause)
 _WRITES = (LogIntent, Commit, PutConfig, ForgetIntent)
 
 log = logging.getLogger(__name__)
@@ -83,6 +87,8 @@ class Stores:
                 self.states.log_intents([call.intent for call in calls])
             case ForgetIntent():
                 self.states.forget_intents([call.job_id for call in calls])
+            case Pause():
+                time.sleep(clock.backoff(max(call.attempt for call in calls)))
         return [None] * len(calls)
 
     def perform_one(self, call: Call) -> Any:
@@ -92,8 +98,8 @@ class Stores:
                 return self.images.latest_image(arn)
             case DescribeConfig(preset, config):
                 return self.configs.describe(preset, config)
-            case ReadHistory(preset, since):
-                return self.configs.history(preset, since)
+            case ReadHistory(preset):
+                return self.configs.history(preset)
             case Commit(seen, corrected):
                 return self.states.commit(seen, corrected)
             case PutConfig(preset, config, text):
@@ -151,33 +157,34 @@ class Batch:
     def _step(self, waiting: Sequence[_Progress]) -> None:
         """Perform the calls, all of one kind, that these presets wait for, and let each go on."""
         calls = [progress.call for progress in waiting]
-        if len(calls) > 1 and isinstance(calls[0], FindPipeline | ReadConfig | ReadState | LogIntent | ForgetIntent):
+        if isinstance(calls[0], _BUNDLED) and len(calls) > 1:
             try:
                 with self._guarded(calls[0]):
                     answers = self._stores.perform(calls)
             except Exception as error:
-                if self._fatal:
-                    return
-                log.info(
-                    "%s of %s presets failed together (%s), trying each",
-                    type(calls[0]).__name__,
-                    len(calls),
-                    error,
-                )
-            else:
-                for progress, answer in zip(waiting, answers, strict=True):
-                    progress.answer(answer)
-                return
-        for progress in waiting:
-            try:
-                with self._guarded(progress.call):
-                    answer = self._stores.perform_one(progress.call)
-            except Exception as error:
-                if self._fatal:
-                    return
-                progress.fail(error)
-            else:
+                log.info("%s presets failed together, each is tried alone: %s", len(calls), error)
+                answers = [self._try(call) for call in calls]
+        else:
+            answers = [self._try(call) for call in calls]
+        if all(isinstance(answer, ConfigurationError) for answer in answers):
+            self._give_up(answers[0])
+        if not self._fatal:
+            for progress, answer in zip(waiting, answers, strict=True):
                 progress.answer(answer)
+
+    def _try(self, call: Call) -> Any:
+        """Return the answer to one call, or the exception that it ended in."""
+        try:
+            with self._guarded(call):
+                return self._stores.perform_one(call)
+        except Exception as error:
+            return error
+
+    def _give_up(self, error: ConfigurationError) -> None:
+        """End the batch, unless something was written."""
+        with self._lock:
+            if not self._writes:
+                self._fatal = self._fatal or error
 
     @contextmanager
     def _guarded(self, call: Call) -> Iterator[None]:
@@ -189,11 +196,9 @@ class Batch:
             self._writes += writes
         try:
             yield
-        except Refused as error:
+        except Refused:
             with self._lock:
                 self._writes -= writes
-                if isinstance(error, ConfigurationError) and not self._writes:
-                    self._fatal = self._fatal or error
             raise
 
 
@@ -230,7 +235,9 @@ class _Progress:
         except StopIteration as stop:
             self.result = stop.value
         except Exception as error:
-            log.debug("preset %s", self._candidate.preset_name, exc_info=error)
+            expected = type(error).__module__.startswith(("botocore", "spot_runner_provider"))
+            level = logging.DEBUG if expected else logging.WARNING
+            log.log(level, "preset %s", self._candidate.preset_name, exc_info=error)
             self.result = self._error(error)
 
     def finished(self) -> Result:

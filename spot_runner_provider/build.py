@@ -141,6 +141,8 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
         return Verdict(Meaning.READY, ami_id=ids.pop())
     if not here:
         return Verdict(Meaning.UNUSABLE, reason=f"the latest image is AVAILABLE, but has no AMI in {region}")
+    if len(own) == 1:
+        return Verdict(Meaning.UNUSABLE, reason=f"the latest image names no AMI id in {region}")
     return Verdict(
         Meaning.UNUSABLE,
         reason=f"the latest image has {len(here)} AMIs in {region}, and not exactly one of account {account}",

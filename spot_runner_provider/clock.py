@@ -1,10 +1,16 @@
-"""The wall clock. Reconciling is about the present, whatever interval a run is for."""
+"""The wall clock, and how long to wait. Reconciling is about the present, whatever interval a run is for."""
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
     """Return the present moment in UTC."""
     return datetime.now(UTC)
+
+
+def backoff(attempt: int) -> float:
+    """Return the seconds to wait after the try number ``attempt``: random, up to a bound that doubles, at most 20."""
+    return random.uniform(0, min(20.0, 2.0**attempt))

@@ -8,8 +8,8 @@ dies in between leaves it behind, and a later run knows what to finish. It has n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -26,6 +26,9 @@ RECORD_TYPE = "AMI-INTENT"
 ABANDONED_AFTER = timedelta(minutes=5)
 """Age at which the try that wrote an intent is taken for dead: its few calls last seconds, and a lost call is
 given up by then. Only then may anybody else finish it: a worker that still lives may need it."""
+
+RENEWED_AFTER = timedelta(minutes=2)
+"""Age at which a try that is still at work, held up by throttling, logs its intent anew before its next put."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,16 @@ class Intent:
     @property
     def given_up_at(self) -> datetime:
         """The moment after which its try writes nothing more."""
-        return parse_timestamp(self.logged_at) + ABANDONED_AFTER
+        logged = parse_timestamp(self.logged_at)
+        return logged + min(ABANDONED_AFTER, datetime.max.replace(tzinfo=UTC) - logged)
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether its own try must renew it, lest another run takes it for abandoned."""
+        return now - parse_timestamp(self.logged_at) > RENEWED_AFTER
+
+    def renewed(self, now: datetime) -> Self:
+        """Return the same intent, logged at a later moment."""
+        return replace(self, logged_at=render_timestamp(now))
 
     def is_abandoned(self, now: datetime) -> bool:
         """Return whether its try must have died, so that another run may finish it."""

@@ -76,14 +76,18 @@ def ami_of(config: ConfigVersion) -> str | None:
     return ami if isinstance(ami, str) else None
 
 
-def merge(history: Sequence[ConfigVersion], ami_id: str, *, until: datetime | None = None) -> str:
+def merge(
+    history: Sequence[ConfigVersion], ami_id: str, *, base: int | None = None, until: datetime | None = None
+) -> str:
     """Return what the parameter must hold so that ``ami`` is ``ami_id`` and nobody's edit of another key is lost.
 
     That is the newest version, with that ``ami``, plus every key that some version since the base set to a value
-    of its own and a later version took back to the base's value: an edit which a put covered.
+    of its own and a later version took back to the base's value: an edit which a put covered. A version that says,
+    but for another ``ami``, just what an older one said is no edit: its writer had read that one, and covered what
+    came in between. Without a change of ``ami`` nobody covered anything.
 
-    :param history: the versions since the base (the one that the first put was made from), oldest first, the
-        base included where it still exists; never empty.
+    :param history: the versions that SSM still has, oldest first; never empty.
+    :param base: the version that the first put was made from; the oldest if omitted.
     :param until: the moment after which no put of ours can have covered anything. What somebody took back later
         was taken back on purpose.
     :raises InvalidConfig: if the newest version is no JSON object. An older one that is none is passed over.
@@ -91,28 +95,57 @@ def merge(history: Sequence[ConfigVersion], ami_id: str, *, until: datetime | No
     newest = history[-1]
     present = newest.parse()
     changes: dict[str, str | None] = {} if present.get("ami") == ami_id else {"ami": json.dumps(ami_id)}
-    window = [version for version in history if not (until and version.modified and version.modified > until)]
-    readable = _readable(window)
-    if len(readable) > 2:
-        (_, base), *between, (_, last) = readable
-        for key in {key: None for _, document in readable for key in document if key != "ami"}:
-            original = base.get(key, _ABSENT)
-            edits = [text for text, document in between if not _same(document.get(key, _ABSENT), original)]
-            covered = _same(last.get(key, _ABSENT), original) and _same(present.get(key, _ABSENT), original)
+    documents = _readable(history, until)
+    window = [
+        document
+        for place, document in enumerate(documents)
+        if document.version >= (base or 0)
+        and (document.version == base or document is documents[-1] or not _is_copy(documents, place))
+    ]
+    if len(window) > 2 and any(document.ami != window[0].ami for document in window):
+        first, *between, last = window
+        for key in {key: None for document in window for key in document.others}:
+            original = first.others.get(key, _ABSENT)
+            edits = [each for each in between if not _same(each.others.get(key, _ABSENT), original)]
+            covered = _same(last.others.get(key, _ABSENT), original) and _same(present.get(key, _ABSENT), original)
             if edits and covered:
-                changes[key] = _value_text(edits[-1], key)
+                changes[key] = _value_text(edits[-1].text, key)
     return _splice(newest.text, changes)
 
 
-def _readable(history: Sequence[ConfigVersion]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the text and the object of each version that holds one."""
-    readable = []
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A version that holds a JSON object: its ``ami``, and its other keys, each in a form that compares as JSON."""
+
+    version: int
+    text: str
+    ami: str
+    others: dict[str, Any]
+    others_text: str
+
+
+def _readable(history: Sequence[ConfigVersion], until: datetime | None) -> list[_Document]:
+    documents = []
     for version in history:
+        if until and version.modified and version.modified > until:
+            continue
         try:
-            readable.append((version.text, version.parse()))
+            others = version.parse()
         except InvalidConfig:
             continue
-    return readable
+        ami = _canonical(others.pop("ami", None))
+        documents.append(_Document(version.version, version.text, ami, others, _canonical(others)))
+    return documents
+
+
+def _is_copy(documents: Sequence[_Document], place: int) -> bool:
+    """Return whether a version repeats, with another ``ami``, one that is older than the version before it."""
+    mine = documents[place]
+    return (
+        place > 1
+        and mine.others_text != documents[place - 1].others_text
+        and any(older.others_text == mine.others_text and older.ami != mine.ami for older in documents[: place - 1])
+    )
 
 
 def _value_text(text: str, key: str) -> str | None:
@@ -125,7 +158,11 @@ def _same(one: Any, other: Any) -> bool:
     """Return whether two JSON values are the same; unlike ``==`` it tells ``1`` from ``true``."""
     if one is _ABSENT or other is _ABSENT:
         return one is other
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return _canonical(one) == _canonical(other)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _splice(text: str, changes: Mapping[str, str | None]) -> str:

@@ -39,7 +39,7 @@ CLOCK_SKEW = timedelta(seconds=60)
 than their own clock, so a later value, on a clock that runs ahead, could make them drop a newer build."""
 
 MAX_ROUNDS = 20
-"""Puts after which a parameter that others keep changing is left to the next try, its intent standing."""
+"""Puts in vain after which the parameter is left to the next try, the intent standing."""
 
 
 # What the protocol asks of its three stores.
@@ -110,22 +110,29 @@ class DescribeConfig(Call):
 
 @dataclass(frozen=True, slots=True)
 class ReadHistory(Call):
-    """Answered by every version from ``since`` on, oldest first; the newest at least, empty if there is none."""
+    """Answered by every version that SSM still has, oldest first; none if the parameter is gone."""
 
     preset_name: str
-    since: int
 
 
 @dataclass(frozen=True, slots=True)
 class PutConfig(Call):
     """Make ``text`` the newest version, type, key and tier as ``config`` has them. Answered by its number.
 
+    :raises Throttled: thrown in if SSM refuses it for now.
     :raises AmbiguousPut: thrown in if nobody can say whether it was applied.
     """
 
     preset_name: str
     config: ConfigVersion
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Call):
+    """Wait, the longer the higher the number of the ``attempt`` that was throttled."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +155,16 @@ class ConfigurationError(Refused):
     """Nothing can work until a person changes a setting, a permission or a resource; the text says which."""
 
 
+class Throttled(Refused):
+    """A store takes no such call for now."""
+
+
 class AmbiguousPut(Exception):
     """The reply of a put was lost: it was applied, or it was not."""
 
 
-class ConfigKeepsChanging(Exception):
-    """Others changed the parameter in between again and again."""
+class PutsInVain(Exception):
+    """Others changed the parameter in between, or SSM refused the put, again and again."""
 
 
 def resource_of(call: Call) -> str:
@@ -169,6 +180,8 @@ def resource_of(call: Call) -> str:
             return f"intent {key}"
         case ReadConfig(preset) | DescribeConfig(preset) | ReadHistory(preset) | PutConfig(preset):
             return f"the parameter of {preset}"
+        case Pause():
+            return "a throttled put"
     return "the preset"
 
 
@@ -243,7 +256,8 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
         result = yield from _correct(candidate.state, run)
     if candidate.intents:
         finished = yield from _finish(candidate, run)
-        result = result or finished
+        if result is None or finished.outcome is Outcome.CONFIG_INVALID:
+            result = finished
     if result is None:
         raise ValueError(f"preset {candidate.preset_name} is neither building nor unfinished")
     return result
@@ -303,10 +317,13 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
     if run.dry_run:
         return replace(draft, outcome=Outcome.CORRECTED_FAILED, detail=f"dry run: would set failed ({reason})")
     committed = yield Commit(seen, corrected)
-    record = _standing(committed, corrected, run)
+    record = _own(committed, corrected, run)
     if record is None:
         return _superseded(draft, committed)
-    return _corrected(draft, record, record, detail=reason)
+    if record.status is Status.READY:  # by an earlier try, which saw the build before this one
+        corrected_ready = _corrected(draft, record, record, detail="set by an earlier try; the next run finishes it")
+        return replace(corrected_ready, status=Status.BUILDING)
+    return _corrected(draft, record, record, detail=record.error_message or "")
 
 
 def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
@@ -352,54 +369,109 @@ def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) 
     except Refused:
         yield ForgetIntent(intent.job_id)
         raise
-    record = _standing(committed, corrected, run)
+    record = _own(committed, corrected, run)
     if record is None:
+        return (yield from _give_way(committed, seen, config, intent, draft, run))
+    if record.status is Status.FAILED:  # by an earlier try, which saw the build before this one
         yield ForgetIntent(intent.job_id)
-        return _superseded(draft, committed)
+        return _corrected(draft, record, record, detail=record.error_message or "")
+    return (yield from _follow_up(record, config, intent, draft, run))
+
+
+def _give_way(
+    lost: Lost, seen: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run
+) -> Flow[Result]:
+    """Leave the record to whoever was newer.
+
+    A record that is ``failed`` with the AMI of our intent can have it from nobody but us: our commit was applied,
+    its reply was lost, and the event of a failed build, which keeps the AMI, came before its repetition. Then the
+    parameter must follow still.
+    """
+    present = lost.present
+    if present and present.status is Status.FAILED and present.ami_id == intent.ami_id != seen.ami_id:
+        try:
+            yield from _follow(present, [config], run, intent)
+        except InvalidConfig:
+            return _superseded(draft, lost)
+    yield ForgetIntent(intent.job_id)
+    return _superseded(draft, lost)
+
+
+def _follow_up(
+    record: AmiState, config: ConfigVersion | None, intent: Intent | None, draft: Result, run: Run
+) -> Flow[Result]:
+    """Let the parameter follow our commit, and forget the intent if nobody came in between.
+
+    If somebody did, the intent stands for another look: who read the parameter while our put covered an edit may
+    still write that back, and a put whose reply was lost may still arrive.
+    """
     try:
-        present = yield from _follow(record, [config])
+        if config is None:
+            raise InvalidConfig("does not exist")
+        present, alone = yield from _follow(record, [config], run, intent)
     except InvalidConfig as error:
         return replace(
             _corrected(draft, record, record, detail=""),
             outcome=Outcome.CONFIG_INVALID,
-            detail=f"the record is ready, but the parameter {error} since. "
-            "Repair the parameter; the next run finishes it",
+            status=Status.BUILDING,
+            detail=f"the record is ready, but the parameter {error}. Repair the parameter; the next run finishes it",
         )
-    yield ForgetIntent(intent.job_id)
+    if intent and alone:
+        yield ForgetIntent(intent.job_id)
     return _corrected(draft, record, present, detail=draft.detail)
 
 
-def _follow(record: AmiState, history: Sequence[ConfigVersion], until: datetime | None = None) -> Flow[AmiState]:
-    """Make the parameter follow the record, and the record that stands after that; return the last one seen.
+def _follow(
+    record: AmiState,
+    history: Sequence[ConfigVersion],
+    run: Run,
+    intent: Intent | None = None,
+    *,
+    base: int | None = None,
+    until: datetime | None = None,
+) -> Flow[tuple[AmiState, bool]]:
+    """Make the parameter follow the record, and the record that stands after that.
 
-    :param history: the versions since the one that the first put was made from, oldest first.
+    :param history: versions, oldest first; the newest is what the parameter holds.
+    :param intent: our own, which is renewed before it looks abandoned.
+    :param base: the version that the first put of this try, or of a dead one, was made from; the newest if omitted.
     :param until: as in :func:`~spot_runner_provider.preset_config.merge`.
+    :return: the record last seen, and whether each put came right after the version that it was made from.
     :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
-    :raises ConfigKeepsChanging: after :data:`MAX_ROUNDS`.
+    :raises PutsInVain: after :data:`MAX_ROUNDS`.
     """
-    preset = record.preset_name
-    for _ in range(MAX_ROUNDS):
+    preset, alone = record.preset_name, True
+    base = history[-1].version if base is None else base
+    for attempt in range(1, MAX_ROUNDS + 1):
         ami_id = record.usable_ami
         if ami_id is None:
-            return record
+            return record, alone
         newest = history[-1]
-        text = merge(history, ami_id, until=until)
+        text = merge(history, ami_id, base=base, until=until)
         if text != newest.text:
+            if intent and intent.is_due(run.clock()):
+                intent = intent.renewed(run.clock())
+                yield LogIntent(intent)
             try:
                 version = yield PutConfig(preset, newest, text)
+            except Throttled:
+                yield Pause(attempt)
+                history = yield from _history(preset)
+                continue
             except AmbiguousPut:
                 version = None
             if version != newest.version + 1:
-                history, until = (yield from _history(preset, newest.version)), None
+                alone = False
+                history = yield from _history(preset)
+                if version or any(each.version > newest.version and each.text == text for each in history):
+                    base, until = newest.version, None
                 continue
             history = [*history, newest.with_text(text, version)]
         present: AmiState | None = yield ReadState(preset)
         if present is None or present.usable_ami in (None, ami_id):
-            return present or record
+            return present or record, alone
         record = present
-    raise ConfigKeepsChanging(
-        f"preset {preset}: others changed the parameter during each of {MAX_ROUNDS} puts; the next try goes on"
-    )
+    raise PutsInVain(f"preset {preset}: others changed the parameter, or SSM refused the put, {MAX_ROUNDS} times")
 
 
 def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
@@ -416,13 +488,14 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
     if record is not None and record.usable_ami is not None:
         try:
-            history = yield from _history(preset, base_of(candidate.intents))
+            history = yield from _history(preset)
             until = max(intent.given_up_at for intent in candidate.intents)
-            record = yield from _follow(record, history, until)
+            record, _ = yield from _follow(record, history, run, base=base_of(candidate.intents), until=until)
         except InvalidConfig as error:
             return replace(
                 draft,
                 outcome=Outcome.CONFIG_INVALID,
+                status=Status.BUILDING,
                 detail=f"cannot finish an earlier run's try: the parameter {error}. Repair the parameter",
             )
         draft = _draft(record, preset, run)
@@ -435,8 +508,8 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     )
 
 
-def _history(preset: str, since: int) -> Flow[Sequence[ConfigVersion]]:
-    history: Sequence[ConfigVersion] = yield ReadHistory(preset, since)
+def _history(preset: str) -> Flow[Sequence[ConfigVersion]]:
+    history: Sequence[ConfigVersion] = yield ReadHistory(preset)
     if not history:
         raise InvalidConfig("does not exist")
     return history
@@ -445,7 +518,7 @@ def _history(preset: str, since: int) -> Flow[Sequence[ConfigVersion]]:
 # Its pure pieces.
 
 
-def _standing(committed: Committed | Lost, corrected: AmiState, run: Run) -> AmiState | None:
+def _own(committed: Committed | Lost, corrected: AmiState, run: Run) -> AmiState | None:
     """Return the record that our commit left, or ``None`` if another program's stands.
 
     A reply can be lost after the write was applied; its repetition then fails its own condition. A record signed

@@ -11,12 +11,11 @@ from airflow.providers.amazon.aws.hooks.dynamodb import DynamoDBHook
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
-from spot_runner_provider import ami_state, intent
+from spot_runner_provider import ami_state, clock, intent
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, job_id
 from spot_runner_provider.hooks.calls import (
     ATTEMPTS,
     ConfiguredHook,
-    backoff,
     chunks,
     code_of,
     explained,
@@ -110,6 +109,11 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
                     | {":building": ami_state.Status.BUILDING.value, ":seen": seen.updated_at},
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
+        except ConfigurationError as error:
+            cause = error.__cause__
+            if isinstance(cause, ClientError) and cause.response["ResponseMetadata"].get("RetryAttempts"):
+                raise cause from None  # an earlier attempt may have been applied, so that this is no refusal
+            raise
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
@@ -156,7 +160,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
             request = answer.get(left) or {}
             if not request:
                 return
-            time.sleep(backoff(attempt))
+            time.sleep(clock.backoff(attempt))
         raise TimeoutError(f"DynamoDB left part of a batch on table {self.table_name} unprocessed {ATTEMPTS} times")
 
     @contextmanager

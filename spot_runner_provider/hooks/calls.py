@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +19,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
+from spot_runner_provider import clock
 from spot_runner_provider.ami_state import shorten
 from spot_runner_provider.reconciler import ConfigurationError
 
@@ -132,6 +132,11 @@ def explained(service: str, resource: str) -> Iterator[None]:
         ) from error
     except ClientError as error:
         code, message = code_of(error), shorten(str(error.response.get("Error", {}).get("Message", "")))
+        if code in _NO_ACCESS and error.operation_name.startswith("AssumeRole"):
+            raise ConfigurationError(
+                f"Access denied: the identity of the connection may not assume its role ({error.operation_name}). "
+                f"AWS says: {message}"
+            ) from error
         if code in _NO_ACCESS:
             raise ConfigurationError(
                 f"Access denied: allow {service}:{error.operation_name} on {resource} "
@@ -155,15 +160,10 @@ def retry_throttles(client: BaseClient, codes: frozenset[str]) -> None:
         if response is None or attempts >= ATTEMPTS:
             return None
         code = response[1].get("Error", {}).get("Code")
-        return backoff(attempts) if code in codes else None
+        return clock.backoff(attempts) if code in codes else None
 
     events: Any = client.meta.events
     events.register(f"needs-retry.{client.meta.service_model.service_id.hyphenize()}", delay)
-
-
-def backoff(attempt: int) -> float:
-    """Return the seconds to wait after the try number ``attempt``: random, up to a bound that doubles, at most 20."""
-    return random.uniform(0, min(20.0, 2.0**attempt))
 
 
 def code_of(error: ClientError) -> str:

@@ -9,21 +9,20 @@ from functools import cached_property
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.ssm import SsmHook
-from airflow.providers.common.compat.sdk import mask_secret
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from spot_runner_provider import clock
 from spot_runner_provider.hooks.calls import (
     ConfiguredHook,
-    backoff,
     chunks,
     code_of,
     explained,
     retry_throttles,
 )
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import AmbiguousPut
+from spot_runner_provider.reconciler import AmbiguousPut, ConfigurationError, Throttled
 
 NAMES_LIMIT = 10
 """Names that one GetParameters takes."""
@@ -35,8 +34,8 @@ THROTTLES = frozenset({"TooManyUpdates", "ThrottlingException", "Throttling", "R
 class PresetConfigHook(ConfiguredHook, SsmHook):
     """Read and update the parameters ``<prefix>/<preset>``.
 
-    A put is sent exactly once, because a hidden repetition would look like somebody else's version. The value of a
-    SecureString is masked in logs.
+    A put is sent exactly once, because a hidden repetition would look like somebody else's version, and what is put
+    must be made from what was read just before.
 
     :param prefix: the path above the parameters, such as ``/spot-runner/configs``.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
@@ -63,9 +62,9 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
 
     @cached_property
     def _put_client(self) -> Any:
-        """A client that repeats a call only if SSM refused it."""
+        """A client that repeats nothing."""
         once = self.config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-        return self.get_client_type(region_name=self.region_name, config=once)
+        return super().get_client_type(region_name=self.region_name, config=once)
 
     def name_of(self, preset_name: str) -> str:
         """Return the name of a preset's parameter."""
@@ -85,25 +84,21 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         return found
 
     def describe(self, preset_name: str, config: ConfigVersion) -> ConfigVersion:
-        """Return ``config`` with the parameter's tier and key, which reading it does not tell."""
+        """Return ``config`` with the parameter's tier and key, which reading it does not tell.
+
+        :raises ConfigurationError: if DescribeParameters does not list the parameter.
+        """
         name = self.name_of(preset_name)
         with explained("ssm", f"parameter {name}"):
-            token: dict[str, str] = {}
-            while True:
-                answer = self.conn.describe_parameters(
-                    ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name]}], **token
-                )
-                for described in answer["Parameters"]:
+            for page in self.conn.get_paginator("describe_parameters").paginate(
+                ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name]}]
+            ):
+                for described in page["Parameters"]:
                     return replace(config, tier=described.get("Tier"), key_id=described.get("KeyId"))
-                if not answer.get("NextToken"):
-                    return config
-                token = {"NextToken": answer["NextToken"]}
+        raise ConfigurationError(f"Allow ssm:DescribeParameters to list parameter {name}: its tier and key are needed")
 
-    def history(self, preset_name: str, since: int) -> list[ConfigVersion]:
-        """Return the versions from ``since`` on, oldest first, the newest at least; none if the parameter is gone.
-
-        SSM keeps the last 100.
-        """
+    def history(self, preset_name: str) -> list[ConfigVersion]:
+        """Return the versions that SSM still has (the last 100), oldest first; none if the parameter is gone."""
         name = self.name_of(preset_name)
         versions: dict[int, ConfigVersion] = {}
         try:
@@ -114,12 +109,12 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         except ClientError as error:
             if code_of(error) != "ParameterNotFound":
                 raise
-        ordered = [versions[number] for number in sorted(versions)]
-        return [version for version in ordered if version.version >= since] or ordered[-1:]
+        return [versions[number] for number in sorted(versions)]
 
     def put(self, preset_name: str, config: ConfigVersion, text: str) -> int:
         """Make ``text`` the newest version and return its number; type, key and tier stay those of ``config``.
 
+        :raises Throttled: if SSM refuses it for now.
         :raises AmbiguousPut: if the reply was lost, so that it may have been applied. A moment has passed then.
         """
         try:
@@ -137,22 +132,23 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         except (BotoCoreError, ResponseParserError) as error:
             raise self._ambiguous(preset_name, error) from error
         except ClientError as error:
+            if code_of(error) in THROTTLES:
+                raise Throttled(f"SSM takes no put of parameter {self.name_of(preset_name)} for now") from error
             if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
                 raise
             raise self._ambiguous(preset_name, error) from error
 
     def _put(self, preset_name: str, config: ConfigVersion, text: str) -> int:
         name = self.name_of(preset_name)
-        if config.secure:
-            mask_secret(text)
-        kept = {"Tier": config.tier, "KeyId": config.key_id if config.secure else None}
+        # Without a tier SSM takes the account's default, which may be one that costs and cannot be left again.
+        kept = {"Tier": config.tier or "Standard"} | ({"KeyId": config.key_id} if config.secure else {})
         try:
             with explained("ssm", f"parameter {name}"):
                 answer = self._put_client.put_parameter(
                     Name=name,
                     Value=text,
                     Overwrite=True,
-                    **{key: value for key, value in kept.items() if value},
+                    **kept,
                 )
         except ClientError as error:
             if not config.secure:
@@ -165,19 +161,16 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         return int(answer["Version"])
 
     def _ambiguous(self, preset_name: str, error: Exception) -> AmbiguousPut:
-        time.sleep(backoff(0))
+        time.sleep(clock.backoff(0))
         return AmbiguousPut(f"no answer to the put of parameter {self.name_of(preset_name)}: {error}")
 
 
 def _version(parameter: Mapping[str, Any]) -> ConfigVersion:
     """Read a ``Parameter`` or a ``ParameterHistory`` of the SSM API."""
-    secure = parameter["Type"] == "SecureString"
-    if secure:
-        mask_secret(parameter["Value"])
     return ConfigVersion(
         version=parameter["Version"],
         text=parameter["Value"],
-        secure=secure,
+        secure=parameter["Type"] == "SecureString",
         key_id=parameter.get("KeyId"),
         tier=parameter.get("Tier"),
         modified=parameter.get("LastModifiedDate"),

@@ -211,6 +211,8 @@ def label(names: Sequence[str]) -> str:
         ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+    except (TypeError, RecursionError, MemoryError):
+        pass
     return shorten(repr(text), LABEL_LIMIT)
 
 

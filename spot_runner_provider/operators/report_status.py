@@ -50,11 +50,12 @@ class ReportStatusOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the report, or push it and fail."""
         ti = context["ti"]
+        fail_on, complaint = self._outcomes()
         made = report(
             ti.xcom_pull(task_ids=self.detect_task_id, key=STATES_KEY, default=None),
             ti.xcom_pull(task_ids=self.detect_task_id, default=None) or (),
             _results(ti.xcom_pull(task_ids=self.reconcile_task_id, default=None)),
-            self._outcomes(),
+            fail_on,
         )
         for preset in made.value["presets"]:
             self.log.info(
@@ -65,21 +66,20 @@ class ReportStatusOperator(BaseOperator):
                 f" ({preset['outcome']})" if preset["outcome"] else "",
             )
         self.log.info("%s: %s", made.value["status"], made.value["message"])
-        if made.failures:
+        failures = [*made.failures, *complaint]
+        if failures:
             ti.xcom_push(key="return_value", value=made.value)
-            raise AirflowFailException("; ".join(made.failures))
+            raise AirflowFailException("; ".join(failures))
         return made.value
 
-    def _outcomes(self) -> list[str]:
+    def _outcomes(self) -> tuple[list[str], list[str]]:
+        """Return the outcomes that fail the run, and what is wrong with how they were given."""
         try:
             outcomes = arguments.names("fail_on", self.fail_on)
         except arguments.InvalidArgument as error:
-            raise AirflowFailException(str(error)) from error
-        if unknown := set(outcomes) - set(Outcome):
-            raise AirflowFailException(
-                f"fail_on has {', '.join(sorted(unknown))}; the outcomes are {', '.join(Outcome)}"
-            )
-        return outcomes
+            return [], [str(error)]
+        unknown = sorted(set(outcomes) - set(Outcome))
+        return outcomes, [f"fail_on has {', '.join(unknown)}; the outcomes are {', '.join(Outcome)}"] if unknown else []
 
 
 def _results(pulled: Any) -> Iterator[Mapping[str, Any]]:

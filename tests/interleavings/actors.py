@@ -1,0 +1,249 @@
+"""Who takes part: our reconcilers, which are the real generators, and the others, which are written here.
+
+Every actor is a generator that yields a call and is sent the answer. A generator cannot be copied, but it is pure:
+the same answers lead to the same next call. So where an actor stands is the list of what it was answered, and a
+:class:`Step` of it, once replayed, is remembered.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from spot_runner_provider import reconciler
+from spot_runner_provider.ami_state import AmiState, Status, render_timestamp
+from spot_runner_provider.build import Image
+from spot_runner_provider.reconciler import AmbiguousPut, Call, Candidate, Refused, Run
+from tests.interleavings.model import (
+    PRESET,
+    REGION,
+    Annotate,
+    CommitRule,
+    Detect,
+    FinishBuild,
+    GetItem,
+    GetParameter,
+    PassTime,
+    PutItem,
+    PutParameter,
+    ami_of_image,
+    commit,
+    dumps,
+    moment,
+)
+
+Flow = Generator[Call, Any, Any]
+Clock = Callable[[], datetime]
+Reconcile = Callable[[Candidate, Run], Flow]
+
+_numbers = itertools.count()
+
+
+class Step:
+    """Where an actor stands: the call that it is about to make, or, with none left, what it came to.
+
+    ``events`` is how it got here: the seconds that its start and each answer fell on, and the answers.
+    """
+
+    __slots__ = ("_next", "_start", "call", "error", "events", "number", "result")
+
+    def __init__(self, start: Callable[[Clock], Flow], events: tuple[tuple[int, Any], ...]) -> None:
+        self.number = next(_numbers)
+        self.events = events
+        self.call: Call | None = None
+        self.result: Any = None
+        self.error: Exception | None = None
+        self._start = start
+        self._next: dict[tuple[int, Any], Step] = {}
+        self._replay()
+
+    def _replay(self) -> None:
+        now = [0]
+        flow = self._start(lambda: moment(now[0]))
+        try:
+            for number, (time, answer) in enumerate(self.events):
+                now[0] = time
+                if number == 0:
+                    self.call = next(flow)
+                elif isinstance(answer, Exception):
+                    self.call = flow.throw(answer)
+                else:
+                    self.call = flow.send(answer)
+        except StopIteration as stop:
+            self.call, self.result = None, stop.value
+        except Exception as error:
+            self.call, self.error = None, error
+        finally:
+            flow.close()
+
+    def answered(self, time: int, answer: Any) -> Step:
+        """Return where the actor stands once its call is answered (or has an exception thrown in)."""
+        key = (time, repr(answer) if isinstance(answer, Exception) else answer)
+        if key not in self._next:
+            self._next[key] = Step(self._start, (*self.events, (time, answer)))
+        return self._next[key]
+
+    @property
+    def answers(self) -> list[Any]:
+        """What it was answered so far."""
+        return [answer for _, answer in self.events[1:]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What our reconcilers run: the real thing, or a mutant of it.
+
+    ``commit`` is what the table makes of a commit; ``repeats``, whether the client repeats a put by itself when the
+    reply is lost.
+    """
+
+    reconcile: Reconcile = reconciler.reconcile
+    commit: CommitRule = commit
+    repeats: bool = False
+
+
+REAL = Protocol()
+
+
+@dataclass(eq=False)
+class Actor:
+    """Somebody who takes part in a schedule.
+
+    :param name: as schedules say it; ours begin with ``R``.
+    :param start: makes the generator, given a clock.
+    :param skew: seconds that its clock is ahead.
+    :param crashes: whether it may die before any of its calls (once in a schedule).
+    :param retry: the actor that takes over when it dies or fails, as Airflow's retry does.
+    :param faulty: whether replies to its writes may be lost.
+    :param protocol: what it runs, if it is one of ours.
+    """
+
+    name: str
+    start: Callable[[Clock], Flow]
+    skew: int = 0
+    crashes: bool = False
+    retry: Actor | None = None
+    faulty: bool = False
+    protocol: Protocol = REAL
+    _steps: dict[int, Step] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is one of our reconcilers."""
+        return self.name.startswith("R")
+
+    def clock(self, time: int) -> datetime:
+        """Return what its clock says at that time."""
+        return moment(time + self.skew)
+
+    def begin(self, time: int) -> Step:
+        """Return where it stands when it starts at that time."""
+        if time not in self._steps:
+            ahead = timedelta(seconds=self.skew)
+            self._steps[time] = Step(lambda clock: self.start(lambda: clock() + ahead), ((time, None),))
+        return self._steps[time]
+
+
+# Ours.
+
+
+LOST_REPLY = AmbiguousPut("the reply was lost")
+REFUSED = Refused("throttled")
+
+
+def reconciling(
+    name: str,
+    candidate: Candidate | None = None,
+    *,
+    run: str = "run1",
+    attempt: int = 1,
+    protocol: Protocol = REAL,
+    **options: Any,
+) -> Actor:
+    """Return a reconciler.
+
+    :param candidate: what its run detected, long ago; ``None`` if it detects for itself, as its first call.
+    :param run: the run that signs records.
+    :param attempt: the try.
+    """
+
+    def start(clock: Clock) -> Flow:
+        what = Run(owner=f"spot_runner/{run}", attempt=f"reconcile/0/{attempt}", region=REGION, clock=clock)
+        found = candidate if candidate is not None else (yield Detect())
+        if found is None:
+            return None
+        return (yield from protocol.reconcile(found, what))
+
+    return Actor(name, start, protocol=protocol, **options)
+
+
+# The others.
+
+
+def handling(name: str, image: Image, *, finishes: bool, **options: Any) -> Actor:
+    """Return the deployed event handler, for the event that says that ``image`` is finished.
+
+    It replaces the item on condition that its own clock is later, and if that wins, puts the parameter. For a build
+    that failed it keeps the AMI that it read before, and leaves the parameter alone.
+
+    :param finishes: whether the image finishes only now, as its first step; else the event comes late.
+    """
+
+    def start(clock: Clock) -> Flow:
+        if finishes:
+            yield FinishBuild(image)
+        now, ami_id = render_timestamp(clock()), ami_of_image(image)
+        if ami_id is None:
+            before = yield GetItem()
+            yield PutItem(AmiState(PRESET, Status.FAILED, now, before.ami_id, image.arn, "no disk"), image)
+        elif (yield PutItem(AmiState(PRESET, Status.READY, now, ami_id, image.arn), image)):
+            yield from _edit("ami", ami_id)
+        return None
+
+    return Actor(name, start, **options)
+
+
+def editing(name: str, key: str, *values: Any) -> Actor:
+    """Return a person who gives a key of the parameter one value after the other; ``None`` removes it."""
+
+    def start(clock: Clock) -> Flow:
+        for value in values:
+            yield from _edit(key, value)
+        return None
+
+    return Actor(name, start)
+
+
+def annotating(name: str = "A") -> Actor:
+    """Return a program that adds an attribute of its own to the record."""
+    return _doing(name, Annotate("pinned"))
+
+
+def building(image: Image, name: str = "B") -> Actor:
+    """Return Image Builder, which finishes another image whose event gets lost."""
+    return _doing(name, FinishBuild(image))
+
+
+def passing_time(seconds: int, name: str = "T") -> Actor:
+    """Return the passing of time, at any point of the schedule."""
+    return _doing(name, PassTime(seconds))
+
+
+def _doing(name: str, call: Call) -> Actor:
+    def start(clock: Clock) -> Flow:
+        yield call
+
+    return Actor(name, start)
+
+
+def _edit(key: str, value: Any) -> Flow:
+    number, text = yield GetParameter()
+    values = json.loads(text) | {key: value}
+    if value is None:
+        del values[key]
+    yield PutParameter(number, dumps(values))
+    return None

@@ -1,0 +1,292 @@
+"""Every schedule of some actors, and what each comes to.
+
+A schedule is a list of choices: who makes its next call, who dies, which reply is lost. They are not run one by
+one. Two schedules that lead to the same world, with every actor answered the same, go on alike, so the search goes
+over such **states**, in the order of their depth, and carries along how many schedules lead to each: the number of
+schedules is exact, the number of states is what was worked through. The first schedule found is a shortest one.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from spot_runner_provider.reconciler import Commit, ForgetIntent, LogIntent, PutConfig
+from tests.interleavings.actors import LOST_REPLY, REFUSED, Actor, Step
+from tests.interleavings.invariants import Problem, saw_failure, verdict
+from tests.interleavings.model import World, land, perform, perform_other
+from tests.interleavings.words import say
+
+IDLE, DONE = -1, -2
+"""In place of a step's number: an actor that has not begun (a retry), and one that is through or dead."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Actors, the world that they meet in, and what may go wrong.
+
+    :param crashes: how many of the actors that may die do.
+    :param lost: how many replies are lost, of the actors to whom that may happen.
+    :param late: whether a put whose reply is lost may arrive later than its sender believes.
+    :param once: whether exactly one new version of the parameter must come of it.
+    """
+
+    name: str
+    world: World
+    actors: tuple[Actor, ...]
+    crashes: int = 0
+    lost: int = 0
+    late: bool = False
+    once: bool = False
+
+
+@dataclass
+class Finding:
+    """A kind of problem: in how many schedules, and the first of them, a line a step."""
+
+    problem: Problem
+    schedules: int
+    steps: list[str]
+
+    def __str__(self) -> str:
+        lines = [f"{self.problem}, in {self.schedules:,} schedules; the shortest ({len(self.steps)} steps):"]
+        return "\n".join([*lines, *(f"    {number:2} {step}" for number, step in enumerate(self.steps, 1))])
+
+
+@dataclass
+class Exploration:
+    """What exploring a case came to."""
+
+    case: str
+    schedules: int = 0
+    states: int = 0
+    seconds: float = 0.0
+    complete: bool = True
+    findings: dict[Problem, Finding] = field(default_factory=dict)
+
+    @property
+    def unknown(self) -> list[Finding]:
+        """The findings that nobody has named."""
+        return [finding for finding in self.findings.values() if finding.problem.known is None]
+
+    @property
+    def unknown_text(self) -> str:
+        """Those findings, readable."""
+        return "\n\n".join(map(str, self.unknown))
+
+    def __str__(self) -> str:
+        known = ", ".join(
+            f"{finding.problem.known} {finding.schedules:,}"
+            for finding in self.findings.values()
+            if finding.problem.known
+        )
+        return (
+            f"{self.case:46} {self.schedules:>26,} schedules {self.states:>9,} states {self.seconds:6.1f} s"
+            f"{'' if self.complete else '  (out of time)'}{'  known: ' + known if known else ''}"
+        )
+
+
+class State(NamedTuple):
+    """A point that a schedule reaches: the world and the actors' steps, by number, and what may still go wrong."""
+
+    world: int
+    places: tuple[int, ...]
+    crashes: int
+    lost: int
+
+
+class Move(NamedTuple):
+    """What an actor can do: how schedules tell it, the world after it, where it stands, and what it used up."""
+
+    told: str
+    world: int
+    place: int
+    crashes: int = 0
+    lost: int = 0
+    fails: bool = False
+
+
+class Explorer:
+    """The search over the states of one case.
+
+    :param stop: called with each new finding; exploring ends when it returns true.
+    """
+
+    def __init__(self, case: Case, stop: Callable[[Problem], bool] = lambda problem: False) -> None:
+        self._case = case
+        self._stop = stop
+        retries = tuple(actor.retry for actor in case.actors if actor.retry)
+        self._actors: tuple[Actor, ...] = case.actors + retries
+        self._retry = {number: self._actors.index(a.retry) for number, a in enumerate(case.actors) if a.retry}
+        self._worlds: list[World] = []
+        self._world_numbers: dict[World, int] = {}
+        self._twins: list[tuple[Step, Step | None]] = []
+        self._twin_numbers: dict[tuple[int, int | None], int] = {}
+        self._moves: dict[tuple[int, int, int], list[Move]] = {}
+        self._verdicts: dict[int, list[Problem]] = {}
+
+    @property
+    def ends(self) -> list[World]:
+        """The worlds that schedules ended in."""
+        return [self._worlds[number] for number in self._verdicts]
+
+    def explore(self, seconds: float | None = None) -> Exploration:
+        """Go through all schedules, or as many as there is time for."""
+        began = time.monotonic()
+        report = Exploration(self._case.name)
+        layer = {self._first(): 1}
+        before: dict[State, tuple[State, str] | None] = dict.fromkeys(layer)
+        while layer and report.complete:
+            following: dict[State, int] = {}
+            for state, count in layer.items():
+                ended = True
+                for after, told in self._after(state):
+                    ended = False
+                    following[after] = following.get(after, 0) + count
+                    if after not in before:
+                        before[after] = (state, told)
+                if ended:
+                    report.schedules += count
+                    for problem in self._judge(state.world):
+                        if problem not in report.findings:
+                            report.findings[problem] = Finding(problem, 0, _steps(before, state))
+                        report.findings[problem].schedules += count
+                        if self._stop(problem):
+                            report.complete = False
+                if seconds is not None and time.monotonic() - began > seconds:
+                    report.complete = False
+                    break
+            layer = following
+        report.states = len(before)
+        report.seconds = time.monotonic() - began
+        return report
+
+    def _first(self) -> State:
+        places = [self._place(actor, actor.begin(0)) for actor in self._case.actors]
+        idle = [IDLE] * (len(self._actors) - len(places))
+        return State(self._number(self._case.world), (*places, *idle), self._case.crashes, self._case.lost)
+
+    def _after(self, state: State) -> Iterator[tuple[State, str]]:
+        """Yield every state that one choice leads to, and the choice in words."""
+        world, places, crashes, lost = state
+        for who, place in enumerate(places):
+            if place < 0:
+                continue
+            key = (world, who, place)
+            if key not in self._moves:
+                self._moves[key] = list(self._possible(world, who, place))
+            for move in self._moves[key]:
+                if move.crashes <= crashes and move.lost <= lost:
+                    after = list(places)
+                    after[who] = move.place
+                    if move.fails and who in self._retry and after[self._retry[who]] == IDLE:
+                        retry = self._retry[who]
+                        began = self._actors[retry].begin(self._worlds[move.world].time)
+                        after[retry] = self._place(self._actors[retry], began)
+                    yield State(move.world, tuple(after), crashes - move.crashes, lost - move.lost), move.told
+        flying = self._worlds[world].flying
+        for number in range(len(flying)):
+            landed = self._number(land(self._worlds[world], number))
+            yield State(landed, places, crashes, lost), f"{flying[number][0]:4} the put that was given up arrives"
+
+    def _possible(self, number: int, who: int, place: int) -> Iterator[Move]:
+        """Yield what an actor can do next in a world."""
+        actor, world = self._actors[who], self._worlds[number]
+        step, shadow = self._twins[place]
+        call = step.call
+        assert call is not None
+        if not actor.ours:
+            yield self._other(actor, world, step, shadow)
+            return
+        answer, after = perform(world, call, actor.name, actor.clock(world.time), actor.protocol.commit)
+        if isinstance(call, PutConfig) and saw_failure(step.answers):
+            after = after.blame("I4", f"{actor.name} put the parameter, though the build failed")
+        told = f"{actor.name:4} {say(call)}"
+        yield self._move(f"{told} -> {say(answer)}", actor, after, step.answered(world.time, answer))
+        if actor.crashes:
+            yield Move(f"{actor.name:4} dies before: {say(call)}", number, DONE, crashes=1, fails=True)
+        if not actor.faulty:
+            return
+        if isinstance(call, Commit | LogIntent | ForgetIntent):
+            yield Move(f"{told} -> {say(answer)}, the reply is lost: once more", self._number(after), place, lost=1)
+        if isinstance(call, Commit):
+            yield self._move(f"{told} -> refused", actor, world, step.answered(world.time, REFUSED), lost=1)
+        if isinstance(call, PutConfig):
+            if actor.protocol.repeats:
+                yield Move(f"{told} -> {say(answer)}, the reply is lost: once more", self._number(after), place, lost=1)
+                return
+            unsure = step.answered(world.time, LOST_REPLY)
+            yield self._move(f"{told} -> applied, the reply is lost", actor, after, unsure, lost=1)
+            yield self._move(f"{told} -> not applied, no reply", actor, world, unsure, lost=1)
+            if self._case.late:
+                put = (actor.name, call.config.version, call.text)
+                flying = world._replace(flying=(*world.flying, put))
+                yield self._move(f"{told} -> no reply, still on its way", actor, flying, unsure, lost=1)
+
+    def _other(self, actor: Actor, world: World, step: Step, shadow: Step | None) -> Move:
+        """Do what somebody else does next, and the same in the shadow."""
+        assert step.call is not None
+        answer, after, tables = perform_other(world, world.real, step.call, actor.name)
+        after = after._replace(real=tables)
+        following = step.answered(world.time, answer)
+        while shadow is not None and shadow.call is not None:
+            said, _, tables = perform_other(world, after.shadow, shadow.call, actor.name)
+            after = after._replace(shadow=tables)
+            shadow = shadow.answered(world.time, said)
+            if following.call is not None:
+                break
+        told = f"{actor.name:4} {say(step.call)} -> {say(answer)}"
+        return self._move(told, actor, after, following, shadow)
+
+    def _move(
+        self, told: str, actor: Actor, world: World, step: Step, shadow: Step | None = None, lost: int = 0
+    ) -> Move:
+        if step.error is not None:
+            told += f"; fails: {step.error}"
+        place = self._place(actor, step, shadow)
+        return Move(told, self._number(world), place, lost=lost, fails=step.error is not None)
+
+    def _place(self, actor: Actor, step: Step, shadow: Step | None = None) -> int:
+        if step.call is None:
+            return DONE
+        if shadow is None and not actor.ours:
+            shadow = step
+        key = (step.number, None if shadow is None else shadow.number)
+        if key not in self._twin_numbers:
+            self._twin_numbers[key] = len(self._twins)
+            self._twins.append((step, shadow))
+        return self._twin_numbers[key]
+
+    def _number(self, world: World) -> int:
+        if world not in self._world_numbers:
+            self._world_numbers[world] = len(self._worlds)
+            self._worlds.append(world)
+        return self._world_numbers[world]
+
+    def _judge(self, world: int) -> list[Problem]:
+        if world not in self._verdicts:
+            ours = next(actor for actor in self._actors if actor.ours)
+            case = self._case
+            prompt = not (case.crashes or case.lost or case.late)
+            self._verdicts[world] = verdict(self._worlds[world], ours.protocol, once=case.once, prompt=prompt)
+        return self._verdicts[world]
+
+
+def _steps(before: dict[State, tuple[State, str] | None], state: State) -> list[str]:
+    steps = []
+    while (link := before[state]) is not None:
+        state, told = link
+        steps.append(told)
+    return steps[::-1]
+
+
+def explore(case: Case, seconds: float | None = None, stop: Callable[[Problem], bool] | None = None) -> Exploration:
+    """Explore a case; see :class:`Explorer`."""
+    gc.disable()  # millions of tuples, none of them in a cycle
+    try:
+        return Explorer(case, stop or (lambda problem: False)).explore(seconds)
+    finally:
+        gc.enable()

@@ -1,0 +1,354 @@
+"""The three stores in memory, as one immutable value, and what each call does to it.
+
+A :class:`World` holds the record and the intents (DynamoDB), the parameter's versions (SSM) and the pipeline's
+finished images (Image Builder), all for one preset, and the time. A call takes a world and returns an answer and
+the next world, so that worlds can be compared, hashed, and returned to.
+
+Beside the real tables stands their **shadow**: the same record and parameter as they would be if none of our
+reconcilers existed. It decides who lost an edit. What an invariant has to know of the past is kept in the world as
+well (who wrote what, from which version, and ``faults``), so that two worlds that are equal have equal futures
+*and* equal verdicts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from spot_runner_provider.ami_state import AmiState, Status, job_id, render_timestamp
+from spot_runner_provider.build import GIVEN_UP, Ami, Image
+from spot_runner_provider.detection import survey
+from spot_runner_provider.intent import Intent
+from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.reconciler import (
+    Call,
+    Candidate,
+    Commit,
+    Committed,
+    DescribeConfig,
+    FindPipeline,
+    ForgetIntent,
+    LatestImage,
+    LogIntent,
+    Lost,
+    PutConfig,
+    ReadConfig,
+    ReadHistory,
+    ReadState,
+)
+
+PRESET = "linux-x64"
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+PIPELINE = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/spot-runner-{PRESET}"
+START = datetime(2026, 2, 11, 16, 5, 48, 123000, tzinfo=UTC)
+STALE_AFTER = timedelta(minutes=30)
+
+OLD = "ami-0old"
+CONFIG = {"ami": OLD, "timeout": 3600, "diskSizeGb": 100, "labels": ["linux"]}
+
+
+# What is in the stores.
+
+
+class Record(NamedTuple):
+    """The preset's item. ``writer`` wrote it last; ``note`` is an attribute that no program knows.
+
+    ``took_back`` says that the handler of a failed build, which keeps the AMI that it read before, wrote another AMI
+    than the one that stood; ``looked`` that one of ours has read the record since.
+    """
+
+    state: AmiState
+    writer: str
+    note: str | None = None
+    took_back: bool = False
+    looked: bool = False
+
+
+class Version(NamedTuple):
+    """One version of the parameter: who wrote it, having read which version, and when."""
+
+    text: str
+    writer: str
+    base: int
+    modified: int
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The JSON object."""
+        values: dict[str, Any] = json.loads(self.text)
+        return values
+
+
+class Tables(NamedTuple):
+    """What our reconcilers and the others share: the record, and the parameter's versions, numbered from 1."""
+
+    record: Record
+    versions: tuple[Version, ...]
+
+    @property
+    def newest(self) -> Version:
+        """The version that stands."""
+        return self.versions[-1]
+
+
+class World(NamedTuple):
+    """Everything there is. Times are seconds since :data:`START`."""
+
+    real: Tables
+    shadow: Tables
+    images: tuple[Image, ...]
+    intents: tuple[Intent, ...] = ()
+    time: int = 0
+    looked: int = 0
+    """The newest version that one of ours has seen in a history."""
+    flying: tuple[tuple[str, int, str], ...] = ()
+    """Puts (writer, base, text) whose sender gave them up, and which may arrive yet."""
+    faults: tuple[tuple[str, str], ...] = ()
+    """Violations seen on the way: invariant and what happened."""
+
+    def blame(self, invariant: str, what: str) -> World:
+        """Return this world with a violation noted."""
+        return self._replace(faults=(*self.faults, (invariant, what)))
+
+
+def moment(seconds: int) -> datetime:
+    """Return the moment that many seconds after :data:`START`."""
+    return START + timedelta(seconds=seconds)
+
+
+def image(number: int, *, status: str = "AVAILABLE") -> Image:
+    """Return the pipeline's image of that number; a higher one is newer."""
+    return Image(
+        arn=f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image/spot-runner-{PRESET}/1.0.0/{number}",
+        status=status,
+        created=START + timedelta(minutes=number - 60),
+        reason="no disk" if status in GIVEN_UP else None,
+        amis=(Ami(f"ami-0image{number}", REGION, ACCOUNT),) if status == "AVAILABLE" else (),
+    )
+
+
+def ami_of_image(built: Image) -> str | None:
+    """Return the AMI that a build put out."""
+    return built.amis[0].image_id if built.amis else None
+
+
+def stale_world(*images: Image, fresh: bool = False) -> World:
+    """Return a world whose record has been building for an hour.
+
+    :param fresh: the preset was only just deployed: it never had an AMI.
+    """
+    old = None if fresh else OLD
+    state = AmiState(PRESET, Status.BUILDING, render_timestamp(START - timedelta(hours=1)), old)
+    config = dumps({**CONFIG, "ami": old or "pending"})
+    tables = Tables(Record(state, "initial"), (Version(config, "initial", 0, -3600),))
+    return World(tables, tables, images)
+
+
+def dumps(values: dict[str, Any]) -> str:
+    """Return the text of a parameter."""
+    return json.dumps(values, separators=(",", ":"))
+
+
+# What reconcilers of ours ask besides the protocol's own calls.
+
+
+@dataclass(frozen=True, slots=True)
+class Detect(Call):
+    """The first task of a run. Answered by the :class:`Candidate`, out of XCom, or ``None``."""
+
+
+# What the others ask.
+
+
+@dataclass(frozen=True, slots=True)
+class FinishBuild(Call):
+    """Image Builder finishes an image, which is the latest from now on."""
+
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class PassTime(Call):
+    """Nobody does anything for some seconds."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetItem(Call):
+    """Answered by the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutItem(Call):
+    """Replace the whole record on condition ``updatedAt < now``. Answered by whether it held."""
+
+    state: AmiState
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate(Call):
+    """Add an attribute that no program knows to the record."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetParameter(Call):
+    """Answered by the newest version's number and text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutParameter(Call):
+    """Make ``text`` the newest version; ``base`` is the version that its writer had read."""
+
+    base: int
+    text: str
+
+
+# What a call does.
+
+CommitRule = Callable[[World, Commit, str, datetime], tuple[Committed | Lost, World]]
+
+
+def commit(world: World, call: Commit, writer: str, now: datetime) -> tuple[Committed | Lost, World]:
+    """Do what the hook's conditional UpdateItem does: ``#status = :building AND #updatedAt = :seen``."""
+    present = world.real.record.state
+    if present.status is not Status.BUILDING or present.updated_at != call.seen.updated_at:
+        return Lost(present), world
+    return Committed(), update_item(world, call, writer)
+
+
+def update_item(world: World, call: Commit, writer: str) -> World:
+    """Write what a commit sets; an attribute that it does not name stays."""
+    record = world.real.record
+    return overwrite(world, call, Record(call.corrected, writer, record.note))
+
+
+def overwrite(world: World, call: Commit, record: Record) -> World:
+    """Write the record, noting if that takes away something which was not there when it was detected (I1)."""
+    before = world.real.record
+    world = world._replace(real=world.real._replace(record=record))
+    others = before.writer.rstrip("'") != record.writer.rstrip("'")
+    if others and _detected(before.state) != _detected(call.seen):
+        return world.blame("I1", f"{record.writer} overwrote the record of {before.writer}")
+    if before.note != record.note:
+        return world.blame("I1", f"{record.writer} removed an attribute written by another program")
+    return world
+
+
+def _detected(state: AmiState) -> tuple[Any, ...]:
+    return state.status, state.updated_at, state.ami_id, state.build_id
+
+
+def perform(
+    world: World, call: Call, writer: str, now: datetime, commit_rule: CommitRule = commit
+) -> tuple[Any, World]:
+    """Return the answer to a call of our reconcilers, and the world after it.
+
+    :param writer: the reconciler that asks.
+    :param now: what its clock says.
+    """
+    tables = world.real
+    match call:
+        case Detect():
+            return detect(world, now), world
+        case FindPipeline(name):
+            return (PIPELINE if name == f"spot-runner-{PRESET}" else None), world
+        case LatestImage():
+            return (world.images[-1] if world.images else None), world
+        case ReadState():
+            looked = tables._replace(record=tables.record._replace(looked=True))
+            return tables.record.state, world._replace(real=looked)
+        case Commit():
+            return commit_rule(world, call, writer, now)
+        case LogIntent(intent):
+            others = [standing for standing in world.intents if standing.job_id != intent.job_id]
+            return None, world._replace(intents=tuple(sorted([*others, intent], key=lambda each: each.job_id)))
+        case ForgetIntent(key):
+            return None, world._replace(intents=tuple(each for each in world.intents if each.job_id != key))
+        case ReadConfig():
+            return _config(tables, len(tables.versions), dated=False), world
+        case DescribeConfig(_, config):
+            return config, world
+        case ReadHistory():
+            count = len(tables.versions)
+            versions = tuple(_config(tables, number) for number in range(1, count + 1))
+            return versions, world._replace(looked=max(world.looked, count))
+        case PutConfig(_, config, text):
+            return _put(world, writer, config.version, text)
+    raise TypeError(f"no call of a reconciler: {call!r}")
+
+
+def land(world: World, number: int) -> World:
+    """Let a put arrive that its sender gave up."""
+    writer, base, text = world.flying[number]
+    flying = world.flying[:number] + world.flying[number + 1 :]
+    return _put(world._replace(flying=flying), f"{writer}, late", base, text)[1]
+
+
+def perform_other(world: World, tables: Tables, call: Call, writer: str) -> tuple[Any, World, Tables]:
+    """Return the answer to a call of somebody else, and world and tables after it.
+
+    :param tables: the real ones or the shadow.
+    """
+    match call:
+        case FinishBuild(built):
+            images = world.images if built in world.images else (*world.images, built)
+            return None, world._replace(images=images), tables
+        case PassTime(seconds):
+            return None, world._replace(time=world.time + seconds), tables
+        case GetItem():
+            return tables.record.state, world, tables
+        case PutItem(state, built):
+            present = tables.record
+            if present.state.updated_at < state.updated_at:
+                took_back = state.status is Status.FAILED and state.ami_id != present.state.ami_id
+                return True, world, tables._replace(record=Record(state, writer, took_back=took_back))
+            if present.writer.startswith("R") and _is_older(world, present.state.build_id, built):
+                world = world.blame("I7", f"the event of {built.arn[-1]} was refused because of {present.writer}")
+            return False, world, tables
+        case Annotate(note):
+            return None, world, tables._replace(record=tables.record._replace(note=note))
+        case GetParameter():
+            return (len(tables.versions), tables.newest.text), world, tables
+        case PutParameter(base, text):
+            version = Version(text, writer, base, world.time)
+            return None, world, tables._replace(versions=(*tables.versions, version))
+    raise TypeError(f"no call of anybody else: {call!r}")
+
+
+def detect(world: World, now: datetime) -> Candidate | None:
+    """Return what the first task of a run would hand to the second, through XCom."""
+    state = world.real.record.state
+    item = {"jobId": job_id(PRESET), "recordType": "AMI", "presetName": PRESET} | {
+        "status": state.status.value,
+        "amiId": state.ami_id,
+        "updatedAt": state.updated_at,
+        "buildId": state.build_id,
+        "errorMessage": state.error_message,
+        "reconciledBy": state.reconciled_by,
+    }
+    intents = [intent.to_item() for intent in world.intents]
+    found = survey([item], intents, now=now, stale_after=STALE_AFTER).candidates
+    return Candidate.from_json(json.loads(json.dumps(found[0].to_json()))) if found else None
+
+
+def _config(tables: Tables, number: int, *, dated: bool = True) -> ConfigVersion:
+    version = tables.versions[number - 1]
+    return ConfigVersion(number, version.text, modified=moment(version.modified) if dated else None)
+
+
+def _put(world: World, writer: str, base: int, text: str) -> tuple[int, World]:
+    versions = (*world.real.versions, Version(text, writer, base, world.time))
+    return len(versions), world._replace(real=world.real._replace(versions=versions))
+
+
+def _is_older(world: World, build_id: str | None, built: Image) -> bool:
+    arns = [each.arn for each in world.images]
+    return build_id in arns and arns.index(build_id) < arns.index(built.arn)

@@ -1,0 +1,167 @@
+"""Protocols that are wrong in one thing each, made out of the real one, so that they follow it as it changes.
+
+A mutant replaces text in the real source, and fails loudly if the text is gone; or it wraps the real generator; or
+it changes what the stores make of a call.
+"""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import FunctionType
+from typing import Any
+
+from spot_runner_provider import preset_config, reconciler
+from spot_runner_provider.ami_state import render_timestamp
+from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.reconciler import (
+    Call,
+    Candidate,
+    Commit,
+    Committed,
+    ForgetIntent,
+    LogIntent,
+    Lost,
+    ReadState,
+    Run,
+)
+from tests.interleavings.actors import Flow, Protocol, Reconcile
+from tests.interleavings.model import Record, World, commit, overwrite, update_item
+
+Text = tuple[str, str, str]
+"""A function of the reconciler, a text in its source, and what to put in its place."""
+
+
+def rewritten(*changes: Text, **replaced: Any) -> Reconcile:
+    """Return the real :func:`reconcile`, over functions whose source is changed.
+
+    :param changes: applied in this order.
+    :param replaced: names of the module that stand for something else.
+    :raises LookupError: if a text is not in the source exactly once.
+    """
+    names = dict(vars(reconciler))
+    sources: dict[str, str] = {}
+    for name, old, new in changes:
+        source = sources.get(name) or inspect.getsource(names[name])
+        if source.count(old) != 1:
+            raise LookupError(f"{source.count(old)} times in {name}, not once: {old!r}")
+        sources[name] = source.replace(old, new)
+    for name, value in vars(reconciler).items():
+        if isinstance(value, FunctionType) and value.__module__ == reconciler.__name__:
+            names[name] = FunctionType(value.__code__, names, name, value.__defaults__, value.__closure__)
+            names[name].__kwdefaults__ = value.__kwdefaults__
+    for name, source in sources.items():
+        flags = __future__.annotations.compiler_flag
+        exec(compile(textwrap.dedent(source), f"mutant of {name}", "exec", flags), names)
+    names.update(replaced)
+    made: Reconcile = names["reconcile"]
+    return made
+
+
+# What the table makes of a commit.
+
+
+def _unconditional(world: World, call: Commit, writer: str, now: datetime) -> tuple[Committed | Lost, World]:
+    return Committed(), update_item(world, call, writer)
+
+
+def _if_older(world: World, call: Commit, writer: str, now: datetime) -> tuple[Committed | Lost, World]:
+    present = world.real.record.state
+    if present.updated_at < render_timestamp(now):
+        return Committed(), update_item(world, call, writer)
+    return Lost(present), world
+
+
+def _whole_item(world: World, call: Commit, writer: str, now: datetime) -> tuple[Committed | Lost, World]:
+    answer, after = commit(world, call, writer, now)
+    if isinstance(answer, Lost):
+        return answer, after
+    return answer, overwrite(world, call, Record(call.corrected, writer))
+
+
+# Wrappers of the generator.
+
+
+def _without_intent(candidate: Candidate, run: Run) -> Flow:
+    def alter(call: Call) -> Flow:
+        return None if isinstance(call, LogIntent) else (yield call)
+
+    return (yield from _altered(candidate, run, alter))
+
+
+def _forgetting_early(candidate: Candidate, run: Run) -> Flow:
+    logged: list[str] = []
+
+    def alter(call: Call) -> Flow:
+        if isinstance(call, LogIntent):
+            logged.append(call.intent.job_id)
+        if isinstance(call, ReadState) and logged:
+            yield ForgetIntent(logged[-1])
+        return (yield call)
+
+    return (yield from _altered(candidate, run, alter))
+
+
+def _altered(candidate: Candidate, run: Run, alter: Callable[[Call], Flow]) -> Flow:
+    """Run the real protocol, each of its calls made by ``alter``, which may make others or none."""
+    flow = reconciler.reconcile(candidate, run)
+    try:
+        call = next(flow)
+        while True:
+            try:
+                answer = yield from alter(call)
+            except Exception as error:
+                call = flow.throw(error)
+            else:
+                call = flow.send(answer)
+    except StopIteration as stop:
+        return stop.value
+
+
+# Merges.
+
+
+def _no_merge(history: Sequence[ConfigVersion], ami_id: str, **_: Any) -> str:
+    return preset_config.merge(history[-1:], ami_id)
+
+
+def _covered_version(history: Sequence[ConfigVersion], ami_id: str, **_: Any) -> str:
+    return preset_config.merge(history[-2:-1] or history, ami_id)
+
+
+_LOOK = "present: AmiState | None = yield ReadState(preset)"
+_LOG = "    yield LogIntent(intent)\n"
+_PUT_FIRST = """    if (text := merge([config], ami_id)) != config.text:
+        config = config.with_text(text, (yield PutConfig(preset, config, text)))
+"""
+_PUT_ON_FAILURE = """    config = yield ReadConfig(seen.preset_name)
+    yield PutConfig(seen.preset_name, config, config.text)
+"""
+_STANDING = "    record = _own(committed, corrected, run)\n"
+_FOLLOW = "yield from _follow_up(record, config, intent, draft, run)"
+
+MUTANTS: Mapping[str, Callable[[], Protocol]] = {
+    "no condition": lambda: Protocol(commit=_unconditional),
+    "condition updatedAt < now": lambda: Protocol(commit=_if_older),
+    "SSM before the commit": lambda: Protocol(rewritten(("_commit_ready", _LOG, _LOG + _PUT_FIRST))),
+    "no intent": lambda: Protocol(_without_intent),
+    "intent after the commit": lambda: Protocol(
+        rewritten(("_commit_ready", _LOG, ""), ("_commit_ready", _FOLLOW, f"(yield LogIntent(intent)) or ({_FOLLOW})"))
+    ),
+    "intent forgotten before the second look": lambda: Protocol(_forgetting_early),
+    "no second look": lambda: Protocol(rewritten(("_follow", _LOOK, "present = record"))),
+    "no merge": lambda: Protocol(rewritten(merge=_no_merge)),
+    "merge takes the covered version": lambda: Protocol(rewritten(merge=_covered_version)),
+    "updatedAt = now": lambda: Protocol(rewritten(("_correct", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
+    "own write taken for a defeat": lambda: Protocol(
+        rewritten(("_own", "present.reconciled_by == run.owner", "False"))
+    ),
+    "hidden repeats of PutParameter": lambda: Protocol(repeats=True),
+    "failed branch touches SSM": lambda: Protocol(
+        rewritten(("_commit_failed", _STANDING, _STANDING + _PUT_ON_FAILURE))
+    ),
+    "whole-item put": lambda: Protocol(commit=_whole_item),
+}

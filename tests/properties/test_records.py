@@ -1,0 +1,129 @@
+"""No record, whatever it holds, stops another; whatever is refused is listed, with a reason."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, parse_timestamp, render_timestamp
+from spot_runner_provider.detection import survey
+from spot_runner_provider.intent import Intent
+from spot_runner_provider.reconciler import Candidate
+from tests.properties.values import anything, mostly, names, statuses, texts, timestamps
+
+NOW = datetime(2026, 2, 11, 16, 0, tzinfo=UTC)
+HEALTHY = {
+    "jobId": "AMI#healthy",
+    "recordType": "AMI",
+    "presetName": "healthy",
+    "status": "building",
+    "updatedAt": "2026-02-11T15:00:00.000Z",
+}
+
+
+@st.composite
+def records(draw: st.DrawFn) -> dict[str, object]:
+    """An item that looks like an AMI state, with anything in any place."""
+    name = draw(mostly(names))
+    item = {
+        "jobId": draw(mostly(st.just(f"AMI#{name}"))),
+        "recordType": "AMI",
+        "presetName": name,
+        "amiId": draw(mostly(st.one_of(st.none(), st.just("ami-0a1d")))),
+        "status": draw(mostly(statuses)),
+        "updatedAt": draw(mostly(timestamps)),
+        "buildId": draw(anything),
+        "errorMessage": draw(anything),
+        "reconciledBy": draw(anything),
+    } | draw(st.dictionaries(texts, anything, max_size=2))
+    return {key: item[key] for key in item if draw(st.integers(0, 9))}
+
+
+@st.composite
+def intents(draw: st.DrawFn) -> dict[str, object]:
+    """An item that looks like an intent, with anything in any place."""
+    name = draw(mostly(names))
+    item = {
+        "jobId": draw(mostly(st.just(f"AMI-INTENT#{name}#dag/run/1"))),
+        "recordType": "AMI-INTENT",
+        "presetName": name,
+        "updatedAt": draw(mostly(timestamps)),
+        "paramVersion": draw(mostly(st.integers(1, 200))),
+        "amiId": draw(anything),
+        "buildId": draw(anything),
+    }
+    return {key: item[key] for key in item if draw(st.integers(0, 9))}
+
+
+@given(st.lists(records(), max_size=6), st.lists(intents(), max_size=4))
+def test_no_item_stops_another_and_every_item_is_accounted_for(items, standing):
+    found = survey([*items, HEALTHY], standing, now=NOW, stale_after=timedelta(minutes=30))
+    assert "healthy" in {candidate.preset_name for candidate in found.candidates}
+    readable = {item["presetName"] for item in items if _reads(AmiState.from_item, item)}
+    assert readable | {"healthy"} == {state.preset_name for state in found.states}
+    refused = [item for item in items if not _reads(AmiState.from_item, item)]
+    refused += [item for item in standing if not _reads(Intent.from_item, item)]
+    assert len(found.malformed) == len(refused)
+    assert all(refusal.reason for refusal in found.malformed)
+
+
+@given(st.lists(records(), max_size=6), st.lists(intents(), max_size=4))
+def test_what_is_surveyed_fits_xcom_and_is_read_back(items, standing):
+    found = survey(items, standing, now=NOW, stale_after=timedelta(minutes=30))
+    assert len(json.dumps(found.to_json(), ensure_ascii=False)) < 2_000 * (len(items) + len(standing) + 1)
+    for candidate in found.candidates:
+        read = Candidate.from_json(json.loads(json.dumps(candidate.to_json())))
+        assert (read.preset_name, read.intents == ()) == (candidate.preset_name, candidate.intents == ())
+        if candidate.state:
+            assert read.state
+            assert (read.state.status, read.state.updated_at) == (candidate.state.status, candidate.state.updated_at)
+
+
+@given(anything)
+def test_a_batch_item_is_read_or_refused(value):
+    item = value if isinstance(value, dict) else {"presetName": value}
+    with suppress(MalformedRecord):
+        Candidate.from_json(item)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_rendered_moment_is_read_back(moment):
+    exact = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    assert parse_timestamp(render_timestamp(moment)) == exact
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(UTC)))
+def test_rendered_moments_sort_like_the_time(one, other):
+    rendered = sorted([render_timestamp(one), render_timestamp(other)])
+    assert rendered == [render_timestamp(moment) for moment in sorted([one, other])]
+
+
+@given(mostly(timestamps))
+def test_a_timestamp_is_read_in_utc_or_refused(text):
+    with suppress(MalformedRecord):
+        assert parse_timestamp(text).tzinfo is UTC
+
+
+@given(names, timestamps, st.datetimes(timezones=st.just(UTC)))
+def test_a_correction_is_never_older_than_the_record(name, updated_at, moment):
+    try:
+        seen = AmiState(name, Status.BUILDING, updated_at)
+        before = seen.updated
+    except MalformedRecord:
+        return
+    corrected = seen.now_ready("ami-0e3f", build_id="arn", at=moment, by="dag/run")
+    assert corrected.updated_at == render_timestamp(corrected.updated)
+    last = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+    assert corrected.updated > before.replace(microsecond=before.microsecond // 1000 * 1000) or before >= last
+
+
+def _reads(read, item) -> bool:
+    try:
+        read(item)
+    except MalformedRecord:
+        return False
+    return True
