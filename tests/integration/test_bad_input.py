@@ -275,15 +275,16 @@ def test_a_refused_put_of_a_secure_string_does_not_quote_it(deployment, caplog, 
 
 
 @pytest.mark.parametrize(
-    ("operation", "code"),
+    ("operation", "code", "tries"),
     [
-        ("ssm.PutParameter", "TooManyUpdates"),
-        ("imagebuilder.ListImagePipelineImages", "CallRateLimitExceededException"),
-        ("dynamodb.UpdateItem", "ThrottlingException"),
+        ("ssm.PutParameter", "TooManyUpdates", 20),
+        ("ssm.PutParameter", "ThrottlingException", 20),
+        ("imagebuilder.ListImagePipelineImages", "CallRateLimitExceededException", 8),
+        ("dynamodb.UpdateItem", "ThrottlingException", 8),
     ],
 )
-def test_endless_throttling_is_one_presets_error(deployment, monkeypatch, operation, code):
-    monkeypatch.setattr("spot_runner_provider.hooks.calls.backoff", lambda attempt: 0.001)
+def test_endless_throttling_is_one_presets_error(deployment, monkeypatch, operation, code, tries):
+    monkeypatch.setattr("spot_runner_provider.clock.backoff", lambda attempt: 0.001)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001)
     for name in ("one", "other"):
         deployment.stale(name)
@@ -295,7 +296,7 @@ def test_endless_throttling_is_one_presets_error(deployment, monkeypatch, operat
     outcomes = {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]}
     assert outcomes == {"one": "error", "other": "corrected_ready"}
     tried = [call for call in deployment.aws.call_log() if call.matches(operation, "*one*")]
-    assert len(tried) == 8
+    assert len(tried) == tries
 
 
 def test_nothing_stale_makes_no_batch(deployment):

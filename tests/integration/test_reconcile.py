@@ -246,12 +246,30 @@ def test_a_record_that_is_deleted_meanwhile_stays_deleted(deployment):
     assert "Item" not in deployment.dynamodb.get_item(TableName="spot-runner-state", Key=key)
 
 
-def test_both_changes_survive_when_somebody_edits_another_key_meanwhile(deployment):
+def test_both_changes_survive_when_somebody_edits_another_key_meanwhile(deployment, pass_time):
     deployment.stale(PRESET)
     deployment.aws.before("ssm.PutParameter", None, lambda: deployment.edit(PRESET, timeout=7200, added=[1]))
-    assert run()[PRESET]["outcome"] == "corrected_ready"
+    assert run("scheduled__1")[PRESET]["outcome"] == "corrected_ready"
     assert deployment.parameter(PRESET) == preset_config(NEW) | {"timeout": 7200, "added": [1]}
-    assert deployment.intents() == []
+
+    # Whoever read the parameter between our put and its mending may write that back: the next run looks again.
+    assert len(deployment.intents()) == 1
+    deployment.edit(PRESET, timeout=3600)
+    deployment.edit(PRESET, timeout=7200)
+    version = deployment.version(PRESET)
+    pass_time(minutes=15)
+    assert run("scheduled__2")[PRESET]["outcome"] == "finished"
+    assert (deployment.intents(), deployment.version(PRESET)) == ([], version)
+
+
+def test_waiting_for_ssm_comes_before_a_fresh_read(deployment):
+    """A throttled put is not simply repeated: what was written while it waited is read first."""
+    deployment.stale(PRESET)
+    deployment.aws.add_fault(Fault("ssm.PutParameter", "ThrottlingException", times=1))
+    deployment.aws.before("ssm.GetParameterHistory", None, lambda: deployment.edit(PRESET, timeout=7200))
+    assert run()[PRESET]["outcome"] == "corrected_ready"
+    assert deployment.parameter(PRESET) == preset_config(NEW) | {"timeout": 7200}
+    assert (deployment.version(PRESET), deployment.intents()) == (3, [])
 
 
 def test_the_parameter_follows_the_record_that_a_newer_event_leaves(deployment):

@@ -17,7 +17,7 @@ from spot_runner_provider.reconciler import (
     Candidate,
     Commit,
     Committed,
-    ConfigKeepsChanging,
+    PutsInVain,
     DescribeConfig,
     FindPipeline,
     ForgetIntent,
@@ -349,34 +349,34 @@ class TestFollow:
         ours = ConfigVersion(9, TEXT)
         script = (
             (PUT[0], 9),
-            (ReadHistory(PRESET, 7), [CONFIG, edited, ours]),
+            (ReadHistory(PRESET), [CONFIG, edited, ours]),
             (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
         )
         assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
 
     def test_a_version_in_between_that_lost_nothing_needs_no_second_put(self):
         history = [CONFIG, ConfigVersion(8, CONFIG.text), ConfigVersion(9, TEXT)]
-        script = ((PUT[0], 9), (ReadHistory(PRESET, 7), history), LOOKED, FORGOT)
+        script = ((PUT[0], 9), (ReadHistory(PRESET), history), LOOKED, FORGOT)
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_put_without_reply_that_was_applied_is_not_repeated(self):
         script = (
             (PUT[0], AmbiguousPut()),
-            (ReadHistory(PRESET, 7), [CONFIG, ConfigVersion(8, TEXT)]),
+            (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, TEXT)]),
             LOOKED,
             FORGOT,
         )
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_put_without_reply_that_was_not_applied_is_repeated(self):
-        script = ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET, 7), [CONFIG]), PUT, LOOKED, FORGOT)
+        script = ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET), [CONFIG]), PUT, LOOKED, FORGOT)
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_put_without_reply_keeps_an_edit_that_it_covered(self):
         ours = ConfigVersion(9, TEXT)
         script = (
             (PUT[0], AmbiguousPut()),
-            (ReadHistory(PRESET, 7), [CONFIG, ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ours]),
+            (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ours]),
             (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
         )
         assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
@@ -407,7 +407,7 @@ class TestFollow:
 
     @pytest.mark.parametrize("broken", [[], [ConfigVersion(9, "not json")]], ids=["gone", "broken"])
     def test_a_parameter_broken_since_the_commit_leaves_the_intent(self, broken):
-        result = play(STALE, *self.START, (PUT[0], 9), (ReadHistory(PRESET, 7), broken))
+        result = play(STALE, *self.START, (PUT[0], 9), (ReadHistory(PRESET), broken))
         assert what(result) == ("config_invalid", *AS_READY)
 
     def test_any_other_error_leaves_the_intent(self):
@@ -421,10 +421,10 @@ class TestFollow:
             changed = ConfigVersion(config.version + 3, '{"ami":"pending"}')
             rounds += [
                 (PutConfig(PRESET, config, text), config.version + 2),
-                (ReadHistory(PRESET, config.version), [changed]),
+                (ReadHistory(PRESET), [changed]),
             ]
             config, text = changed, '{"ami":"ami-0new"}'
-        assert isinstance(play(STALE, *self.START, *rounds), ConfigKeepsChanging)
+        assert isinstance(play(STALE, *self.START, *rounds), PutsInVain)
 
 
 class TestDryRunOfAnAvailableImage:
@@ -457,23 +457,23 @@ class TestUnfinished:
 
     def test_the_parameter_follows_the_record_since_the_oldest_intent(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 7)
-        history = (ReadHistory(PRESET, 5), self.HISTORY)
+        history = (ReadHistory(PRESET), self.HISTORY)
         result = play(self.CANDIDATE, LOOKED, history, put, LOOKED, *self.FORGOT_BOTH)
         assert what(result) == ("finished", *AS_READY)
 
     def test_without_a_put_where_it_agrees_already(self):
-        history = (ReadHistory(PRESET, 5), [*self.HISTORY, ConfigVersion(7, TEXT)])
+        history = (ReadHistory(PRESET), [*self.HISTORY, ConfigVersion(7, TEXT)])
         assert play(self.CANDIDATE, LOOKED, history, LOOKED, *self.FORGOT_BOTH).outcome == "finished"
 
     def test_for_whatever_the_record_says_now(self):
         looked = (ReadState(PRESET), NEWER)
-        history = (ReadHistory(PRESET, 5), self.HISTORY)
+        history = (ReadHistory(PRESET), self.HISTORY)
         put = (PutConfig(PRESET, self.HISTORY[-1], '{"ami":"ami-0newer","x":1}'), 7)
         assert play(self.CANDIDATE, looked, history, put, looked, *self.FORGOT_BOTH).ami_id == "ami-0newer"
 
     def test_a_failed_record_keeps_its_ami_in_the_parameter(self):
         looked = (ReadState(PRESET), FAILED)
-        history = (ReadHistory(PRESET, 5), [ConfigVersion(5, '{"ami":"pending"}')])
+        history = (ReadHistory(PRESET), [ConfigVersion(5, '{"ami":"pending"}')])
         put = (PutConfig(PRESET, history[1][0], '{"ami":"ami-0old"}'), 6)
         result = play(self.CANDIDATE, looked, history, put, looked, *self.FORGOT_BOTH)
         assert (result.outcome, result.status) == ("finished", "failed")
@@ -494,7 +494,7 @@ class TestUnfinished:
             )
         ]
         put = [(PutConfig(PRESET, history[-1], '{"ami":"ami-0new","x":2}'), 8)] if restored == 2 else []
-        script = (LOOKED, (ReadHistory(PRESET, 5), history), *put, LOOKED, *self.FORGOT_BOTH)
+        script = (LOOKED, (ReadHistory(PRESET), history), *put, LOOKED, *self.FORGOT_BOTH)
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
     @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
@@ -516,7 +516,7 @@ class TestUnfinished:
 
     @pytest.mark.parametrize("history", [[], [ConfigVersion(7, "[]")]], ids=["gone", "broken"])
     def test_with_a_parameter_that_cannot_be_updated_the_intents_stay(self, history):
-        result = play(self.CANDIDATE, LOOKED, (ReadHistory(PRESET, 5), history))
+        result = play(self.CANDIDATE, LOOKED, (ReadHistory(PRESET), history))
         assert what(result) == ("config_invalid", *AS_READY)
 
     @pytest.mark.parametrize("record", [READY, None], ids=["ready", "gone"])
@@ -526,7 +526,7 @@ class TestUnfinished:
 
     def test_a_stale_record_is_corrected_first_and_its_intents_finished_after(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
-        history = (ReadHistory(PRESET, 5), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
+        history = (ReadHistory(PRESET), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
         script = (FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT, LOOKED, history, LOOKED)
         result = play(candidate, *script, (ForgetIntent(self.LEFT.job_id), None))
         assert what(result) == ("corrected_ready", *AS_READY)
@@ -548,7 +548,7 @@ class TestUnfinished:
         (BUILT[0], f"pipeline {PIPELINE}"),
         (READ[0], "the parameter of linux-x64"),
         (DescribeConfig(PRESET, CONFIG), "the parameter of linux-x64"),
-        (ReadHistory(PRESET, 7), "the parameter of linux-x64"),
+        (ReadHistory(PRESET), "the parameter of linux-x64"),
         (PUT[0], "the parameter of linux-x64"),
         (LOOKED[0], "record AMI#linux-x64"),
         (COMMITTED[0], "record AMI#linux-x64"),

@@ -1,0 +1,69 @@
+# make run     the DAG once, on an embedded AWS        make lock    refresh requirements/
+# make test    every test                              make clean   remove what the others made
+# Everything is installed below this folder.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export UV_PYTHON_DOWNLOADS := never
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+UV := .venv/bin/uv
+COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
+
+# $(call install,FOLDER,REQUIREMENTS): exactly the locked packages, and this project itself
+define install
+	@echo "Installing $(2) into $(1) ..."
+	@$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes --build-constraints $(2) --compile-bytecode $(2)
+	@$(UV) pip install --quiet --python $(1)/bin/python --offline --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+.PHONY: help run test test-airflow2 check lock clean
+
+help:
+	@head -2 Makefile | cut -c3-
+
+run: .venv/.installed
+	@.venv/bin/python scripts/demo.py
+
+test: .venv/.installed
+	@.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+test-airflow2: .venv-airflow2/.installed
+	@.venv-airflow2/bin/python -m pytest -n 2 --dist loadgroup tests/unit tests/integration
+
+check: .venv/.installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# The 2.11 environment has the lowest versions that pyproject.toml allows, the other one the newest.
+lock: $(UV)
+	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group check --group lock \
+		--output-file requirements/airflow3.txt
+	$(COMPILE) pyproject.toml --extra embedded --group install --group test --resolution lowest-direct \
+		--output-file requirements/airflow2.txt
+	$(COMPILE) --group lock --constraints requirements/airflow3.txt \
+		--output-file requirements/uv.txt
+	@touch $(UV)
+
+clean:
+	rm -rf .venv .venv-airflow2 .cache .airflow .pytest_cache .mypy_cache .ruff_cache
+
+$(UV): requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv || { echo "$(PYTHON) has no venv (Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@.venv/bin/pip install --quiet --require-hashes --requirement $<
+	@touch $@
+
+.venv/.installed: $(UV) requirements/airflow3.txt pyproject.toml
+	$(call install,.venv,requirements/airflow3.txt)
+
+.venv-airflow2/.installed: $(UV) requirements/airflow2.txt pyproject.toml
+	@$(UV) venv --quiet --clear --python '>=3.11,<3.13' .venv-airflow2 || { \
+		echo "Airflow 2.11 needs Python 3.11 or 3.12: put a python3.11 or python3.12 into the PATH." >&2; exit 1; }
+	$(call install,.venv-airflow2,requirements/airflow2.txt)
