@@ -449,8 +449,8 @@ def _follow(
         newest = history[-1]
         text = merge(history, ami_id, base=base, until=until)
         if text != newest.text:
-            if intent and intent.is_due(run.clock()):
-                intent = intent.renewed(run.clock())
+            if intent and intent.is_due(now := run.clock()):
+                intent = intent.renewed(now)
                 yield LogIntent(intent)
             try:
                 version = yield PutConfig(preset, newest, text)

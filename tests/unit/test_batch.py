@@ -93,7 +93,7 @@ class Memory:
         self._request("describe", name)
         return replace(config, tier="Standard")
 
-    def history(self, name, since):
+    def history(self, name):
         self._request("history", name)
         return [self.configs[name]] if name in self.configs else []
 
@@ -276,7 +276,12 @@ class TestWhatOnlyAPersonCanMend:
         stores = memory(presets(25), faults={"find_pipelines": ConfigurationError("no permission")})
         with pytest.raises(ConfigurationError):
             run(stores)
-        assert len(stores.requests) == 1
+        assert {request for request, *_ in stores.requests} == {"find_pipelines"}
+
+    def test_in_a_bundle_it_is_one_presets_error_if_the_others_work(self):
+        """A key or a parameter of its own may be denied to one preset alone."""
+        stores = memory(presets(3), faults={("read", "p01"): ConfigurationError("no permission")})
+        assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "error", "p02": "corrected_ready"}
 
     @pytest.mark.parametrize("request_name", ["commit", "put", "read_states", "forget_intents"])
     def test_after_the_first_write_it_is_one_presets_error(self, request_name):

@@ -226,6 +226,19 @@ class TestMergeOfSeveralVersions:
         history = versions('{"a":1}', '{"a":1,"b":2}', '{ "a":1,"b":2,"ami":"new" }')
         assert merge(history, "new") == history[-1].text
 
+    def test_a_version_that_only_covered_is_no_edit(self):
+        """Another try of ours put what it had read before the base; the base's own value must stay."""
+        history = versions('{"a":1,"ami":"old"}', '{"a":2,"ami":"old"}', '{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}')
+        assert merge(history, "new", base=2) == history[-1].text
+
+    def test_without_a_change_of_the_ami_nothing_was_covered(self):
+        history = versions('{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}', '{"a":1,"ami":"new"}')
+        assert merge(history, "new") == history[-1].text
+
+    def test_what_was_before_the_base_is_no_edit(self):
+        history = versions('{"a":0}', '{"a":1}', '{"a":1,"ami":"new"}')
+        assert merge(history, "new", base=2) == history[-1].text
+
     def test_an_unreadable_newest_is_refused(self):
         with pytest.raises(InvalidConfig):
             merge(versions('{"a":1}', '{"a":2}', "not json"), "new")

@@ -17,19 +17,21 @@ from spot_runner_provider.reconciler import (
     Candidate,
     Commit,
     Committed,
-    PutsInVain,
     DescribeConfig,
     FindPipeline,
     ForgetIntent,
     LatestImage,
     LogIntent,
     Lost,
+    Pause,
     PutConfig,
+    PutsInVain,
     ReadConfig,
     ReadHistory,
     ReadState,
     Refused,
     Run,
+    Throttled,
     reconcile,
     resource_of,
 )
@@ -275,7 +277,7 @@ class TestAvailableImage:
         assert play(STALE, *script, run=replace(RUN, owner="other/one", attempt=5)).outcome == "corrected_ready"
 
     def test_updated_at_is_the_moment_before_the_lookup_less_a_minute(self):
-        moments = iter([NOW, NOW + timedelta(seconds=90)])
+        moments = iter([NOW, NOW + timedelta(seconds=90), NOW + timedelta(seconds=91)])
         late = replace(INTENT, logged_at="2026-02-11T16:07:18.123Z")
         script = (FOUND, BUILT, READ, (LogIntent(late), None), COMMITTED, PUT, LOOKED, FORGOT)
         assert play(STALE, *script, run=replace(RUN, clock=lambda: next(moments))).updated_at == READY.updated_at
@@ -332,6 +334,17 @@ class TestLostCommit:
         result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(earlier)), put, looked, FORGOT)
         assert (result.outcome, result.ami_id) == ("corrected_ready", "ami-0earlier")
 
+    def test_a_failed_build_that_took_our_ami_over_has_its_parameter_followed(self):
+        """The commit was applied, its reply lost, and a failed build's event came before its repetition."""
+        after_us = replace(FAILED, ami_id="ami-0new", reconciled_by=None)
+        script = ((Commit(SEEN, READY), Lost(after_us)), PUT, (ReadState(PRESET), after_us), FORGOT)
+        result = play(STALE, *self.START, *script)
+        assert (result.outcome, result.status, result.ami_id) == ("superseded", "failed", "ami-0new")
+
+    def test_an_own_write_of_an_earlier_try_that_saw_the_build_fail_leaves_the_parameter_alone(self):
+        result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(FAILED)), FORGOT)
+        assert (result.outcome, result.status, result.detail) == ("corrected_failed", "failed", "FAILED: no disk")
+
     def test_refused_the_intent_is_forgotten(self):
         refusal = Refused("no permission")
         assert play(STALE, *self.START, (Commit(SEEN, READY), refusal), FORGOT) is refusal
@@ -342,7 +355,36 @@ class TestLostCommit:
 
 
 class TestFollow:
+    """A put that met somebody else's version, or got no reply, leaves the intent for another look."""
+
     START = (FOUND, BUILT, READ, LOGGED, COMMITTED)
+
+    def test_a_throttled_put_waits_and_reads_again_first(self):
+        edited = ConfigVersion(8, '{"ami":"ami-0old","x":2}')
+        script = (
+            (PUT[0], Throttled()),
+            (Pause(1), None),
+            (ReadHistory(PRESET), [CONFIG, edited]),
+            (PutConfig(PRESET, edited, '{"ami":"ami-0new","x":2}'), Throttled()),
+            (Pause(2), None),
+            (ReadHistory(PRESET), [CONFIG, edited]),
+            (PutConfig(PRESET, edited, '{"ami":"ami-0new","x":2}'), 9),
+        )
+        assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
+
+    def test_an_intent_is_renewed_before_it_looks_abandoned(self):
+        moments = iter([NOW, NOW, NOW + timedelta(minutes=2, seconds=1)])
+        renewed = replace(INTENT, logged_at="2026-02-11T16:07:49.123Z")
+        script = (*self.START, (LogIntent(renewed), None), PUT, LOOKED, FORGOT)
+        run = replace(RUN, clock=lambda: next(moments))
+        assert play(STALE, *script, run=run).outcome == "corrected_ready"
+
+    def test_a_mending_put_that_got_lost_does_not_make_the_edit_forgotten(self):
+        edited, ours = ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ConfigVersion(9, TEXT)
+        history = (ReadHistory(PRESET), [CONFIG, edited, ours])
+        mending = PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}')
+        script = ((PUT[0], 9), history, (mending, AmbiguousPut()), history, (mending, 10), LOOKED)
+        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_version_in_between_is_merged_and_put_again(self):
         edited = ConfigVersion(8, '{"ami":"ami-0old","x":2}')
@@ -352,11 +394,11 @@ class TestFollow:
             (ReadHistory(PRESET), [CONFIG, edited, ours]),
             (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
         )
-        assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
+        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
 
     def test_a_version_in_between_that_lost_nothing_needs_no_second_put(self):
         history = [CONFIG, ConfigVersion(8, CONFIG.text), ConfigVersion(9, TEXT)]
-        script = ((PUT[0], 9), (ReadHistory(PRESET), history), LOOKED, FORGOT)
+        script = ((PUT[0], 9), (ReadHistory(PRESET), history), LOOKED)
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_put_without_reply_that_was_applied_is_not_repeated(self):
@@ -364,12 +406,11 @@ class TestFollow:
             (PUT[0], AmbiguousPut()),
             (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, TEXT)]),
             LOOKED,
-            FORGOT,
         )
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_put_without_reply_that_was_not_applied_is_repeated(self):
-        script = ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET), [CONFIG]), PUT, LOOKED, FORGOT)
+        script = ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET), [CONFIG]), PUT, LOOKED)
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_put_without_reply_keeps_an_edit_that_it_covered(self):
@@ -379,7 +420,7 @@ class TestFollow:
             (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ours]),
             (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
         )
-        assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
+        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
 
     def test_a_record_with_another_ami_by_now_goes_round_for_that_one(self):
         ours = ConfigVersion(8, TEXT)
@@ -408,7 +449,7 @@ class TestFollow:
     @pytest.mark.parametrize("broken", [[], [ConfigVersion(9, "not json")]], ids=["gone", "broken"])
     def test_a_parameter_broken_since_the_commit_leaves_the_intent(self, broken):
         result = play(STALE, *self.START, (PUT[0], 9), (ReadHistory(PRESET), broken))
-        assert what(result) == ("config_invalid", *AS_READY)
+        assert what(result) == ("config_invalid", "building", *AS_READY[1:])
 
     def test_any_other_error_leaves_the_intent(self):
         error = TimeoutError()
@@ -517,7 +558,7 @@ class TestUnfinished:
     @pytest.mark.parametrize("history", [[], [ConfigVersion(7, "[]")]], ids=["gone", "broken"])
     def test_with_a_parameter_that_cannot_be_updated_the_intents_stay(self, history):
         result = play(self.CANDIDATE, LOOKED, (ReadHistory(PRESET), history))
-        assert what(result) == ("config_invalid", *AS_READY)
+        assert what(result) == ("config_invalid", "building", *AS_READY[1:])
 
     @pytest.mark.parametrize("record", [READY, None], ids=["ready", "gone"])
     def test_dry_run(self, record):
