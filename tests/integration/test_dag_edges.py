@@ -1,0 +1,67 @@
+"""The DAG where there is nothing to do, and where detection cannot work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spot_runner_provider.embedded.seed import TABLE
+from tests.demo_checks import Snapshot
+from tests.integration.deployment import Deployment
+from tests.integration.test_dag_run import DAG_FILE, Run
+
+pytestmark = pytest.mark.xdist_group("dag-run")
+
+NOTHING = Snapshot({}, {})
+
+
+@pytest.fixture
+def run_dag(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that runs the DAG once, with settings given as environment variables."""
+    import runpy
+
+    from airflow.utils.db import initdb
+
+    initdb()
+
+    def run(**settings: str) -> Run:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"AIRFLOW__SPOT_RUNNER__{name.upper()}", value)
+        dag = runpy.run_path(str(DAG_FILE))["detect"].dag
+        dag_run = dag.test()
+        return Run(dag, dag_run, deployment.aws.call_log(), NOTHING, NOTHING)
+
+    return run
+
+
+def states(run: Run) -> dict[str, str]:
+    return {each.task_id: str(getattr(each.state, "value", each.state)) for each in run.dag_run.get_task_instances()}
+
+
+def test_with_nothing_stale_the_mapped_task_is_skipped_and_the_report_says_so(deployment, run_dag):
+    deployment.preset("linux-x64", status="ready")
+    run = run_dag(table_name=TABLE)
+    assert states(run) == {"detect_stale": "success", "reconcile_preset": "skipped", "report_status": "success"}
+    assert run.pull("report_status")["message"] == "1 preset ready; none was stale"
+    assert [call.operation for call in run.calls] == ["dynamodb.Query"] * 2
+
+
+def test_with_a_detection_that_fails_the_run_fails_and_the_report_says_so(deployment, run_dag):
+    run = run_dag(table_name="absent")
+    assert states(run)["detect_stale"] == "failed"
+    assert str(getattr(run.dag_run.state, "value", run.dag_run.state)) == "failed"
+    assert run.pull("report_status")["status"] == "degraded"
+
+
+def test_the_settings_reach_the_operators(deployment, run_dag):
+    deployment.preset("linux-x64", minutes=20)
+    deployment.image("linux-x64", "AVAILABLE", pipeline="team-linux-x64")
+    deployment.preset("younger", minutes=5)
+    run = run_dag(
+        table_name=TABLE, stale_after_minutes="15", pipeline_name="team-{preset}", dry_run="True", max_mapped_tasks="1"
+    )
+    (result,) = run.pull("reconcile_preset")
+    assert (result["presetName"], result["outcome"], result["dryRun"]) == ("linux-x64", "corrected_ready", True)
+    assert deployment.writes() == []
+    assert deployment.record("linux-x64")["status"] == "building"
