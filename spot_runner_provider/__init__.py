@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, Any]:
                         "Name of a preset's Image Builder pipeline; ``{preset}`` stands for the preset's name.",
                         example="spot-runner-{preset}-windows",
                         default="spot-runner-{preset}",
+                        is_template=True,
                     ),
                     "aws_conn_id": _option("Airflow connection for AWS.", example="aws_runners", default="aws_default"),
                     "region_name": _option(
@@ -66,11 +67,17 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _option(description: str, *, example: str, default: str | None, type_: str = "string") -> dict[str, Any]:
+def _option(
+    description: str, *, example: str, default: str | None, type_: str = "string", is_template: bool = False
+) -> dict[str, Any]:
+    """Return an option as Airflow's schema has it.
+
+    :param is_template: keeps Airflow from filling in what stands in braces, on which 2.11 fails as a whole.
+    """
     return {
         "description": description,
         "version_added": "0.1.0",
         "type": type_,
         "example": example,
         "default": default,
-    }
+    } | ({"is_template": True} if is_template else {})

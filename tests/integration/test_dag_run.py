@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,3 +117,10 @@ def test_every_stale_preset_is_on_one_label(run: Run) -> None:
 
 def test_runner_jobs_are_neither_read_nor_written(run: Run) -> None:
     check_runner_jobs(run.calls, run.before, run.after)
+
+
+def test_the_iam_policy_allows_exactly_what_is_called(run: Run) -> None:
+    policy = json.loads((DAG_FILE.parents[1] / "docs" / "iam-policy.json").read_text())
+    actions = [statement["Action"] for statement in policy["Statement"]]
+    allowed = {action for some in actions for action in ([some] if isinstance(some, str) else some)}
+    assert allowed == {call.operation.replace(".", ":") for call in run.calls}
