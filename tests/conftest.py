@@ -42,3 +42,19 @@ def airflow_home() -> Path:
 def pytest_unconfigure() -> None:
     """Remove the folder, once the last fixture is torn down."""
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests told as the property ``told``, and how much the interleavings explored in all."""
+    reports = [report for some in terminalreporter.stats.values() for report in some if hasattr(report, "when")]
+    told = [each for report in reports if report.when == "call" for each in report.user_properties]
+    sums = [value for name, value in told if name == "schedules"]
+    if not told:
+        return
+    terminalreporter.section("figures")
+    for name, value in told:
+        if name == "told":
+            terminalreporter.write_line(str(value))
+    if sums:
+        schedules, states = sum(each[0] for each in sums), sum(each[1] for each in sums)
+        terminalreporter.write_line(f"interleavings: {len(sums)} cases, {schedules:,} schedules by {states:,} states")

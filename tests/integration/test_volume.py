@@ -15,15 +15,17 @@ from spot_runner_provider.embedded.seed import ami_state, preset_config, put_ite
 from tests.integration.deployment import NEW, OLD, TaskInstance, detect, reconcile
 
 PRESETS = 1000
-MEBIBYTE = 1 << 20
+MEGABYTE = 1_000_000
 
 TASK = """
-import json, resource, sys
+import json, pathlib, re, sys
 from tests.integration.deployment import reconcile
 results = reconcile(json.load(sys.stdin))
-print(json.dumps([len(results), sorted({each["outcome"] for each in results.values()}),
-                  resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+status = pathlib.Path("/proc/self/status").read_text()
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024
+print(json.dumps([len(results), sorted({each["outcome"] for each in results.values()}), peak]))
 """
+"""The peak is the kernel's own, of this program alone: ``ru_maxrss`` would begin with the peak of its parent."""
 
 
 @pytest.fixture
@@ -56,12 +58,12 @@ def measured(batch):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_thousand_presets_stay_within_150_mb(fleet):
+def test_a_thousand_presets_stay_within_150_mb(fleet, record_property):
     _, _, empty = measured([])
     count, outcomes, full = measured(fleet)
     assert (count, outcomes) == (PRESETS, ["corrected_ready"])
-    print(f"peak of an empty task {empty / MEBIBYTE:.0f} MiB, of {PRESETS} presets {full / MEBIBYTE:.0f} MiB")
-    assert full - empty < 150 * 1000 * 1000
+    record_property("told", f"memory: {empty / MEGABYTE:.0f} MB empty, {full / MEGABYTE:.0f} MB for {PRESETS} presets")
+    assert full - empty < 150 * MEGABYTE
 
 
 def test_results_of_two_thousand_presets_fit_one_xcom(deployment):

@@ -1,4 +1,4 @@
-"""What was explored, told at the end of the run."""
+"""What was explored, told at the end of the run (by ``tests/conftest.py``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.interleavings.explorer import Exploration
 
-LINE, SCHEDULES = "interleavings", "schedules"
+LINE, SCHEDULES = "told", "schedules"
 
 
 @pytest.fixture
@@ -21,18 +21,3 @@ def tell(record_property: Callable[[str, object], None]) -> Callable[[Exploratio
             record_property(SCHEDULES, (what.schedules, what.states))
 
     return record
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests told, and the sum."""
-    reports = [report for some in terminalreporter.stats.values() for report in some if hasattr(report, "when")]
-    told = [each for report in reports if report.when == "call" for each in report.user_properties]
-    sums = [value for name, value in told if name == SCHEDULES]
-    if not told:
-        return
-    terminalreporter.section("interleavings")
-    for name, value in told:
-        if name == LINE:
-            terminalreporter.write_line(str(value))
-    total = f"{sum(schedules for schedules, _ in sums):,} schedules by {sum(states for _, states in sums):,} states"
-    terminalreporter.write_line(f"{len(sums)} cases, {total}")
