@@ -22,7 +22,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help run test test-airflow2 check lock clean
+.PHONY: help run test test-airflow2 test-nightly check lock clean
 
 help:
 	@head -2 Makefile | cut -c3-
@@ -35,6 +35,9 @@ test: .venv/.installed
 
 test-airflow2: .venv-airflow2/.installed
 	@.venv-airflow2/bin/python -m pytest -n 2 --dist loadgroup tests/unit tests/integration
+
+test-nightly: .venv/.installed
+	@INTERLEAVINGS_SECONDS=300 HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest -n 2 --dist loadgroup
 
 check: .venv/.installed
 	.venv/bin/ruff check .
