@@ -110,8 +110,8 @@ class Stores:
 class Batch:
     """Reconcile many presets, each for itself: what goes wrong with one never touches another.
 
-    A :class:`ConfigurationError` before the first write ends the whole batch: it would hit every preset alike, and
-    nothing was changed yet.
+    A :class:`ConfigurationError` before the first write ends the whole batch if no such call has worked: it would
+    hit every preset alike, and nothing was changed yet.
 
     :param stores: the three stores.
     :param run: for whom, and how.
@@ -126,6 +126,7 @@ class Batch:
         self._on_result = on_result
         self._lock = threading.Lock()
         self._writes = 0
+        self._worked: set[type[Call]] = set()
         self._fatal: ConfigurationError | None = None
 
     def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
@@ -167,7 +168,7 @@ class Batch:
         else:
             answers = [self._try(call) for call in calls]
         if all(isinstance(answer, ConfigurationError) for answer in answers):
-            self._give_up(answers[0])
+            self._give_up(type(calls[0]), answers[0])
         if not self._fatal:
             for progress, answer in zip(waiting, answers, strict=True):
                 progress.answer(answer)
@@ -180,10 +181,10 @@ class Batch:
         except Exception as error:
             return error
 
-    def _give_up(self, error: ConfigurationError) -> None:
-        """End the batch, unless something was written."""
+    def _give_up(self, kind: type[Call], error: ConfigurationError) -> None:
+        """End the batch, unless something was written, or the same kind of call worked for another preset."""
         with self._lock:
-            if not self._writes:
+            if not self._writes and kind not in self._worked:
                 self._fatal = self._fatal or error
 
     @contextmanager
@@ -200,6 +201,8 @@ class Batch:
             with self._lock:
                 self._writes -= writes
             raise
+        with self._lock:
+            self._worked.add(type(call))
 
 
 class _Progress:

@@ -27,7 +27,7 @@ ABANDONED_AFTER = timedelta(minutes=5)
 """Age at which the try that wrote an intent is taken for dead: its few calls last seconds, and a lost call is
 given up by then. Only then may anybody else finish it: a worker that still lives may need it."""
 
-RENEWED_AFTER = timedelta(minutes=2)
+RENEWED_AFTER = timedelta(minutes=1)
 """Age at which a try that is still at work, held up by throttling, logs its intent anew before its next put."""
 
 

@@ -100,7 +100,7 @@ def merge(
         document
         for place, document in enumerate(documents)
         if document.version >= (base or 0)
-        and (document.version == base or document is documents[-1] or not _is_copy(documents, place))
+        and (document.version == base or document is documents[-1] or not _is_copy(documents, place, base or 0))
     ]
     if len(window) > 2 and any(document.ami != window[0].ami for document in window):
         first, *between, last = window
@@ -138,13 +138,19 @@ def _readable(history: Sequence[ConfigVersion], until: datetime | None) -> list[
     return documents
 
 
-def _is_copy(documents: Sequence[_Document], place: int) -> bool:
-    """Return whether a version repeats, with another ``ami``, one that is older than the version before it."""
-    mine = documents[place]
-    return (
-        place > 1
-        and mine.others_text != documents[place - 1].others_text
-        and any(older.others_text == mine.others_text and older.ami != mine.ami for older in documents[: place - 1])
+def _is_copy(documents: Sequence[_Document], place: int, base: int) -> bool:
+    """Return whether a version repeats, with another ``ami``, one that is older than the version before it.
+
+    Beyond the base its writer must have changed the ``ami`` that stood: who leaves it took something back on purpose.
+    """
+    if place < 2 or documents[place].others_text == documents[place - 1].others_text:
+        return False
+    mine, before = documents[place], documents[place - 1]
+    return any(
+        older.others_text == mine.others_text
+        and older.ami != mine.ami
+        and (older.version >= base or mine.ami != before.ami)
+        for older in documents[: place - 1]
     )
 
 

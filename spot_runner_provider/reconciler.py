@@ -355,14 +355,7 @@ def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) 
             detail=_join(f"dry run: would set ready with {ami_id}, and ami from {before}", draft.detail),
         )
 
-    intent = Intent.of(
-        preset,
-        owner=f"{run.owner}/{run.attempt}",
-        at=run.clock(),
-        param_version=config.version,
-        ami_id=ami_id,
-        build_id=corrected.build_id or "",
-    )
+    intent = _intent(corrected, config, run)
     yield LogIntent(intent)
     try:
         committed = yield Commit(seen, corrected)
@@ -383,17 +376,21 @@ def _give_way(
 ) -> Flow[Result]:
     """Leave the record to whoever was newer.
 
-    A record that is ``failed`` with the AMI of our intent can have it from nobody but us: our commit was applied,
-    its reply was lost, and the event of a failed build, which keeps the AMI, came before its repetition. Then the
-    parameter must follow still.
+    A settled or new build's record that keeps the AMI of our intent can have it from nobody but us: our commit was
+    applied, its reply was lost, and another program replaced the record before its repetition. Then the parameter
+    must follow still: now, if that build failed; by the intent, if it goes on.
     """
-    present = lost.present
-    if present and present.status is Status.FAILED and present.ami_id == intent.ami_id != seen.ami_id:
-        try:
-            yield from _follow(present, [config], run, intent)
-        except InvalidConfig:
+    present, alone = lost.present, True
+    if present and present.ami_id == intent.ami_id != seen.ami_id:
+        if present.status is Status.BUILDING:
             return _superseded(draft, lost)
-    yield ForgetIntent(intent.job_id)
+        if present.status is Status.FAILED:
+            try:
+                _, alone = yield from _follow(present, [config], run, intent)
+            except InvalidConfig:
+                return _superseded(draft, lost)
+    if alone:
+        yield ForgetIntent(intent.job_id)
     return _superseded(draft, lost)
 
 
@@ -449,6 +446,8 @@ def _follow(
         newest = history[-1]
         text = merge(history, ami_id, base=base, until=until)
         if text != newest.text:
+            if not newest.with_text(text, newest.version).fits:
+                raise InvalidConfig("would be over the size of its tier")
             if intent and intent.is_due(now := run.clock()):
                 intent = intent.renewed(now)
                 yield LogIntent(intent)
@@ -488,9 +487,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
     if record is not None and record.usable_ami is not None:
         try:
-            history = yield from _history(preset)
-            until = max(intent.given_up_at for intent in candidate.intents)
-            record, _ = yield from _follow(record, history, run, base=base_of(candidate.intents), until=until)
+            record, alone = yield from _finish_put(record, candidate.intents, run)
         except InvalidConfig as error:
             return replace(
                 draft,
@@ -499,12 +496,44 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
                 detail=f"cannot finish an earlier run's try: the parameter {error}. Repair the parameter",
             )
         draft = _draft(record, preset, run)
+        if not alone:
+            return replace(draft, outcome=Outcome.FINISHED, detail="finished; the next run looks at it again")
     for intent in candidate.intents:
         yield ForgetIntent(intent.job_id)
     return replace(
         draft,
         outcome=Outcome.FINISHED,
         detail="finished what an earlier run's try left undone" if record else "the record is gone",
+    )
+
+
+def _finish_put(record: AmiState, intents: Sequence[Intent], run: Run) -> Flow[tuple[AmiState, bool]]:
+    """Let the parameter follow, under an intent of our own: the dead tries' do not tell what our puts may cover."""
+    preset, base = record.preset_name, base_of(intents)
+    until = max(intent.given_up_at for intent in intents)
+    history = yield from _history(preset)
+    merge(history, record.usable_ami or "", base=base, until=until)  # refuses before anything is written
+    own = _intent(record, history[-1], run, "finish")
+    yield LogIntent(own)
+    try:
+        record, alone = yield from _follow(record, history, run, own, base=base, until=until)
+    except Refused:
+        yield ForgetIntent(own.job_id)
+        raise
+    if alone:
+        yield ForgetIntent(own.job_id)
+    return record, alone
+
+
+def _intent(record: AmiState, config: ConfigVersion, run: Run, *part: str) -> Intent:
+    """Return the intent of (a part of) this try to let a parameter, now at ``config``, follow ``record``."""
+    return Intent.of(
+        record.preset_name,
+        owner="/".join([f"{run.owner}/{run.attempt}", *part]),
+        at=run.clock(),
+        param_version=config.version,
+        ami_id=record.ami_id or "",
+        build_id=record.build_id or "",
     )
 
 

@@ -12,6 +12,8 @@ from spot_runner_provider.outcome import Outcome
 
 DEGRADED = "degraded"
 
+_SETTLED = frozenset({Outcome.CORRECTED_READY, Outcome.CORRECTED_FAILED, Outcome.FINISHED})
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -110,7 +112,7 @@ def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, flagged:
 
 def _is_settled(result: Mapping[str, Any]) -> bool:
     """Return whether an intent that stood when the preset was detected is done with."""
-    return not result["dryRun"] and result["outcome"] not in (Outcome.ERROR, Outcome.CONFIG_INVALID)
+    return not result["dryRun"] and result["outcome"] in _SETTLED
 
 
 def _failures(results: Iterable[Mapping[str, Any]], lost: Sequence[str], fail_on: set[str]) -> Iterable[str]:

@@ -111,9 +111,9 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
                 )
         except ConfigurationError as error:
             cause = error.__cause__
-            if isinstance(cause, ClientError) and cause.response["ResponseMetadata"].get("RetryAttempts"):
-                raise cause from None  # an earlier attempt may have been applied, so that this is no refusal
-            raise
+            if isinstance(cause, ClientError) and not cause.response["ResponseMetadata"].get("RetryAttempts"):
+                raise
+            raise cause or error from None  # an earlier attempt may have been applied: that is no refusal
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise

@@ -22,7 +22,7 @@ from spot_runner_provider.hooks.calls import (
     retry_throttles,
 )
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import AmbiguousPut, ConfigurationError, Throttled
+from spot_runner_provider.reconciler import AmbiguousPut, Refused, Throttled
 
 NAMES_LIMIT = 10
 """Names that one GetParameters takes."""
@@ -86,7 +86,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
     def describe(self, preset_name: str, config: ConfigVersion) -> ConfigVersion:
         """Return ``config`` with the parameter's tier and key, which reading it does not tell.
 
-        :raises ConfigurationError: if DescribeParameters does not list the parameter.
+        :raises Refused: if DescribeParameters does not list the parameter.
         """
         name = self.name_of(preset_name)
         with explained("ssm", f"parameter {name}"):
@@ -95,7 +95,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
             ):
                 for described in page["Parameters"]:
                     return replace(config, tier=described.get("Tier"), key_id=described.get("KeyId"))
-        raise ConfigurationError(f"Allow ssm:DescribeParameters to list parameter {name}: its tier and key are needed")
+        raise Refused(f"Allow ssm:DescribeParameters to list parameter {name}: its tier and key are needed")
 
     def history(self, preset_name: str) -> list[ConfigVersion]:
         """Return the versions that SSM still has (the last 100), oldest first; none if the parameter is gone."""

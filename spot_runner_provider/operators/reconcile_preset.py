@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 LABEL_VARIABLE = "preset_names"
 """Template variable that names the presets of a mapped task, for its ``map_index_template``."""
 
+INTENT_PREFIX = "AMI-INTENT#"
+"""A malformed intent concerns its preset no further; detection lists it."""
+
 LABEL_LIMIT = 200
 """Characters of a mapped task's label; Airflow's column holds 250 and nothing shortens it."""
 
@@ -179,6 +182,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             *(
                 Result(refusal.preset_name or str(refusal.job_id), Outcome.ERROR, f"malformed: {refusal.reason}")
                 for refusal in (*refused, *found.malformed)
+                if not (refusal.job_id or "").startswith(INTENT_PREFIX)
             ),
             *(
                 Result.of(state, state.preset_name, None, detail=f"the record is {state.status}: nothing to reconcile")

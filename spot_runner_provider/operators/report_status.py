@@ -51,9 +51,11 @@ class ReportStatusOperator(BaseOperator):
         """Return the report, or push it and fail."""
         ti = context["ti"]
         fail_on, complaint = self._outcomes()
+        batches = ti.xcom_pull(task_ids=self.detect_task_id, default=None)
         made = report(
-            ti.xcom_pull(task_ids=self.detect_task_id, key=STATES_KEY, default=None),
-            ti.xcom_pull(task_ids=self.detect_task_id, default=None) or (),
+            # Without batches detection died after it had pushed the states.
+            None if batches is None else ti.xcom_pull(task_ids=self.detect_task_id, key=STATES_KEY, default=None),
+            batches or (),
             _results(ti.xcom_pull(task_ids=self.reconcile_task_id, default=None)),
             fail_on,
         )

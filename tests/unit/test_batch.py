@@ -14,7 +14,7 @@ from spot_runner_provider.reconciler import Candidate, Committed, ConfigurationE
 
 from .values import ACCOUNT, NOW, REGION
 
-RUN = Run(owner="dag/run", attempt=1, region=REGION, clock=lambda: NOW)
+RUN = Run(owner="dag/run", attempt="1", region=REGION, clock=lambda: NOW)
 IMAGE = Image(
     "arn:image", "AVAILABLE", datetime(2026, 2, 11, 15, 30, tzinfo=UTC), amis=(Ami("ami-0new", REGION, ACCOUNT),)
 )

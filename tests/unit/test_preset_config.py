@@ -231,6 +231,13 @@ class TestMergeOfSeveralVersions:
         history = versions('{"a":1,"ami":"old"}', '{"a":2,"ami":"old"}', '{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}')
         assert merge(history, "new", base=2) == history[-1].text
 
+    def test_what_a_person_took_back_to_an_older_content_counts(self):
+        """The fourth repeats the first, but leaves the ``ami`` that stood: no put of somebody who read the first."""
+        history = versions(
+            '{"a":1,"ami":"z"}', '{"a":2,"ami":"z"}', '{"a":2,"ami":"y"}', '{"a":1,"ami":"y"}', '{"a":2,"ami":"new"}'
+        )
+        assert json.loads(merge(history, "new", base=3))["a"] == 1
+
     def test_without_a_change_of_the_ami_nothing_was_covered(self):
         history = versions('{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}', '{"a":1,"ami":"new"}')
         assert merge(history, "new") == history[-1].text

@@ -45,7 +45,7 @@ AVAILABLE = Image(
     IMAGE, "AVAILABLE", datetime(2026, 2, 11, 15, 30, tzinfo=UTC), amis=(Ami("ami-0new", REGION, ACCOUNT),)
 )
 
-RUN = Run(owner="dag/run", attempt=2, region=REGION, clock=lambda: NOW)
+RUN = Run(owner="dag/run", attempt="2", region=REGION, clock=lambda: NOW)
 DRY_RUN = replace(RUN, dry_run=True)
 
 SEEN = AmiState(PRESET, Status.BUILDING, "2026-02-11T15:00:00.000Z", "ami-0old", "arn:old")
@@ -309,11 +309,15 @@ class TestLostCommit:
         ("present", "stands"),
         [
             pytest.param(NEWER, ("ready", "ami-0newer", NEWER.updated_at, "arn:newer"), id="newer-state"),
-            pytest.param(REBUILDING, ("building", "ami-0new", REBUILDING.updated_at, None), id="new-build"),
+            pytest.param(
+                replace(REBUILDING, ami_id="ami-0old"),
+                ("building", "ami-0old", REBUILDING.updated_at, None),
+                id="new-build",
+            ),
             pytest.param(replace(READY, reconciled_by="dag/another"), AS_READY, id="the-same-state-by-another-run"),
             pytest.param(
-                replace(REBUILDING, reconciled_by="dag/run"),
-                ("building", "ami-0new", REBUILDING.updated_at, None),
+                replace(REBUILDING, ami_id="ami-0old", reconciled_by="dag/run"),
+                ("building", "ami-0old", REBUILDING.updated_at, None),
                 id="building-though-signed",
             ),
             pytest.param(None, (None, None, None, None), id="gone-or-malformed"),
@@ -340,6 +344,10 @@ class TestLostCommit:
         script = ((Commit(SEEN, READY), Lost(after_us)), PUT, (ReadState(PRESET), after_us), FORGOT)
         result = play(STALE, *self.START, *script)
         assert (result.outcome, result.status, result.ami_id) == ("superseded", "failed", "ami-0new")
+
+    def test_a_new_build_that_took_our_ami_over_leaves_the_intent(self):
+        result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(REBUILDING)))
+        assert (result.outcome, result.status) == ("superseded", "building")
 
     def test_an_own_write_of_an_earlier_try_that_saw_the_build_fail_leaves_the_parameter_alone(self):
         result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(FAILED)), FORGOT)
@@ -495,28 +503,48 @@ class TestUnfinished:
     CANDIDATE = Candidate(PRESET, READY, (LEFT, OTHER))
     FORGOT_BOTH = ((ForgetIntent(LEFT.job_id), None), (ForgetIntent(OTHER.job_id), None))
     HISTORY = (ConfigVersion(5, CONFIG.text), ConfigVersion(6, CONFIG.text))
+    OWN = "AMI-INTENT#linux-x64#dag/run/2/finish"
+    FORGOT_ALL = ((ForgetIntent(OWN), None), *FORGOT_BOTH)
+
+    def logged(self, version, record=READY):
+        """An intent of our own comes before any put, so that another run knows what it may have covered."""
+        own = Intent(self.OWN, PRESET, INTENT.logged_at, version, record.ami_id, record.build_id)
+        return (LogIntent(own), None)
 
     def test_the_parameter_follows_the_record_since_the_oldest_intent(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 7)
         history = (ReadHistory(PRESET), self.HISTORY)
-        result = play(self.CANDIDATE, LOOKED, history, put, LOOKED, *self.FORGOT_BOTH)
+        result = play(self.CANDIDATE, LOOKED, history, self.logged(6), put, LOOKED, *self.FORGOT_ALL)
         assert what(result) == ("finished", *AS_READY)
+
+    def test_a_put_that_somebody_came_before_leaves_every_intent(self):
+        put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 8)
+        after = (ReadHistory(PRESET), [*self.HISTORY, ConfigVersion(7, CONFIG.text), ConfigVersion(8, TEXT)])
+        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(6), put, after, LOOKED)
+        assert play(self.CANDIDATE, *script).outcome == "finished"
+
+    def test_a_put_that_is_refused_leaves_the_dead_tries_intents_alone(self):
+        put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), refusal := Refused("no permission"))
+        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(6), put, self.FORGOT_ALL[0])
+        assert play(self.CANDIDATE, *script) is refusal
 
     def test_without_a_put_where_it_agrees_already(self):
         history = (ReadHistory(PRESET), [*self.HISTORY, ConfigVersion(7, TEXT)])
-        assert play(self.CANDIDATE, LOOKED, history, LOOKED, *self.FORGOT_BOTH).outcome == "finished"
+        script = (LOOKED, history, self.logged(7), LOOKED, *self.FORGOT_ALL)
+        assert play(self.CANDIDATE, *script).outcome == "finished"
 
     def test_for_whatever_the_record_says_now(self):
         looked = (ReadState(PRESET), NEWER)
         history = (ReadHistory(PRESET), self.HISTORY)
         put = (PutConfig(PRESET, self.HISTORY[-1], '{"ami":"ami-0newer","x":1}'), 7)
-        assert play(self.CANDIDATE, looked, history, put, looked, *self.FORGOT_BOTH).ami_id == "ami-0newer"
+        script = (looked, history, self.logged(6, NEWER), put, looked, *self.FORGOT_ALL)
+        assert play(self.CANDIDATE, *script).ami_id == "ami-0newer"
 
     def test_a_failed_record_keeps_its_ami_in_the_parameter(self):
         looked = (ReadState(PRESET), FAILED)
         history = (ReadHistory(PRESET), [ConfigVersion(5, '{"ami":"pending"}')])
         put = (PutConfig(PRESET, history[1][0], '{"ami":"ami-0old"}'), 6)
-        result = play(self.CANDIDATE, looked, history, put, looked, *self.FORGOT_BOTH)
+        result = play(self.CANDIDATE, looked, history, self.logged(5, FAILED), put, looked, *self.FORGOT_ALL)
         assert (result.outcome, result.status) == ("finished", "failed")
 
     @pytest.mark.parametrize(
@@ -535,7 +563,7 @@ class TestUnfinished:
             )
         ]
         put = [(PutConfig(PRESET, history[-1], '{"ami":"ami-0new","x":2}'), 8)] if restored == 2 else []
-        script = (LOOKED, (ReadHistory(PRESET), history), *put, LOOKED, *self.FORGOT_BOTH)
+        script = (LOOKED, (ReadHistory(PRESET), history), self.logged(7), *put, LOOKED, *self.FORGOT_ALL)
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
     @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
@@ -568,8 +596,8 @@ class TestUnfinished:
     def test_a_stale_record_is_corrected_first_and_its_intents_finished_after(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
         history = (ReadHistory(PRESET), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
-        script = (FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT, LOOKED, history, LOOKED)
-        result = play(candidate, *script, (ForgetIntent(self.LEFT.job_id), None))
+        script = (FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT, LOOKED, history, self.logged(8), LOOKED)
+        result = play(candidate, *script, *self.FORGOT_ALL[:2])
         assert what(result) == ("corrected_ready", *AS_READY)
 
     def test_a_stale_record_that_goes_on_building_keeps_its_intents(self):
