@@ -118,8 +118,13 @@ def base_of(intents: Iterable[Intent]) -> int:
     return min(intent.param_version for intent in intents)
 
 
+def is_intent(job_id: str | None) -> bool:
+    """Return whether a partition key is one of an intent, whatever else the item holds."""
+    return job_id is not None and job_id.startswith(f"{RECORD_TYPE}#")
+
+
 def _key_prefix(preset_name: str) -> str:
-    return f"AMI-INTENT#{preset_name}#"
+    return f"{RECORD_TYPE}#{preset_name}#"
 
 
 def _version(value: object) -> int:

@@ -20,6 +20,7 @@ from spot_runner_provider.detection import sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
+from spot_runner_provider.intent import is_intent
 from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 LABEL_VARIABLE = "preset_names"
 """Template variable that names the presets of a mapped task, for its ``map_index_template``."""
-
-INTENT_PREFIX = "AMI-INTENT#"
-"""A malformed intent concerns its preset no further; detection lists it."""
 
 LABEL_LIMIT = 200
 """Characters of a mapped task's label; Airflow's column holds 250 and nothing shortens it."""
@@ -182,7 +180,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             *(
                 Result(refusal.preset_name or str(refusal.job_id), Outcome.ERROR, f"malformed: {refusal.reason}")
                 for refusal in (*refused, *found.malformed)
-                if not (refusal.job_id or "").startswith(INTENT_PREFIX)
+                if not is_intent(refusal.job_id)  # detection lists it; its preset goes on without
             ),
             *(
                 Result.of(state, state.preset_name, None, detail=f"the record is {state.status}: nothing to reconcile")

@@ -371,3 +371,10 @@ def test_a_second_run_finds_nothing_to_do(deployment):
     deployment.aws.reset_calls()
     assert run("scheduled__2") == {}
     assert deployment.aws.calls() == {"dynamodb.Query": 2}
+
+
+def test_a_malformed_intent_does_not_fail_its_named_preset(deployment):
+    deployment.stale(PRESET)
+    odd = {"jobId": f"AMI-INTENT#{PRESET}#odd", "recordType": "AMI-INTENT", "presetName": PRESET}
+    deployment.item(odd | {"updatedAt": "2026-02-11T15:00:00.000Z", "paramVersion": "no number"})
+    assert reconcile([PRESET])[PRESET]["outcome"] == "corrected_ready"
