@@ -114,6 +114,13 @@ def test_a_detection_that_failed_is_said():
     assert "detection failed" in made["message"]
 
 
+def test_a_detection_that_died_after_it_had_pushed_the_states_is_said(deployment):
+    deployment.stale("linux-x64")
+    xcom = ran()
+    states = ("detect_stale", "states")
+    assert failed_report({states: xcom[states]}, "detection failed")["status"] == "degraded"
+
+
 @pytest.mark.parametrize("fail_on", [["no_images"], '["no_images"]'])
 def test_further_outcomes_can_fail_the_run(deployment, fail_on):
     deployment.preset("linux-x64")
