@@ -21,6 +21,7 @@ AWS = {
     "region_name": conf.get(SECTION, "region_name", fallback="") or None,
 }
 TABLE = conf.get(SECTION, "table_name", fallback=None)
+PREFIX = conf.get(SECTION, "config_prefix", fallback="/spot-runner/configs")
 
 with DAG(
     dag_id="spot_runner_reconcile",
@@ -45,6 +46,7 @@ with DAG(
         "stale_after_minutes": Param(
             conf.getfloat(SECTION, "stale_after_minutes", fallback=30.0), type="number", minimum=0
         ),
+        "audit": Param(conf.getboolean(SECTION, "audit", fallback=False), type="boolean", description="Find drift"),
     },
     default_args={
         "retries": 3,
@@ -59,12 +61,14 @@ with DAG(
         presets="{{ params.presets }}",
         stale_after="{{ params.stale_after_minutes }}",
         max_mapped_tasks=conf.getint(SECTION, "max_mapped_tasks", fallback=8),
+        audit="{{ params.audit }}",
+        config_prefix=PREFIX,
         **AWS,
     )
     reconcile = ReconcilePresetOperator.partial(
         task_id="reconcile_preset",
         table_name=TABLE,
-        config_prefix=conf.get(SECTION, "config_prefix", fallback="/spot-runner/configs"),
+        config_prefix=PREFIX,
         pipeline_name=conf.get(SECTION, "pipeline_name", fallback="spot-runner-{preset}"),
         dry_run="{{ params.dry_run }}",
         max_active_tis_per_dag=8,

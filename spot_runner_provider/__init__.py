@@ -55,6 +55,12 @@ def get_provider_info() -> dict[str, Any]:
                         example="16",
                         default="8",
                     ),
+                    "audit": _option(
+                        "Compare every settled record with its SSM parameter, and report those that drifted apart.",
+                        type_="boolean",
+                        example="True",
+                        default="False",
+                    ),
                     "dry_run": _option(
                         "Look everything up and say what would be done, but write nothing: for a trial period.",
                         type_="boolean",

@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     """The latest image is in no state, or has no AMI, that runners could start from; nothing was written."""
     CONFIG_INVALID = "config_invalid"
     """The parameter holds nothing that could be updated; nothing was written."""
+    DRIFTED = "drifted"
+    """The audit found that the parameter does not name the AMI of its settled record; nothing was written."""
     ERROR = "error"
     """A call failed for good in this try; the next try, or the next run, goes on from where it stopped."""
 
@@ -45,6 +47,7 @@ _NEEDS_ATTENTION = frozenset(
         Outcome.NO_IMAGES,
         Outcome.NO_USABLE_AMI,
         Outcome.CONFIG_INVALID,
+        Outcome.DRIFTED,
         Outcome.ERROR,
     }
 )

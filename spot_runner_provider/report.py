@@ -54,8 +54,11 @@ def report(
 
     flagged = {item["presetName"] for batch in batches for item in batch}
     by_name = {result["presetName"]: result for result in results}
+    audit = survey.get("audit") or {"findings": [], "error": None}
+    found = {finding["presetName"]: finding for finding in audit["findings"]}
     presets = [
         _preset(state, by_name.get(state["presetName"]), state["presetName"] in flagged)
+        | _finding(found.get(state["presetName"]))
         for state in sorted(survey["states"], key=lambda state: state["presetName"])
     ]
     malformed = list(survey["malformed"])
@@ -66,16 +69,20 @@ def report(
         "presets": presets,
         "malformed": malformed,
     }
-    return Report(value, tuple(_failures(by_name.values(), sorted(flagged - by_name.keys()), set(fail_on))))
+    failures = [*_failures([*by_name.values(), *found.values()], sorted(flagged - by_name.keys()), set(fail_on))]
+    if audit["error"]:
+        failures.append(f"the audit failed, the rest of the run did its work. {audit['error']}")
+    return Report(value, tuple(failures))
 
 
 def overall_status(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any]) -> str:
     """Return ``ready`` if all presets are, with an AMI.
 
-    ``building`` if some are and none failed or lacks an AMI; else ``degraded``, as with any malformed record.
+    ``building`` if some are and none failed, drifted or lacks an AMI; else ``degraded``, as with any malformed record.
     """
     statuses = {preset["status"] for preset in presets}
-    if malformed or Status.FAILED in statuses or not all(preset["amiId"] for preset in presets):
+    unsound = Status.FAILED in statuses or any(preset["outcome"] == Outcome.DRIFTED for preset in presets)
+    if malformed or unsound or not all(preset["amiId"] for preset in presets):
         return DEGRADED
     return Status.BUILDING.value if Status.BUILDING in statuses else Status.READY.value
 
@@ -88,6 +95,8 @@ def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], f
         for status in (Status.READY, Status.BUILDING, Status.FAILED)
         if counts[status]
     ] or ["no presets"]
+    if drifted := sum(preset["outcome"] == Outcome.DRIFTED for preset in presets):
+        parts.append(f"{_count(drifted, 'parameter')} drifted")
     if malformed:
         parts.append(f"{_count(len(malformed), 'record')} malformed")
     return ", ".join(parts) + ("" if any(True for _ in flagged) else "; none was stale")
@@ -108,6 +117,11 @@ def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, flagged:
     if result is None and flagged:
         line |= {"outcome": Outcome.ERROR.value, "detail": "its task pushed no result; see its log"}
     return line
+
+
+def _finding(finding: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the audit has to say of a preset, over its line. None that it looked at was flagged."""
+    return {key: finding[key] for key in ("outcome", "detail")} if finding else {}
 
 
 def _is_settled(result: Mapping[str, Any]) -> bool:

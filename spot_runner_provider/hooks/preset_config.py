@@ -71,6 +71,13 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         return f"{self.prefix}/{preset_name}"
 
     def read(self, preset_names: Sequence[str]) -> dict[str, ConfigVersion | None]:
+        """Return each preset's newest version, ``None`` where there is no parameter; a SecureString's described."""
+        return {
+            preset: self.describe(preset, config) if config and config.secure else config
+            for preset, config in self.newest(preset_names).items()
+        }
+
+    def newest(self, preset_names: Sequence[str]) -> dict[str, ConfigVersion | None]:
         """Return each preset's newest version, ``None`` where there is no parameter."""
         by_name = {self.name_of(preset): preset for preset in preset_names}
         found: dict[str, ConfigVersion | None] = dict.fromkeys(preset_names)
@@ -78,9 +85,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
             with explained("ssm", f"parameters {', '.join(names)}"):
                 answer = self.conn.get_parameters(Names=list(names), WithDecryption=True)
             for parameter in answer["Parameters"]:
-                preset = by_name[parameter["Name"]]
-                config = _version(parameter)
-                found[preset] = self.describe(preset, config) if config.secure else config
+                found[by_name[parameter["Name"]]] = _version(parameter)
         return found
 
     def describe(self, preset_name: str, config: ConfigVersion) -> ConfigVersion:

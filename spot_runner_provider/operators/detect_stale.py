@@ -12,8 +12,11 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from spot_runner_provider import arguments, clock
+from spot_runner_provider.ami_state import shorten
+from spot_runner_provider.audit import Audit, confirmed, drift, settled
 from spot_runner_provider.detection import Survey, divide, sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.reconciler import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,9 +33,11 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
 
     Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`:
     a list of lists of dicts, one preset a batch while there are no more than ``max_mapped_tasks``. Pushes the XCom
-    ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}]}``.
+    ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}]}``,
+    with an audit also ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``.
 
     Fails at once, without retries, if the table, the index, the region, the credentials or a permission is missing.
+    An audit that fails stops nothing here; the report says so and fails the run.
 
     :param table_name: the DynamoDB table. (templated)
     :param index_name: its index on ``recordType`` and ``updatedAt``. (templated)
@@ -41,6 +46,10 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     :param presets: names to look at, whatever their age; all presets, by age, if empty or ``None``. A list, or a
         JSON list as text. (templated)
     :param max_mapped_tasks: batches at most; ``[core] max_map_length`` limits them too. (templated)
+    :param audit: also compare the parameter of every preset whose record is settled (``ready``, or ``failed`` with an
+        AMI, for five minutes) with the record, ten a call, and report those that name another AMI as ``drifted``.
+        Nothing is repaired. (templated)
+    :param config_prefix: the path above the SSM parameters; needed for the audit only. (templated)
     :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
@@ -49,7 +58,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
 
     aws_hook_class = AmiStateHook
     template_fields: Sequence[str] = aws_template_fields(
-        "table_name", "index_name", "stale_after", "presets", "max_mapped_tasks"
+        "table_name", "index_name", "stale_after", "presets", "max_mapped_tasks", "audit", "config_prefix"
     )
 
     def __init__(
@@ -60,6 +69,8 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         stale_after: timedelta | float | str = timedelta(minutes=30),
         presets: Sequence[str] | str | None = None,
         max_mapped_tasks: int | str = 8,
+        audit: bool | str = False,
+        config_prefix: str = "/spot-runner/configs",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,6 +79,8 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         self.stale_after = stale_after
         self.presets = presets
         self.max_mapped_tasks = max_mapped_tasks
+        self.audit = audit
+        self.config_prefix = config_prefix
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
@@ -78,12 +91,15 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         try:
             arguments.text("table_name", self.table_name, TABLE_REMEDY)
             tasks = arguments.count("max_mapped_tasks", self.max_mapped_tasks)
+            audited = arguments.boolean("audit", self.audit)
+            prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
             found = self._survey(
                 arguments.duration("stale_after", self.stale_after), arguments.names("presets", self.presets)
             )
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
-        context["ti"].xcom_push(key=STATES_KEY, value=found.to_json())
+        audit = {"audit": self._audit(found, prefix).to_json()} if audited else {}
+        context["ti"].xcom_push(key=STATES_KEY, value=found.to_json() | audit)
         for refusal in found.malformed:
             self.log.warning("malformed: jobId %s, preset %s: %s", refusal.job_id, refusal.preset_name, refusal.reason)
         self.log.info(
@@ -106,3 +122,22 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
             named=self.hook.read_items(names) if presets else None,
         )
         return replace(found, malformed=(*refused, *found.malformed))
+
+    def _audit(self, found: Survey, prefix: str) -> Audit:
+        """Compare the settled records with their parameters; whatever goes wrong must not stop the repair."""
+        states = settled(found.states, unfinished=found.unfinished, now=found.checked_at)
+        try:
+            configs = PresetConfigHook(prefix=prefix, beside=self.hook, **super()._hook_parameters).newest(
+                [state.preset_name for state in states]
+            )
+            suspects = {
+                state.preset_name: finding for state in states if (finding := drift(state, configs[state.preset_name]))
+            }
+            findings = tuple(confirmed(suspects, states, self.hook.read_states(list(suspects)) if suspects else {}))
+        except Exception as error:
+            self.log.warning("the audit failed: %s", error)
+            return Audit(error=shorten(str(error)))
+        for finding in findings:
+            self.log.warning("preset %s: %s: %s", finding.preset_name, finding.outcome, finding.detail)
+        self.log.info("audit: %s settled records, %s drifted", len(states), len(findings))
+        return Audit(findings)

@@ -8,7 +8,7 @@ import pytest
 
 from spot_runner_provider.embedded.seed import TABLE
 from tests.demo_checks import Snapshot
-from tests.integration.deployment import Deployment
+from tests.integration.deployment import NEW, OLD, Deployment
 from tests.integration.test_dag_run import DAG_FILE, Run
 
 pytestmark = pytest.mark.xdist_group("dag-run")
@@ -65,3 +65,13 @@ def test_the_settings_reach_the_operators(deployment, run_dag):
     assert (result["presetName"], result["outcome"], result["dryRun"]) == ("linux-x64", "corrected_ready", True)
     assert deployment.writes() == []
     assert deployment.record("linux-x64")["status"] == "building"
+
+
+def test_with_the_audit_on_the_report_names_what_drifted(deployment, run_dag):
+    deployment.preset("linux-x64", status="ready", ami=NEW)
+    deployment.edit("linux-x64", ami=OLD)
+    run = run_dag(table_name=TABLE, audit="True")
+    assert states(run) == {"detect_stale": "success", "reconcile_preset": "skipped", "report_status": "success"}
+    report = run.pull("report_status")
+    assert (report["status"], report["presets"][0]["outcome"]) == ("degraded", "drifted")
+    assert deployment.writes() == []

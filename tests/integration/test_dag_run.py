@@ -71,7 +71,12 @@ def run(dag: Any) -> Iterator[Run]:
 def test_the_dag_file_declares_what_the_readme_says(dag: Any) -> None:
     assert (dag.dag_id, dag.catchup, dag.max_active_runs) == ("spot_runner_reconcile", False, 1)
     assert set(dag.tags) == {"spot-runner"}
-    assert dag.params.dump() == {"presets": None, "dry_run": False, "stale_after_minutes": 30.0}
+    assert dag.params.dump() == {
+        "presets": None,
+        "dry_run": False,
+        "stale_after_minutes": 30.0,
+        "audit": False,
+    }
     detect, reconcile, report = (dag.get_task(name) for name in ("detect_stale", "reconcile_preset", "report_status"))
     assert (detect.downstream_task_ids, reconcile.downstream_task_ids) == ({"reconcile_preset"}, {"report_status"})
     assert report.downstream_task_ids == set()

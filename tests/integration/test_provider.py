@@ -22,6 +22,7 @@ DEFAULTS = {
     "stale_after_minutes": "30",
     "schedule": "*/15 * * * *",
     "max_mapped_tasks": "8",
+    "audit": "False",
     "dry_run": "False",
 }
 

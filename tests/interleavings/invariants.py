@@ -13,6 +13,7 @@ I6    a healthy repeat writes nothing
 I7    the event of an image that finished after our lookup is never refused because of us
 I8    where nobody else takes part, the parameter gets exactly one new version
 I9    where nobody died and no reply was lost, I2 holds as soon as all are done, before any further run
+I10   after the healthy run the audit finds what breaks I2, and nothing else: what is known ends as ``drifted``
 ====  ==================================================================================================
 """
 
@@ -22,9 +23,11 @@ import json
 from typing import Any, NamedTuple
 
 from spot_runner_provider.ami_state import Status
+from spot_runner_provider.audit import drift, settled
+from spot_runner_provider.outcome import Outcome
 from spot_runner_provider.reconciler import Commit, ForgetIntent, LogIntent, PutConfig
 from tests.interleavings.actors import Protocol, reconciling
-from tests.interleavings.model import CONFIG, Tables, Version, World, perform
+from tests.interleavings.model import CONFIG, Tables, Version, World, moment, newest_config, perform
 
 NEXT_RUN = 15 * 60
 """Seconds between one run and the next."""
@@ -59,6 +62,7 @@ def verdict(end: World, protocol: Protocol, *, once: bool = False, prompt: bool 
     if writes:
         problems.append(Problem("I6", f"a healthy repeat makes {', '.join(writes)}"))
     problems += _agreement(world)
+    problems += _audit(world)
     problems += _leftovers(world)
     problems += _edits(world)
     if once and (new := len(world.real.versions) - 1) != 1:
@@ -90,6 +94,21 @@ def _agreement(world: World) -> list[Problem]:
         return []
     what = f"the record is {record.status}, the parameter has another AMI"
     return [Problem("I2", what, _known_disagreement(world))]
+
+
+def _audit(world: World) -> list[Problem]:
+    """I10: the next run's audit."""
+    now = moment(world.time + NEXT_RUN)
+    config = newest_config(world.real)
+    found = [
+        finding.outcome
+        for state in settled(
+            [world.real.record.state], unfinished={each.preset_name for each in world.intents}, now=now
+        )
+        if (finding := drift(state, config))
+    ]
+    expected = [Outcome.DRIFTED] if _agreement(world) else []
+    return [] if found == expected else [Problem("I10", f"the audit finds {found}, not {expected}")]
 
 
 def _leftovers(world: World) -> list[Problem]:

@@ -273,7 +273,7 @@ def perform(
         case ForgetIntent(key):
             return None, world._replace(intents=tuple(each for each in world.intents if each.job_id != key))
         case ReadConfig():
-            return _config(tables, len(tables.versions), dated=False), world
+            return newest_config(tables), world
         case DescribeConfig(_, config):
             return config, world
         case ReadHistory():
@@ -337,6 +337,11 @@ def detect(world: World, now: datetime) -> Candidate | None:
     intents = [intent.to_item() for intent in world.intents]
     found = survey([item], intents, now=now, stale_after=STALE_AFTER).candidates
     return Candidate.from_json(json.loads(json.dumps(found[0].to_json()))) if found else None
+
+
+def newest_config(tables: Tables) -> ConfigVersion:
+    """Return the parameter as reading it tells."""
+    return _config(tables, len(tables.versions), dated=False)
 
 
 def _config(tables: Tables, number: int, *, dated: bool = True) -> ConfigVersion:

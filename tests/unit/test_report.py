@@ -55,7 +55,7 @@ def test_overall_status(states, malformed, status):
 
 
 def preset(status, number=1):
-    return [{"status": status, "amiId": "ami-1"}] * number
+    return [{"status": status, "amiId": "ami-1", "outcome": None}] * number
 
 
 @pytest.mark.parametrize(
@@ -228,3 +228,33 @@ def test_a_failure_with_many_names_stays_short():
     names = [f"preset-{number}" for number in range(2000)]
     (failure,) = report(seen(), flag(*names), []).failures
     assert len(failure) < 250
+
+
+class TestAudit:
+    def drifted(self, *names, error=None):
+        findings = [{"presetName": name, "outcome": "drifted", "detail": f"of {name}"} for name in names]
+        return {"audit": {"findings": findings, "error": error}}
+
+    def test_a_drifted_preset_keeps_its_status_and_degrades_the_whole(self):
+        made = report(seen(state("a"), state("b")) | self.drifted("b"), [], [])
+        assert [(line["name"], line["status"], line["outcome"], line["detail"]) for line in made.value["presets"]] == [
+            ("a", "ready", None, ""),
+            ("b", "ready", "drifted", "of b"),
+        ]
+        assert made.value["status"] == "degraded"
+        assert made.value["message"] == "2 presets ready, 1 parameter drifted; none was stale"
+        assert made.failures == ()
+
+    def test_drift_fails_the_run_if_asked_to(self):
+        made = report(seen(state("a"), state("b")) | self.drifted("b"), [], [], ["drifted"])
+        assert made.failures == ("drifted: b",)
+
+    def test_an_audit_that_failed_fails_the_run_and_hides_nothing(self):
+        survey = seen(state("a", "building")) | self.drifted(error="no")
+        made = report(survey, flag("a"), [result("a")])
+        assert made.value["presets"][0]["outcome"] == "corrected_ready"
+        assert made.failures == ("the audit failed, the rest of the run did its work. no",)
+
+    def test_without_an_audit_nothing_is_said(self):
+        made = report(seen(state("a")), [], [])
+        assert (made.value["status"], made.failures) == ("ready", ())

@@ -1,0 +1,97 @@
+"""The audit: finds parameters that no longer name the AMI of their settled record.
+
+A person, or a stack deployment, who read the whole parameter before a correction and writes it back afterwards
+restores the AMI before, and SSM gives no handle against that. Only comparing the two finds it. The audit repairs
+nothing: which of the two is right, a person decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from spot_runner_provider.ami_state import AmiState, shorten
+from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of
+
+SETTLED_AFTER = timedelta(minutes=5)
+"""Age at which a record's writer, which puts the parameter after the record, is through with both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A preset whose parameter does not name its record's AMI."""
+
+    preset_name: str
+    detail: str
+    outcome: Outcome = Outcome.DRIFTED
+
+    def to_json(self) -> dict[str, str]:
+        """Return the finding for XCom."""
+        return {"presetName": self.preset_name, "outcome": self.outcome.value, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an audit came to; ``error`` says why it could not be carried out."""
+
+    findings: tuple[Finding, ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the audit for XCom."""
+        return {"findings": [finding.to_json() for finding in self.findings], "error": self.error}
+
+
+def settled(states: Iterable[AmiState], *, unfinished: Collection[str], now: datetime) -> list[AmiState]:
+    """Return the records that a parameter must agree with.
+
+    Those are ``ready``, or ``failed`` with an AMI, for a while (a clock that is ahead may have dated them), with no
+    intent that a run has still to finish.
+
+    :param unfinished: names of the presets whose intents stand.
+    """
+    return [
+        state
+        for state in states
+        if state.usable_ami and state.preset_name not in unfinished and abs(now - state.updated) > SETTLED_AFTER
+    ]
+
+
+def drift(state: AmiState, config: ConfigVersion | None) -> Finding | None:
+    """Return what is wrong with the parameter of a settled record, ``None`` if it names the record's AMI.
+
+    :param config: the newest version; ``None`` if there is no parameter. The value of a SecureString is not quoted.
+    """
+    try:
+        if config is None:
+            raise InvalidConfig("does not exist")
+        ami_id = ami_of(config)
+    except InvalidConfig as error:
+        says = str(error)
+    else:
+        if ami_id == state.usable_ami:
+            return None
+        says = "says another" if config.secure else f"says {shorten(ami_id or 'none', 60)}"
+    record = f"the record ({state.status}) says {shorten(state.usable_ami or '', 60)}"
+    return Finding(state.preset_name, f"{record}, the parameter {says}")
+
+
+def confirmed(
+    found: Mapping[str, Finding], seen: Iterable[AmiState], now_read: Mapping[str, object]
+) -> Iterator[Finding]:
+    """Yield the findings whose record is still the one that was compared: an index lags, and writers go on.
+
+    :param now_read: the records as a consistent read, after that of the parameters, returned them.
+    """
+    by_name = {state.preset_name: state for state in seen}
+    for name, finding in found.items():
+        present = now_read[name]
+        if isinstance(present, AmiState) and _version(present) == _version(by_name[name]):
+            yield finding
+
+
+def _version(state: AmiState) -> tuple[str, str, str | None]:
+    return state.status, state.updated_at, state.ami_id
