@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spot_runner_provider import clock
 from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.pace import Pace, Permit
 from spot_runner_provider.reconciler import (
+    MAX_ROUNDS,
     Call,
     Candidate,
     Commit,
@@ -31,6 +31,7 @@ from spot_runner_provider.reconciler import (
     ReadState,
     Refused,
     Run,
+    Throttled,
     reconcile,
     resource_of,
 )
@@ -55,9 +56,8 @@ _ORDER: tuple[type[Call], ...] = (
     PutConfig,
     ReadState,
     ForgetIntent,
-    Pause,
 )
-_BUNDLED = (FindPipeline, ReadConfig, ReadState, LogIntent, ForgetIntent, Pause)
+_BUNDLED = (FindPipeline, ReadConfig, ReadState, LogIntent, ForgetIntent)
 _WRITES = (LogIntent, Commit, PutConfig, ForgetIntent)
 
 log = logging.getLogger(__name__)
@@ -87,8 +87,6 @@ class Stores:
                 self.states.log_intents([call.intent for call in calls])
             case ForgetIntent():
                 self.states.forget_intents([call.job_id for call in calls])
-            case Pause():
-                time.sleep(clock.backoff(max(call.attempt for call in calls)))
         return [None] * len(calls)
 
     def perform_one(self, call: Call) -> Any:
@@ -113,6 +111,9 @@ class Batch:
     A :class:`ConfigurationError` before the first write ends the whole batch if no such call has worked: it would
     hit every preset alike, and nothing was changed yet.
 
+    Where AWS throttles, presets wait for their turn before their parameter is read, the first ones first: what is
+    begun gets done, and the fewer are under way the less AWS takes.
+
     :param stores: the three stores.
     :param run: for whom, and how.
     :param max_workers: threads, each of which takes :data:`BUNDLE` presets at a time.
@@ -124,6 +125,8 @@ class Batch:
         self._run = run
         self._max_workers = max_workers
         self._on_result = on_result
+        self._lookups = Pace()
+        self._puts = Pace()
         self._lock = threading.Lock()
         self._writes = 0
         self._worked: set[type[Call]] = set()
@@ -136,12 +139,12 @@ class Batch:
         """
         bundles = [candidates[start : start + BUNDLE] for start in range(0, len(candidates), BUNDLE)]
         with ThreadPoolExecutor(self._max_workers, thread_name_prefix="reconcile") as pool:
-            results = [result for some in pool.map(self._bundle, bundles) for result in some]
+            results = [result for some in pool.map(self._bundle, range(len(bundles)), bundles) for result in some]
         if self._fatal:
             raise self._fatal
         return results
 
-    def _bundle(self, candidates: Sequence[Candidate]) -> list[Result]:
+    def _bundle(self, place: int, candidates: Sequence[Candidate]) -> list[Result]:
         results: dict[str, Result] = {}
         flows = {candidate.preset_name: _Progress(candidate, self._run) for candidate in candidates}
         for progress in flows.values():
@@ -152,10 +155,17 @@ class Batch:
                 self._on_result(results[name])
             if not flows or self._fatal:
                 return [results[candidate.preset_name] for candidate in candidates if candidate.preset_name in results]
-            kind = min((type(progress.call) for progress in flows.values()), key=_ORDER.index)
-            self._step([progress for progress in flows.values() if type(progress.call) is kind])
+            queued = [progress for progress in flows.values() if progress.is_queued]
+            if queued and (len(queued) == len(flows) or self._puts.rate is None):
+                permit = self._puts.take(place, len(queued))
+                for progress in queued[: permit.calls]:
+                    progress.admit(permit)
+                continue
+            due = [progress for progress in flows.values() if not progress.is_queued]
+            kind = min((type(progress.call) for progress in due), key=_ORDER.index)
+            self._step(place, [progress for progress in due if type(progress.call) is kind])
 
-    def _step(self, waiting: Sequence[_Progress]) -> None:
+    def _step(self, place: int, waiting: Sequence[_Progress]) -> None:
         """Perform the calls, all of one kind, that these presets wait for, and let each go on."""
         calls = [progress.call for progress in waiting]
         if isinstance(calls[0], _BUNDLED) and len(calls) > 1:
@@ -164,17 +174,37 @@ class Batch:
                     answers = self._stores.perform(calls)
             except Exception as error:
                 log.info("%s presets failed together, each is tried alone: %s", len(calls), error)
-                answers = [self._try(call) for call in calls]
+                answers = [self._try(place, progress) for progress in waiting]
         else:
-            answers = [self._try(call) for call in calls]
+            answers = [self._try(place, progress) for progress in waiting]
         if all(isinstance(answer, ConfigurationError) for answer in answers):
             self._give_up(type(calls[0]), answers[0])
         if not self._fatal:
             for progress, answer in zip(waiting, answers, strict=True):
                 progress.answer(answer)
 
-    def _try(self, call: Call) -> Any:
+    def _try(self, place: int, progress: _Progress) -> Any:
         """Return the answer to one call, or the exception that it ended in."""
+        match progress.call:
+            case LatestImage():
+                return self._look_up(place, progress.call)
+            case PutConfig():
+                answer = self._attempt(progress.call)
+                _tell(self._puts, progress.permit, answer)
+                return answer
+        return self._attempt(progress.call)
+
+    def _look_up(self, place: int, call: LatestImage) -> Any:
+        """Return the answer to a lookup, which waits for its turn and is repeated while Image Builder throttles."""
+        for _ in range(MAX_ROUNDS):
+            permit = self._lookups.take(place)
+            answer = self._attempt(call)
+            _tell(self._lookups, permit, answer)
+            if not isinstance(answer, Throttled):
+                break
+        return answer
+
+    def _attempt(self, call: Call) -> Any:
         try:
             with self._guarded(call):
                 return self._stores.perform_one(call)
@@ -205,6 +235,13 @@ class Batch:
             self._worked.add(type(call))
 
 
+def _tell(pace: Pace, permit: Permit, answer: Any) -> None:
+    if isinstance(answer, Throttled):
+        pace.throttled(permit)
+    elif not isinstance(answer, Exception):
+        pace.worked(permit)
+
+
 class _Progress:
     """How far one preset is: the call that its protocol waits for, or its result."""
 
@@ -213,9 +250,22 @@ class _Progress:
         self._dry_run = run.dry_run
         self._flow: Flow[Result] = reconcile(candidate, run)
         self._wrote = False
+        self._admitted = False
+        self.permit = Permit(0, 0.0)
         self.call: Call = Call()
         self._failed: tuple[Call, Exception | None] = (self.call, None)
         self.result: Result | None = None
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it waits for its turn to read its parameter and put it."""
+        return not self._admitted and isinstance(self.call, ReadConfig | ReadHistory | Pause)
+
+    def admit(self, permit: Permit) -> None:
+        """Let it read and put its parameter, once."""
+        self._admitted, self.permit = True, permit
+        if isinstance(self.call, Pause):
+            self.answer(None)
 
     def answer(self, answer: Any) -> None:
         """Let the protocol go on with the answer to its call."""
@@ -233,6 +283,7 @@ class _Progress:
 
     def advance(self, resume: Callable[[Flow[Result]], Call]) -> None:
         """Go on to the next call, or to the result; an error that the protocol does not handle is one."""
+        self._admitted = self._admitted and not isinstance(self.call, PutConfig)
         try:
             self.call = resume(self._flow)
         except StopIteration as stop:

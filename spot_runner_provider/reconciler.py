@@ -130,9 +130,7 @@ class PutConfig(Call):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Call):
-    """Wait, the longer the higher the number of the ``attempt`` that was throttled."""
-
-    attempt: int
+    """Wait until SSM may take the put that it throttled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +437,7 @@ def _follow(
     """
     preset, alone = record.preset_name, True
     base = history[-1].version if base is None else base
-    for attempt in range(1, MAX_ROUNDS + 1):
+    for _ in range(MAX_ROUNDS):
         ami_id = record.usable_ami
         if ami_id is None:
             return record, alone
@@ -454,7 +452,7 @@ def _follow(
             try:
                 version = yield PutConfig(preset, newest, text)
             except Throttled:
-                yield Pause(attempt)
+                yield Pause()
                 history = yield from _history(preset)
                 continue
             except AmbiguousPut:

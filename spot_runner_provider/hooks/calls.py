@@ -150,10 +150,12 @@ def explained(service: str, resource: str) -> Iterator[None]:
         raise
 
 
-def retry_throttles(client: BaseClient, codes: frozenset[str]) -> None:
+def retry_throttles(client: BaseClient, codes: frozenset[str], *operations: str) -> None:
     """Let ``client`` repeat calls that AWS throttles with one of ``codes``, which its own retry mode does not know.
 
     It may wait as long as botocore's own retries do.
+
+    :param operations: the calls that are repeated, such as ``GetImage``; all if omitted.
     """
 
     def delay(response: Any, attempts: int, **_: Any) -> float | None:
@@ -163,7 +165,9 @@ def retry_throttles(client: BaseClient, codes: frozenset[str]) -> None:
         return clock.backoff(attempts) if code in codes else None
 
     events: Any = client.meta.events
-    events.register(f"needs-retry.{client.meta.service_model.service_id.hyphenize()}", delay)
+    event = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}"
+    for name in [f"{event}.{operation}" for operation in operations] or [event]:
+        events.register(name, delay)
 
 
 def code_of(error: ClientError) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.exceptions import ClientError
 
 from spot_runner_provider.build import Image, latest
-from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, explained, retry_throttles
+from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, code_of, explained, retry_throttles
+from spot_runner_provider.reconciler import Throttled
 
 NAMES_LIMIT = 10
 """Values that one filter of ListImagePipelines takes."""
@@ -33,9 +35,9 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         super().__init__(client_type="imagebuilder", **kwargs)
 
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a client that waits when Image Builder throttles."""
+        """Return a client that waits when Image Builder throttles, but for listing images."""
         client = super().get_client_type(*args, **kwargs)
-        retry_throttles(client, THROTTLES)
+        retry_throttles(client, THROTTLES, "ListImagePipelines", "GetImage")
         return client
 
     def find_pipelines(self, names: Sequence[str]) -> dict[str, str | None]:
@@ -58,14 +60,21 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         Where the listing leaves out what matters for the image's state, the image itself is asked.
 
         :raises UndatedImage: if an image has no date.
+        :raises Throttled: if Image Builder refuses to list the images for now. It is for the caller to wait: there
+            is one such call a pipeline, and the quota is everybody's.
         """
-        with explained("imagebuilder", f"pipeline {pipeline_arn}"):
-            image = latest(
-                Image.from_api(summary)
-                for summary in _pages(
-                    self.conn.list_image_pipeline_images, "imageSummaryList", imagePipelineArn=pipeline_arn
+        try:
+            with explained("imagebuilder", f"pipeline {pipeline_arn}"):
+                image = latest(
+                    Image.from_api(summary)
+                    for summary in _pages(
+                        self.conn.list_image_pipeline_images, "imageSummaryList", imagePipelineArn=pipeline_arn
+                    )
                 )
-            )
+        except ClientError as error:
+            if code_of(error) not in THROTTLES:
+                raise
+            raise Throttled(f"Image Builder lists no images of pipeline {pipeline_arn} for now") from error
         if image is None or not image.is_summary:
             return image
         with explained("imagebuilder", f"image {image.arn}"):

@@ -279,12 +279,13 @@ def test_a_refused_put_of_a_secure_string_does_not_quote_it(deployment, caplog, 
     [
         ("ssm.PutParameter", "TooManyUpdates", 20),
         ("ssm.PutParameter", "ThrottlingException", 20),
-        ("imagebuilder.ListImagePipelineImages", "CallRateLimitExceededException", 8),
+        ("imagebuilder.ListImagePipelineImages", "CallRateLimitExceededException", 20),
         ("dynamodb.UpdateItem", "ThrottlingException", 8),
     ],
 )
 def test_endless_throttling_is_one_presets_error(deployment, monkeypatch, operation, code, tries):
     monkeypatch.setattr("spot_runner_provider.clock.backoff", lambda attempt: 0.001)
+    monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001)
     for name in ("one", "other"):
         deployment.stale(name)

@@ -10,7 +10,7 @@ from spot_runner_provider.batch import BUNDLE, Batch, Stores
 from spot_runner_provider.build import Ami, Image
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import Candidate, Committed, ConfigurationError, Lost, Refused, Run
+from spot_runner_provider.reconciler import Candidate, Committed, ConfigurationError, Lost, Refused, Run, Throttled
 
 from .values import ACCOUNT, NOW, REGION
 
@@ -296,3 +296,50 @@ class TestWhatOnlyAPersonCanMend:
         stores = memory(["a"], faults={"log_intents": ConfigurationError("no permission")})
         with pytest.raises(ConfigurationError):
             run(stores)
+
+
+class TestThrottling:
+    """Where a store throttles, presets take turns: read, commit and put one after the other."""
+
+    @dataclass
+    class Throttling(Memory):
+        """Throttles some requests, by name: those with these numbers."""
+
+        numbers: dict[str, range] = field(default_factory=dict)
+
+        def _request(self, name, *presets):
+            number = len(self.requested(name))
+            super()._request(name, *presets)
+            if number in self.numbers.get(name, ()):
+                raise Throttled(name)
+
+    def reconciled(self, monkeypatch, count=12, **numbers):
+        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
+        monkeypatch.setattr("spot_runner_provider.pace.TOGETHER", 0)
+        stores = self.Throttling(memory(presets(count)).records, numbers=numbers)
+        assert set(outcomes(run(stores)).values()) == {"corrected_ready"}
+        return stores
+
+    def test_a_lookup_is_repeated(self, monkeypatch):
+        stores = self.reconciled(monkeypatch, latest_image=range(1, 6))
+        assert len(stores.requested("latest_image")) == 12 + 5
+
+    def test_a_put_is_repeated_from_what_was_read_afresh(self, monkeypatch):
+        stores = self.reconciled(monkeypatch, put=range(1))
+        requests = [name for name, presets in stores.requests if presets == ("p00",)]
+        begun = requests.index("put")
+        assert requests[begun : begun + 3] == ["put", "history", "put"]
+
+    def test_from_the_first_throttle_on_each_parameter_is_read_right_before_its_put(self, monkeypatch):
+        stores = self.reconciled(monkeypatch, put=range(1))
+        assert stores.requested("read") == [tuple(presets(10)), ("p10",), ("p11",)]
+        late = [(name, presets) for name, presets in stores.requests if presets in [("p10",), ("p11",)]]
+        steps = ["read", "log_intents", "commit", "put", "read_states", "forget_intents"]
+        assert late[2:] == [(step, (preset,)) for preset in ("p10", "p11") for step in steps]
+
+    def test_a_preset_that_is_throttled_for_ever_keeps_no_other_one(self, monkeypatch):
+        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
+        stores = memory(presets(12), faults={("put", "p03"): Throttled("no")})
+        found = outcomes(run(stores, max_workers=2))
+        assert [name for name, outcome in found.items() if outcome != "corrected_ready"] == ["p03"]
+        assert found["p03"] == "error"

@@ -371,10 +371,10 @@ class TestFollow:
         edited = ConfigVersion(8, '{"ami":"ami-0old","x":2}')
         script = (
             (PUT[0], Throttled()),
-            (Pause(1), None),
+            (Pause(), None),
             (ReadHistory(PRESET), [CONFIG, edited]),
             (PutConfig(PRESET, edited, '{"ami":"ami-0new","x":2}'), Throttled()),
-            (Pause(2), None),
+            (Pause(), None),
             (ReadHistory(PRESET), [CONFIG, edited]),
             (PutConfig(PRESET, edited, '{"ami":"ami-0new","x":2}'), 9),
         )

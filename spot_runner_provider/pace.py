@@ -1,0 +1,134 @@
+"""How fast calls of one kind may go out: as fast as they come, until AWS throttles; then as fast as it takes them.
+
+AWS does not publish its quotas (Image Builder), or shares them between everybody in the account (SSM takes 3
+puts a second), so the rate is found out. Who waits, waits here, before reading what the call is made from, rather
+than in a repetition of the call.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+FIRST_GROWTH = 1.0
+"""Growth of the rate with each call that worked, from the first throttle on until the next: it doubles."""
+
+LEAST_GROWTH, MOST_GROWTH = 0.001, 0.2
+"""Growth with a call that worked, at least and at most, once that next throttle came."""
+
+SLOWER, FASTER = 0.05, 1.25
+"""What a throttle makes of the growth, and each call that worked."""
+
+REDUCTION = 0.97
+"""What a throttle leaves of the rate before its last growth."""
+
+HIGHEST = 100.0
+"""Calls a second that are no limit any more."""
+
+SHARE = 0.1
+"""Part of the time between two calls after which a throttled one is tried again; twice as much each time."""
+
+LONGEST = 10.0
+"""Seconds for which throttles hold everybody up at most."""
+
+TOGETHER = 0.2
+"""Seconds' worth of calls that are let through together."""
+
+
+class Permit(NamedTuple):
+    """Leave to make so many calls, and the moment at which it was given."""
+
+    calls: int
+    at: float
+
+
+class Pace:
+    """The rate of one kind of calls, shared by the threads that make them.
+
+    :param now: a clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._changed = threading.Condition()
+        self._rate: float | None = None
+        self._growth = FIRST_GROWTH
+        self._grown = 1.0
+        self._misses = 0
+        self._throttled_at = 0.0
+        self._open_at = 0.0
+        self._worked_at: deque[float] = deque()
+        self._line: list[tuple[int, int]] = []
+        self._tickets = itertools.count()
+
+    @property
+    def rate(self) -> float | None:
+        """Calls a second, ``None`` while there is no limit."""
+        return self._rate
+
+    def take(self, place: int, wanted: int = 1) -> Permit:
+        """Wait until calls may be made: one at least, and ``wanted`` at most.
+
+        :param place: whose turn it is among those who wait: the lowest one's, so that what is begun gets done.
+        """
+        with self._changed:
+            ticket = (place, next(self._tickets))
+            heapq.heappush(self._line, ticket)
+            while (left := self._left(ticket)) != 0:
+                self._changed.wait(left)
+            self._line.remove(ticket)
+            heapq.heapify(self._line)
+            self._changed.notify_all()
+            now = self._now()
+            if self._rate is None:
+                return Permit(wanted, now)
+            calls = min(wanted, max(1, int(self._rate * TOGETHER)))
+            self._open_at = now + calls / self._rate
+            return Permit(calls, now)
+
+    def _left(self, ticket: tuple[int, int]) -> float | None:
+        """Return the seconds for which a ticket has to wait, ``None`` if until another one's turn is over."""
+        if self._rate is None:
+            return 0
+        return max(0.0, self._open_at - self._now()) if self._line[0] == ticket else None
+
+    def worked(self, permit: Permit) -> None:
+        """Tell that AWS took a call."""
+        with self._changed:
+            now = self._now()
+            self._worked_at.append(now)
+            while self._worked_at[0] < now - 1:
+                self._worked_at.popleft()
+            if self._rate is None or permit.at < self._throttled_at:
+                return
+            self._misses = 0
+            self._grown = 1 + self._growth
+            self._rate *= self._grown
+            self._open_at = min(self._open_at, now + 1 / self._rate)
+            if self._growth < MOST_GROWTH:
+                self._growth = min(MOST_GROWTH, self._growth * FASTER)
+            if self._rate > HIGHEST:
+                self._rate, self._growth = None, FIRST_GROWTH
+                self._changed.notify_all()
+
+    def throttled(self, permit: Permit) -> None:
+        """Tell that AWS throttled a call. Those that were on their way already tell nothing new."""
+        with self._changed:
+            now = self._now()
+            if self._rate is None:
+                self._rate = float(max(1, sum(moment > now - 1 for moment in self._worked_at)))
+            elif permit.at < self._throttled_at:
+                return
+            elif not self._misses:
+                self._rate *= REDUCTION / self._grown
+                self._growth, self._grown = max(LEAST_GROWTH, self._growth * SLOWER), 1.0
+            self._misses += 1
+            self._throttled_at = now
+            self._open_at = now + min(LONGEST, SHARE / self._rate * 2.0 ** (self._misses - 1) * random.uniform(0.5, 1))
+            self._changed.notify_all()

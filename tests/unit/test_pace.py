@@ -1,0 +1,162 @@
+"""The pace against a token bucket such as AWS has, on a clock that is moved by hand."""
+
+import threading
+from itertools import pairwise
+
+import pytest
+
+from spot_runner_provider import pace
+from spot_runner_provider.pace import Pace
+
+
+class Clock:
+    """A clock, and the condition whose waiting moves it."""
+
+    def __init__(self):
+        self.time = 100.0
+
+    def __call__(self):
+        return self.time
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def notify_all(self):
+        pass
+
+    def wait(self, seconds):
+        assert seconds is not None, "nobody else would ever let this one through"
+        self.time += seconds
+
+
+class Bucket:
+    """A quota of so many calls a second, of which none can be saved up."""
+
+    def __init__(self, clock, per_second):
+        self.clock, self.per_second, self.full_at = clock, per_second, clock.time
+
+    def take(self):
+        if self.clock.time < self.full_at - 1e-9:
+            return False
+        self.full_at = self.clock.time + 1 / self.per_second
+        return True
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def limiter(clock):
+    made = Pace(clock)
+    made._changed = clock
+    return made
+
+
+def call(limiter, bucket, clock, seconds=0.03):
+    """Make a call, again until it works; return when it did and how often it was throttled."""
+    for throttles in range(50):
+        permit = limiter.take(0)
+        clock.time += seconds
+        if bucket.take():
+            limiter.worked(permit)
+            return clock.time, throttles
+        limiter.throttled(permit)
+    raise AssertionError("throttled for ever")
+
+
+def test_without_throttles_nobody_waits(limiter, clock):
+    assert limiter.take(0, 10).calls == 10
+    assert limiter.rate is None
+    assert clock.time == 100.0
+
+
+@pytest.mark.parametrize("per_second", [0.5, 3, 10, 40])
+def test_it_finds_the_quota_and_keeps_close_to_it(limiter, clock, per_second):
+    bucket = Bucket(clock, per_second)
+    made = [call(limiter, bucket, clock, 0.3 / per_second) for _ in range(200)]
+    seconds = made[-1][0] - made[20][0]
+    assert seconds <= 1.08 * 179 / per_second
+    assert sum(throttles for _, throttles in made[20:]) <= 0.3 * 179
+
+
+def test_it_finds_a_quota_that_changes(limiter, clock):
+    bucket = Bucket(clock, 3)
+    for _ in range(50):
+        call(limiter, bucket, clock)
+    for per_second in (1, 10):
+        bucket.per_second = per_second
+        for _ in range(60):
+            call(limiter, bucket, clock)
+        made = [call(limiter, bucket, clock)[0] for _ in range(20)]
+        assert made[-1] - made[0] <= 1.2 * 19 / per_second
+
+
+def test_where_nothing_is_throttled_any_more_there_is_no_limit(limiter, clock):
+    call(limiter, bucket := Bucket(clock, 3), clock)
+    call(limiter, bucket, clock)
+    assert limiter.rate is not None
+    bucket.per_second = 10_000
+    for _ in range(50):
+        call(limiter, bucket, clock, 0.001)
+    assert limiter.rate is None
+    assert limiter.take(0, 10).calls == 10
+
+
+def test_it_never_waits_longer_than_it_says(limiter, clock):
+    permits = [limiter.take(0)]
+    for _ in range(15):
+        limiter.throttled(permits[-1])
+        permits.append(limiter.take(0))
+    waits = [later.at - earlier.at for earlier, later in pairwise(permits)]
+    assert max(waits) <= pace.LONGEST
+    assert max(waits) > pace.LONGEST / 2
+
+
+def test_calls_that_were_on_their_way_together_count_once(limiter, clock):
+    permits = [limiter.take(0) for _ in range(10)]
+    for permit in permits[:2]:
+        limiter.worked(permit)
+    clock.time += 0.01
+    for permit in permits[2:]:
+        limiter.throttled(permit)
+    assert limiter.rate == 2
+
+
+def test_few_are_let_through_together_where_there_is_a_limit(limiter, clock):
+    for _ in range(40):
+        limiter.worked(limiter.take(0))
+    limiter.throttled(limiter.take(0))
+    assert limiter.rate == 40
+    assert limiter.take(0, 10).calls == 8
+    before = clock.time
+    assert limiter.take(0, 3).calls == 3
+    assert clock.time - before == pytest.approx(8 / 40)
+
+
+def test_the_first_in_line_goes_first():
+    limiter, order = Pace(), []
+    limiter.throttled(limiter.take(0))
+    limiter._open_at += 60  # until all stand in line
+
+    def wait(place):
+        limiter.take(place)
+        order.append(place)
+
+    threads = [threading.Thread(target=wait, args=[place]) for place in (3, 1, 2)]
+    for thread in threads:
+        thread.start()
+    with limiter._changed:
+        assert limiter._changed.wait_for(lambda: True)
+    while len(limiter._line) < 3:
+        threading.Event().wait(0.001)
+    with limiter._changed:
+        limiter._open_at, limiter._rate = 0.0, 20.0
+        limiter._changed.notify_all()
+    for thread in threads:
+        thread.join()
+    assert order == [1, 2, 3]
