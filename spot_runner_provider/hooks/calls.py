@@ -70,11 +70,16 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
     :param beside: another such hook, for the same connection and region, whose session this one shares. A session
         of its own costs some tenths of a second.
+    :param caller: who AWS is told is calling, in the user agent. To find it out on the stack, as the base does,
+        costs as much as all clients together.
     """
 
-    def __init__(self, *args: Any, beside: ConfiguredHook | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, beside: ConfiguredHook | None = None, caller: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._beside = beside
+        self._caller = caller
         self._sessions: dict[str | None, boto3.session.Session] = {}
 
     @cached_property
@@ -96,6 +101,11 @@ class ConfiguredHook(AwsGenericHook[Any]):
         if region_name not in self._sessions:
             self._sessions[region_name] = super().get_session(region_name)
         return self._sessions[region_name]
+
+    def _get_caller(self, target_function_name: str = "execute") -> str:
+        if self._beside:
+            return self._beside._get_caller(target_function_name)
+        return self._caller or str(super()._get_caller(target_function_name))
 
     def connect(self) -> str:
         """Make the client now, in this thread, and return its region.
@@ -146,8 +156,14 @@ def explained(service: str, resource: str) -> Iterator[None]:
             raise ConfigurationError(
                 f"AWS does not accept the credentials for {resource} ({code}). Correct or renew them in the "
                 "connection [spot_runner] aws_conn_id"
-            ) from error
+            ) from withheld(error)
         raise
+
+
+def withheld(error: ClientError) -> ClientError:
+    """Return the error without AWS's words, which may quote the request, and what is secret in it."""
+    told: Any = {"Code": code_of(error), "Message": "(AWS's words are withheld: they may quote a secret)"}
+    return ClientError({**error.response, "Error": told}, error.operation_name)
 
 
 def retry_throttles(client: BaseClient, codes: frozenset[str], *operations: str) -> None:

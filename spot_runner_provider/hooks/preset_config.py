@@ -20,6 +20,7 @@ from spot_runner_provider.hooks.calls import (
     code_of,
     explained,
     retry_throttles,
+    withheld,
 )
 from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.reconciler import AmbiguousPut, Refused, Throttled
@@ -158,11 +159,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         except ClientError as error:
             if not config.secure:
                 raise
-            told: Any = {
-                "Code": code_of(error),
-                "Message": "(AWS's words are withheld: they may quote the secret)",
-            }
-            raise ClientError({**error.response, "Error": told}, error.operation_name) from None
+            raise withheld(error) from None
         return int(answer["Version"])
 
     def _ambiguous(self, preset_name: str, error: Exception) -> AmbiguousPut:

@@ -84,7 +84,8 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
-        return {**super()._hook_parameters, "table_name": self.table_name, "index_name": self.index_name}
+        names = {"table_name": self.table_name, "index_name": self.index_name, "caller": type(self).__name__}
+        return {**super()._hook_parameters, **names}
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         """Query the table and return batches of what must be reconciled."""

@@ -89,7 +89,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
-        return {**super()._hook_parameters, "table_name": self.table_name, "index_name": self.index_name}
+        names = {"table_name": self.table_name, "index_name": self.index_name, "caller": type(self).__name__}
+        return {**super()._hook_parameters, **names}
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Reconcile each preset and return the results."""
