@@ -45,6 +45,12 @@ BUNDLE = 10
 """Presets that go through the protocol side by side: the names that ListImagePipelines and GetParameters take.
 More would only lengthen the time between reading a parameter and putting it."""
 
+PUTS_PER_SECOND = 3.0
+"""What SSM takes of all PutParameter calls in an account and region by default (AWS: "Systems Manager quotas")."""
+
+LOOKUPS_PER_SECOND = 5.0
+"""A first guess at what Image Builder takes of ListImagePipelineImages, whose quota is not published."""
+
 _ORDER: tuple[type[Call], ...] = (
     FindPipeline,
     LatestImage,
@@ -125,8 +131,8 @@ class Batch:
         self._run = run
         self._max_workers = max_workers
         self._on_result = on_result
-        self._lookups = Pace()
-        self._puts = Pace()
+        self._lookups = Pace(LOOKUPS_PER_SECOND)
+        self._puts = Pace(PUTS_PER_SECOND)
         self._lock = threading.Lock()
         self._writes = 0
         self._worked: set[type[Call]] = set()

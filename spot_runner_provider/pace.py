@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-FIRST_GROWTH = 1.0
-"""Growth of the rate with each call that worked, from the first throttle on until the next: it doubles."""
+FIRST_GROWTH = 0.25
+"""Growth of the rate with each call that worked, from the first throttle on until the next."""
 
 LEAST_GROWTH, MOST_GROWTH = 0.001, 0.2
 """Growth with a call that worked, at least and at most, once that next throttle came."""
@@ -25,13 +25,13 @@ LEAST_GROWTH, MOST_GROWTH = 0.001, 0.2
 SLOWER, FASTER = 0.05, 1.25
 """What a throttle makes of the growth, and each call that worked."""
 
-REDUCTION = 0.97
+REDUCTION = 0.98
 """What a throttle leaves of the rate before its last growth."""
 
 HIGHEST = 100.0
 """Calls a second that are no limit any more."""
 
-SHARE = 0.1
+SHARE = 0.05
 """Part of the time between two calls after which a throttled one is tried again; twice as much each time."""
 
 LONGEST = 10.0
@@ -51,16 +51,19 @@ class Permit(NamedTuple):
 class Pace:
     """The rate of one kind of calls, shared by the threads that make them.
 
+    :param expected: the calls a second that AWS is expected to take once it throttles: where the search begins.
     :param now: a clock in seconds.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, expected: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._expected = expected
         self._now = now
         self._changed = threading.Condition()
         self._rate: float | None = None
         self._growth = FIRST_GROWTH
         self._grown = 1.0
         self._misses = 0
+        self._lead = 0.0
         self._throttled_at = 0.0
         self._open_at = 0.0
         self._worked_at: deque[float] = deque()
@@ -107,10 +110,13 @@ class Pace:
                 self._worked_at.popleft()
             if self._rate is None or permit.at < self._throttled_at:
                 return
+            if not self._misses:
+                self._lead = now - permit.at
             self._misses = 0
             self._grown = 1 + self._growth
             self._rate *= self._grown
-            self._open_at = min(self._open_at, now + 1 / self._rate)
+            # The next one shall follow this one, which may have been a quick repetition, at the rate's distance.
+            self._open_at = min(self._open_at, now + 1 / self._rate - self._lead)
             if self._growth < MOST_GROWTH:
                 self._growth = min(MOST_GROWTH, self._growth * FASTER)
             if self._rate > HIGHEST:
@@ -122,7 +128,7 @@ class Pace:
         with self._changed:
             now = self._now()
             if self._rate is None:
-                self._rate = float(max(1, sum(moment > now - 1 for moment in self._worked_at)))
+                self._rate = max(self._expected, float(sum(moment > now - 1 for moment in self._worked_at)))
             elif permit.at < self._throttled_at:
                 return
             elif not self._misses:

@@ -52,7 +52,7 @@ def clock():
 
 @pytest.fixture
 def limiter(clock):
-    made = Pace(clock)
+    made = Pace(1.0, clock)
     made._changed = clock
     return made
 
@@ -139,7 +139,7 @@ def test_few_are_let_through_together_where_there_is_a_limit(limiter, clock):
 
 
 def test_the_first_in_line_goes_first():
-    limiter, order = Pace(), []
+    limiter, order = Pace(1.0), []
     limiter.throttled(limiter.take(0))
     limiter._open_at += 60  # until all stand in line
 
