@@ -14,10 +14,15 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
-# $(call install,FOLDER,REQUIREMENTS): exactly the locked packages, and this project itself
-define install
+# $(call sync,FOLDER,REQUIREMENTS): exactly the locked packages
+define sync
 	@echo "Installing $(2) into $(1) ..."
 	@$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes --build-constraints $(2) --compile-bytecode $(2)
+endef
+
+# $(call install,FOLDER,REQUIREMENTS): the same, and this project itself
+define install
+	$(call sync,$(1),$(2))
 	@$(UV) pip install --quiet --python $(1)/bin/python --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 endef
@@ -30,13 +35,13 @@ help:
 run: .venv/.installed
 	@.venv/bin/python scripts/demo.py
 
-test: .venv/.installed
+test: .venv/.installed .venv-ministack/.installed
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup
 
 test-airflow2: .venv-airflow2/.installed
-	@.venv-airflow2/bin/python -m pytest -n 2 --dist loadgroup tests/unit tests/integration
+	@STORMS=3 .venv-airflow2/bin/python -m pytest -n 2 --dist loadgroup -k 'not ministack' tests/unit tests/integration
 
-test-nightly: .venv/.installed
+test-nightly: .venv/.installed .venv-ministack/.installed
 	@INTERLEAVINGS_SECONDS=300 HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest -n 2 --dist loadgroup
 
 check: .venv/.installed
@@ -46,16 +51,18 @@ check: .venv/.installed
 
 # The 2.11 environment has the lowest versions that pyproject.toml allows, the other one the newest.
 lock: $(UV)
-	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group check --group lock \
+	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group system --group check --group lock \
 		--output-file requirements/airflow3.txt
 	$(COMPILE) pyproject.toml --extra embedded --group install --group test --resolution lowest-direct \
 		--output-file requirements/airflow2.txt
 	$(COMPILE) --group lock --constraints requirements/airflow3.txt \
 		--output-file requirements/uv.txt
+	$(COMPILE) --group ministack \
+		--output-file requirements/ministack.txt
 	@touch $(UV)
 
 clean:
-	rm -rf .venv .venv-airflow2 .cache .airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-airflow2 .venv-ministack .cache .airflow .pytest_cache .mypy_cache .ruff_cache
 
 $(UV): requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing." >&2; exit 1; }
@@ -70,3 +77,9 @@ $(UV): requirements/uv.txt
 	@$(UV) venv --quiet --clear --python '>=3.11,<3.13' .venv-airflow2 || { \
 		echo "Airflow 2.11 needs Python 3.11 or 3.12: put a python3.11 or python3.12 into the PATH." >&2; exit 1; }
 	$(call install,.venv-airflow2,requirements/airflow2.txt)
+
+# ministack pins its own botocore, so it has an environment to itself.
+.venv-ministack/.installed: $(UV) requirements/ministack.txt
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-ministack
+	$(call sync,.venv-ministack,requirements/ministack.txt)
+	@touch $@

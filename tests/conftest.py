@@ -45,7 +45,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests told as the property ``told``, and how much the interleavings explored in all."""
+    """Print what tests told as the property ``told``, and what interleavings and storms came to in all."""
     reports = [report for some in terminalreporter.stats.values() for report in some if hasattr(report, "when")]
     told = [each for report in reports if report.when == "call" for each in report.user_properties]
     sums = [value for name, value in told if name == "schedules"]
@@ -58,3 +58,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if sums:
         schedules, states = sum(each[0] for each in sums), sum(each[1] for each in sums)
         terminalreporter.write_line(f"interleavings: {len(sums)} cases, {schedules:,} schedules by {states:,} states")
+    if storms := [value for name, value in told if name == "storm"]:
+        calls, failed, tries, runs = zip(*storms, strict=True)
+        terminalreporter.write_line(
+            f"storms: {len(storms)}, {sum(calls):,} calls, {sum(failed):,} of them failed; "
+            f"{sum(tries)} tries failed; {max(runs)} runs needed at most"
+        )

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 try:
+    from spot_runner_provider.embedded.control import ControlClient
     from spot_runner_provider.embedded.demo import seed_demo
     from spot_runner_provider.embedded.seed import TABLE, create_table
     from spot_runner_provider.embedded.server import EmbeddedAws
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(f"Port {arguments.port} is taken: choose another one, or --port 0 for any free one.")
 
 
-def airflow_connection(aws: EmbeddedAws) -> str:
+def airflow_connection(aws: EmbeddedAws | ControlClient) -> str:
     """Return the Airflow connection, as JSON, that leads the Amazon provider's hooks to ``aws``."""
     return json.dumps(
         {

@@ -26,6 +26,7 @@ class Call:
     :param bystander: made by the world around the code under test: neither counted nor disturbed
     :param status: None as long as there is no answer, and for ever when the connection was closed instead
     :param scanned_count: the items that a dynamodb Query or Scan read
+    :param size: bytes of the answer
     """
 
     operation: str
@@ -35,6 +36,7 @@ class Call:
     bystander: bool = False
     status: int | None = None
     scanned_count: int | None = None
+    size: int | None = None
 
     @property
     def service(self) -> str:

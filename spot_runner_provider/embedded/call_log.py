@@ -40,7 +40,7 @@ class CallLog:
             self._calls.clear()
 
     def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
-        """Note the call when it arrives and its status when it is answered."""
+        """Note the call when it arrives, and the answer's status and size."""
         if call.bystander:
             return self._inner(call, environ)
         with self._lock:
@@ -48,7 +48,7 @@ class CallLog:
             place = self._arrived
             self._calls[place] = call
         response = self._inner(call, environ)
-        answered = replace(call, status=response.status_code)
+        answered = replace(call, status=response.status_code, size=len(response.get_data()))
         if call.operation in ("dynamodb.Query", "dynamodb.Scan"):
             found = SCANNED_COUNT.search(response.get_data())
             answered = replace(answered, scanned_count=int(found[1]) if found else None)

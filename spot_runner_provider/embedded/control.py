@@ -3,16 +3,22 @@
 ========================== ==========================================================================
 GET  /embedded/calls       operation -> number of calls
 GET  /embedded/log         every call: operation, keys, body, status, scanned_count
+GET  /embedded/hits        kind of fault -> number of calls that it hit
 GET  /embedded/held        the calls that are held; ``?count=1&timeout=10`` waits for them
 POST /embedded/reset       forget calls, faults, latencies and rates; drop held calls
+POST /embedded/empty       the same, and forget all records
 POST /embedded/faults      add one fault: the fields of :class:`.Fault`
+POST /embedded/seed        ``{"seed": 7}`` of the faults' probabilities
 POST /embedded/latency     ``{"seconds": 0.05, "operation": "ssm.*"}``
 POST /embedded/rate        ``{"operation": "ssm.PutParameter", "per_second": 3, "burst": 1}``
 POST /embedded/release     ``{"apply": true}``
+POST /embedded/images      add an image: ``pipeline`` (name or ARN) and what else
+                           :meth:`.ImageBuilderBackend.add_image` takes; answered by its ARN
 ========================== ==========================================================================
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,10 +26,14 @@ from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 import werkzeug.wrappers
+from botocore.config import Config
+from moto.core.exceptions import ServiceException
 from werkzeug.wrappers import Response
 
 from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.clients import make_client
 from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.embedded.imagebuilder.models import Ami
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -49,7 +59,7 @@ class Control:
                 answer = self._post(request.path.removeprefix(PREFIX), json.loads(request.get_data() or "{}"))
         except LookupError:
             return _json({"error": f"no {request.method} {request.path}"}, HTTPStatus.NOT_FOUND)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ServiceException) as error:
             return _json({"error": str(error)}, HTTPStatus.BAD_REQUEST)
         return _json(answer, HTTPStatus.OK)
 
@@ -59,6 +69,8 @@ class Control:
                 return self._aws.calls()
             case "log":
                 return [asdict(call) for call in self._aws.call_log()]
+            case "hits":
+                return self._aws.faults_hit()
             case "held":
                 count, timeout = int(arguments.get("count", 0)), float(arguments.get("timeout", 0))
                 return [asdict(call) for call in self._aws.wait_until_held(count, timeout)]
@@ -68,23 +80,39 @@ class Control:
         match name:
             case "reset":
                 return self._aws.reset()
+            case "empty":
+                return self._aws.empty()
             case "faults":
                 return self._aws.add_fault(Fault(**arguments))
+            case "seed":
+                return self._aws.set_seed(**arguments)
             case "latency":
                 return self._aws.set_latency(**arguments)
             case "rate":
                 return self._aws.set_rate(**arguments)
             case "release":
                 return self._aws.release(**arguments)
+            case "images":
+                amis = [Ami(**ami) for ami in arguments.pop("amis", ())]
+                return self._aws.image_builder.add_image(**arguments, amis=amis).arn
         raise LookupError(name)
 
 
 class ControlClient:
-    """Talks to the controls of an embedded AWS elsewhere; raises :class:`OSError` when it cannot."""
+    """Talks to the controls of an embedded AWS elsewhere; raises :class:`OSError` when it cannot.
 
-    def __init__(self, endpoint_url: str) -> None:
-        self._base = endpoint_url.rstrip("/") + PREFIX
+    :param endpoint_url: where it is
+    :param region: of the clients that :meth:`client` makes
+    """
+
+    def __init__(self, endpoint_url: str, region: str = "us-east-1") -> None:
+        self.endpoint_url = endpoint_url.rstrip("/")
+        self.region = region
         self._opener = build_opener(ProxyHandler({}))
+
+    def client(self, service: str, config: Config | None = None, *, bystander: bool = False) -> Any:
+        """Return a boto3 client, as :meth:`.EmbeddedAws.client` does."""
+        return make_client(self.endpoint_url, self.region, service, config, bystander=bystander)
 
     def calls(self) -> dict[str, int]:
         """Return how many calls there were, by operation."""
@@ -95,6 +123,11 @@ class ControlClient:
         """Return the calls in order of arrival."""
         return _calls(self._request("log"))
 
+    def faults_hit(self) -> dict[str, int]:
+        """Return how many calls the faults hit, by kind."""
+        hits: dict[str, int] = self._request("hits")
+        return hits
+
     def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[Call]:
         """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s."""
         return _calls(self._request(f"held?{urlencode({'count': count, 'timeout': timeout})}"))
@@ -102,6 +135,14 @@ class ControlClient:
     def reset(self) -> None:
         """Forget calls, faults, latencies and rates; drop held calls."""
         self._request("reset", {})
+
+    def empty(self) -> None:
+        """Let it be as empty as at the start, without even a table."""
+        self._request("empty", {})
+
+    def set_seed(self, seed: int) -> None:
+        """Draw the faults' probabilities by another seed from now on."""
+        self._request("seed", {"seed": seed})
 
     def add_fault(self, fault: Fault) -> None:
         """Let ``fault`` happen."""
@@ -119,9 +160,14 @@ class ControlClient:
         """Let the held calls go on, or close their connections; return how many there were."""
         return int(self._request("release", {"apply": apply}))
 
+    def add_image(self, pipeline: str, *, amis: Iterable[Ami] = (), **image: Any) -> str:
+        """Add an image to a pipeline, as :meth:`.ImageBuilderBackend.add_image` does; return its ARN."""
+        body = {"pipeline": pipeline, "amis": [asdict(ami) for ami in amis], **image}
+        return str(self._request("images", body))
+
     def _request(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        with self._opener.open(Request(self._base + path, data)) as response:
+        with self._opener.open(Request(self.endpoint_url + PREFIX + path, data)) as response:
             return json.load(response)
 
 

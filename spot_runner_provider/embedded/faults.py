@@ -112,6 +112,14 @@ class Faults:
         with self._lock:
             self._faults.append(fault)
 
+    def hits(self) -> dict[str, int]:
+        """Return how many calls were hit, by kind."""
+        with self._lock:
+            hits: Counter[str] = Counter()
+            for index, count in self._hit.items():
+                hits[self._faults[index].kind] += count
+            return dict(hits)
+
     def clear(self) -> None:
         """Forget all faults, and the draws so far."""
         with self._lock:

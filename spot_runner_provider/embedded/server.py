@@ -2,21 +2,18 @@
 
 import threading
 from collections.abc import Callable
-from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from boto3.session import Session
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.session import Session as CoreSession
 from moto.core.base_backend import BackendDict
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from werkzeug.wrappers import Response
 
 from spot_runner_provider.embedded.bystanders import Bystanders
-from spot_runner_provider.embedded.call import BYSTANDER_HEADER, Call, read_call
+from spot_runner_provider.embedded.call import Call, read_call
 from spot_runner_provider.embedded.call_log import CallLog
+from spot_runner_provider.embedded.clients import make_client
 from spot_runner_provider.embedded.control import PREFIX, Control
 from spot_runner_provider.embedded.faults import Fault, Faults, Holds
 from spot_runner_provider.embedded.http_server import HttpServer
@@ -25,6 +22,7 @@ from spot_runner_provider.embedded.imagebuilder.models import ImageBuilderBacken
 from spot_runner_provider.embedded.moto_app import Moto, OneAtATime
 from spot_runner_provider.embedded.pace import Latency, RateLimit
 from spot_runner_provider.embedded.strict import Strict
+from spot_runner_provider.embedded.upstream import Upstream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -40,16 +38,18 @@ class EmbeddedAws:
     :param port: 0 for any free one
     :param region: of the clients that :meth:`client` makes
     :param seed: of the faults' probabilities
+    :param upstream: URL of another emulator whose DynamoDB and SSM to use instead of moto's; emptying it is up to you
     """
 
     account = DEFAULT_ACCOUNT_ID
 
-    def __init__(self, port: int = 0, region: str = "us-east-1", seed: int = 0) -> None:
+    def __init__(self, port: int = 0, region: str = "us-east-1", seed: int = 0, upstream: str | None = None) -> None:
         self.region = region
         self._port = port
         self._holds = Holds()
         self._lock = OneAtATime(Strict(Moto(), self.account))
-        self._bystanders = Bystanders(self._lock)
+        self._upstream = Upstream(self._lock, upstream) if upstream else None
+        self._bystanders = Bystanders(self._upstream or self._lock)
         self._faults = Faults(self._bystanders, self._holds, seed)
         self._rates = RateLimit(self._faults)
         self._latency = Latency(self._rates)
@@ -81,6 +81,8 @@ class EmbeddedAws:
         self._server.stop()
         self._lock.close()
         self._holds.release(apply=False)
+        if self._upstream:
+            self._upstream.close()
         _only_one.release()
 
     @property
@@ -94,18 +96,7 @@ class EmbeddedAws:
         :param bystander: for seeds, checks and whoever else is not the code under test: its calls are neither
             counted nor delayed, throttled or disturbed
         """
-        direct = Config(proxies={})
-        client = _session().client(
-            service,  # type: ignore[call-overload]
-            region_name=self.region,
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=direct.merge(config) if config else direct,
-        )
-        if bystander:
-            client.meta.events.register("before-sign", _mark_as_bystander)
-        return client
+        return make_client(self.endpoint_url, self.region, service, config, bystander=bystander)
 
     @property
     def image_builder(self) -> ImageBuilderBackend:
@@ -127,6 +118,14 @@ class EmbeddedAws:
     def add_fault(self, fault: Fault) -> None:
         """Let ``fault`` happen; of several that fit a call, the one added first does."""
         self._faults.add(fault)
+
+    def set_seed(self, seed: int) -> None:
+        """Draw the faults' probabilities by another seed from now on."""
+        self._faults.seed = seed
+
+    def faults_hit(self) -> dict[str, int]:
+        """Return how many calls the faults hit since :meth:`clear_faults`, by kind."""
+        return self._faults.hits()
 
     def clear_faults(self) -> None:
         """Forget all faults, and the draws of their probabilities; calls that are held stay so."""
@@ -164,17 +163,12 @@ class EmbeddedAws:
             layer.clear()
         self._holds.release(apply=False)
 
+    def empty(self) -> None:
+        """Be as empty as at the start, and :meth:`reset`."""
+        self.reset()
+        BackendDict.reset()
+
     def _respond(self, environ: "WSGIEnvironment") -> Response:
         if environ["PATH_INFO"].startswith(PREFIX):
             return self._control(environ)
         return self._log(read_call(environ), environ)
-
-
-@cache
-def _session() -> Session:
-    """Keep what botocore reads from disk: a session of its own costs each EmbeddedAws half a second."""
-    return Session(botocore_session=CoreSession())
-
-
-def _mark_as_bystander(request: AWSRequest, **_: object) -> None:
-    request.headers[BYSTANDER_HEADER] = "1"

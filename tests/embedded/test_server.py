@@ -4,12 +4,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
 
 from spot_runner_provider.embedded.control import ControlClient
 from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.embedded.imagebuilder.models import Ami
 from spot_runner_provider.embedded.seed import TABLE, create_pipeline, put_items, put_parameter
 from spot_runner_provider.embedded.server import EmbeddedAws
 
@@ -199,6 +201,47 @@ def test_the_controls_work_over_http(aws):
         assert [call.operation for call in control.wait_until_held()] == ["ssm.PutParameter"]
         assert control.release() == 1
         assert version.result() == 2
+
+
+def test_faults_are_told_and_their_seed_is_set_over_http(aws):
+    control, client = ControlClient(aws.endpoint_url), aws.client("ssm", ONCE)
+
+    def statuses(seed):
+        control.reset()
+        control.set_seed(seed)
+        control.add_fault(Fault("ssm.*", "500", probability=0.5))
+        for _ in range(12):
+            with suppress(ClientError):
+                client.describe_parameters()
+        seen = [call.status for call in control.call_log()]
+        assert control.faults_hit() == {"500": seen.count(500)}
+        return seen
+
+    assert statuses(1) == statuses(1) != statuses(2)
+
+
+def test_images_are_added_over_http(aws):
+    control, client = ControlClient(aws.endpoint_url), aws.client("imagebuilder", ONCE)
+    pipeline = create_pipeline(client, "linux-x64")
+    ami = Ami(aws.region, "ami-1", aws.account)
+    arn = control.add_image(pipeline, status="AVAILABLE", amis=[ami], date_created="2026-02-11T15:35:48.123Z")
+    (image,) = client.list_image_pipeline_images(imagePipelineArn=pipeline)["imageSummaryList"]
+    assert (image["arn"], image["state"]) == (arn, {"status": "AVAILABLE"})
+    assert image["dateCreated"] == "2026-02-11T15:35:48.123Z"
+    assert image["outputResources"]["amis"] == [ami.to_json()]
+    with pytest.raises(OSError, match="400"):
+        control.add_image("unknown", status="AVAILABLE")
+
+
+def test_it_is_emptied_over_http(aws):
+    control = ControlClient(aws.endpoint_url)
+    create_pipeline(control.client("imagebuilder"), "linux-x64")
+    put_parameter(control.client("ssm"), "p", "x")
+    control.empty()
+    assert control.calls() == {}
+    assert control.client("dynamodb").list_tables()["TableNames"] == []
+    assert control.client("ssm").describe_parameters()["Parameters"] == []
+    assert control.client("imagebuilder").list_image_pipelines()["imagePipelineList"] == []
 
 
 def test_a_wrong_control_request_is_refused(aws):

@@ -1,27 +1,92 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.httpsession import URLLib3Session
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.call import BYSTANDER_HEADER
+from spot_runner_provider.embedded.control import ControlClient
 from spot_runner_provider.embedded.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.integration.deployment import Deployment, WorkerDied
+from tests.integration.ministack import PYTHON as ministack_python
+from tests.integration.ministack import Ministack
+
+REPOSITORY = Path(__file__).parents[2]
+
+MOTO_ONLY = {
+    "test_an_index_of_many_pages_is_read_to_the_end": "ministack's pages hold 1 MB, always",
+    "test_a_small_value_in_an_advanced_parameter_keeps_its_tier": (
+        "ministack lets a put take an Advanced parameter back to Standard; AWS refuses it"
+    ),
+}
+"""Test -> what ministack does otherwise than AWS, or cannot be told to do."""
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
-    """An embedded AWS with an empty state table, to which the connection ``aws_default`` leads."""
-    with EmbeddedAws() as aws:
+@pytest.fixture(scope="session", autouse=True)
+def one_loader() -> Iterator[None]:
+    """Let all sessions share what botocore reads from disk: each task makes its own, for some tenths of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[Ministack]:
+    with Ministack() as ministack:
+        yield ministack
+
+
+@pytest.fixture(params=["moto", "ministack"] if ministack_python.exists() else ["moto"])
+def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
+    """An embedded AWS with an empty state table, to which the connection ``aws_default`` leads.
+
+    Every test runs twice: on moto, and with DynamoDB and SSM from ministack where ``make test`` has installed it.
+    """
+    upstream = None
+    if request.param == "ministack":
+        if reason := MOTO_ONLY.get(request.function.__name__):
+            pytest.skip(reason)
+        ministack: Ministack = request.getfixturevalue("ministack")
+        ministack.empty()
+        upstream = ministack.url
+    with EmbeddedAws(upstream=upstream) as aws:
         create_table(aws.client("dynamodb", bystander=True))
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws))
         yield aws
+
+
+@pytest.fixture(scope="session")
+def aws_process() -> Iterator[ControlClient]:
+    command = [sys.executable, "-m", "spot_runner_provider.embedded", "--port", "0", "--seed", "empty"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
+        try:
+            assert process.stdout is not None
+            ready = re.match(r"Embedded AWS ready at (\S+),", process.stdout.readline())
+            assert ready is not None
+            yield ControlClient(ready[1])
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def far_aws(aws_process: ControlClient, monkeypatch: pytest.MonkeyPatch) -> ControlClient:
+    """The same on moto, in a process of its own: what a test does to its own process does not touch it."""
+    aws_process.empty()
+    create_table(aws_process.client("dynamodb", bystander=True))
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws_process))
+    return aws_process
 
 
 @pytest.fixture

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from spot_runner_provider import clock
+from spot_runner_provider.embedded.control import ControlClient
 from spot_runner_provider.embedded.imagebuilder.models import Ami, timestamp
 from spot_runner_provider.embedded.seed import (
     PARAMETER_PREFIX,
@@ -36,11 +41,13 @@ WRITES = (
     "ssm.PutParameter",
 )
 
+T = TypeVar("T")
+
 
 class Deployment:
     """The state table, the parameters and the pipelines, as other programs and people see and change them."""
 
-    def __init__(self, aws: EmbeddedAws) -> None:
+    def __init__(self, aws: EmbeddedAws | ControlClient) -> None:
         self.aws = aws
         self.dynamodb = aws.client("dynamodb", bystander=True)
         self.ssm = aws.client("ssm", bystander=True)
@@ -100,10 +107,13 @@ class Deployment:
         item = self.dynamodb.get_item(TableName=TABLE, Key=to_attributes({"jobId": f"AMI#{name}"}))["Item"]
         return _plain(item)
 
-    def intents(self) -> list[dict[str, Any]]:
+    def items(self) -> list[dict[str, Any]]:
+        """Return every item of the table."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=TABLE)
-        items = [_plain(item) for page in pages for item in page["Items"]]
-        return [item for item in items if item.get("recordType") == "AMI-INTENT"]
+        return [_plain(item) for page in pages for item in page["Items"]]
+
+    def intents(self) -> list[dict[str, Any]]:
+        return [item for item in self.items() if item.get("recordType") == "AMI-INTENT"]
 
     def parameter(self, name: str) -> dict[str, Any]:
         return json.loads(self.parameter_text(name))
@@ -163,15 +173,20 @@ def detect(ti: TaskInstance | None = None, **arguments: Any) -> tuple[list[list[
     """Run the detecting task; return its batches and the XCom ``states``."""
     ti = ti or TaskInstance()
     operator = DetectStaleOperator(task_id="detect_stale", **{"table_name": TABLE} | arguments)
-    batches = operator.execute({"ti": ti})
+    batches = _execute(operator, ti)
     return json.loads(json.dumps(batches)), ti.pushed["states"]
 
 
 def reconcile(presets: Any, ti: TaskInstance | None = None, **arguments: Any) -> dict[str, dict[str, Any]]:
     """Run a reconciling task; return its results by preset."""
     operator = ReconcilePresetOperator(task_id="reconcile_preset", presets=presets, **{"table_name": TABLE} | arguments)
-    results = operator.execute({"ti": ti or TaskInstance()})
+    results = _execute(operator, ti or TaskInstance())
     return {result["presetName"]: result for result in json.loads(json.dumps(results))}
+
+
+def _execute(operator: BaseOperator, ti: TaskInstance) -> Any:
+    """Call ``execute`` itself: Airflow 2.11 wraps it in a check that works in one thread only."""
+    return inspect.unwrap(type(operator).execute)(operator, {"ti": ti})
 
 
 def run(run_id: str = "scheduled__1", **arguments: Any) -> dict[str, dict[str, Any]]:
@@ -181,6 +196,36 @@ def run(run_id: str = "scheduled__1", **arguments: Any) -> dict[str, dict[str, A
     for batch in batches:
         results |= reconcile(batch, TaskInstance(run_id), **arguments)
     return results
+
+
+def run_at_once(
+    run_id: str = "scheduled__1", *, retries: int = 0, **aws: Any
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Detect, then reconcile all batches at the same time, as the DAG does.
+
+    :param retries: how often a task is tried again; what it raises for good is not raised here
+    :param aws: arguments that both operators take
+    :return: the results by preset, and why tries failed
+    """
+    failures: list[str] = []
+
+    def tried(task: Callable[[TaskInstance], T], map_index: int) -> T | None:
+        for number in range(1, retries + 2):
+            try:
+                return task(TaskInstance(run_id, number, map_index=map_index))
+            except AirflowFailException:
+                raise
+            except (AirflowException, BotoCoreError, ClientError) as error:
+                failures.append(str(error))
+        return None
+
+    found = tried(lambda ti: detect(ti, **aws), -1)
+    batches, _ = found or ([], {})
+    with ThreadPoolExecutor(len(batches) or 1) as pool:
+        done = pool.map(
+            lambda index: tried(lambda ti: reconcile(batches[index], ti, **aws), index), range(len(batches))
+        )
+        return {name: result for results in done for name, result in (results or {}).items()}, failures
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:

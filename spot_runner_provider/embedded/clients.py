@@ -1,0 +1,41 @@
+"""boto3 clients of an embedded AWS, in this process or in another one."""
+
+from functools import cache
+from typing import Any
+
+from boto3.session import Session
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.session import Session as CoreSession
+
+from spot_runner_provider.embedded.call import BYSTANDER_HEADER
+
+
+def make_client(endpoint_url: str, region: str, service: str, config: Config | None, *, bystander: bool) -> Any:
+    """Return a boto3 client, with dummy credentials and without proxies.
+
+    :param bystander: for seeds, checks and whoever else is not the code under test: its calls are neither
+        counted nor delayed, throttled or disturbed
+    """
+    direct = Config(proxies={})
+    client = _session().client(
+        service,  # type: ignore[call-overload]
+        region_name=region,
+        endpoint_url=endpoint_url,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=direct.merge(config) if config else direct,
+    )
+    if bystander:
+        client.meta.events.register("before-sign", _mark_as_bystander)
+    return client
+
+
+@cache
+def _session() -> Session:
+    """Keep what botocore reads from disk: a session of its own costs each embedded AWS half a second."""
+    return Session(botocore_session=CoreSession())
+
+
+def _mark_as_bystander(request: AWSRequest, **_: object) -> None:
+    request.headers[BYSTANDER_HEADER] = "1"

@@ -1,0 +1,36 @@
+"""DynamoDB and SSM from another emulator, while Image Builder stays the one here."""
+
+from typing import TYPE_CHECKING
+
+from urllib3 import HTTPConnectionPool, connection_from_url
+from werkzeug.wrappers import Request, Response
+
+from spot_runner_provider.embedded.call import Call, Handler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+SERVICES = ("dynamodb", "ssm")
+CONNECTIONS = 64
+
+
+class Upstream:
+    """The innermost layer that hands the calls of :data:`SERVICES` on to ``url``, and the others to ``inner``."""
+
+    def __init__(self, inner: Handler, url: str) -> None:
+        self._inner = inner
+        self._pool: HTTPConnectionPool = connection_from_url(url, maxsize=CONNECTIONS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+        """Answer as the other emulator does."""
+        if call.service not in SERVICES:
+            return self._inner(call, environ)
+        request = Request(environ)
+        answer = self._pool.request(
+            request.method, request.path, body=request.get_data(), headers=dict(request.headers), retries=False
+        )
+        return Response(answer.data, answer.status, list(answer.headers.items()))
