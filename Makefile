@@ -1,5 +1,6 @@
 # make run     the DAG once, on an embedded AWS        make lock    refresh requirements/
-# make test    every test                              make clean   remove what the others made
+# make test    every test                              make bench   what a run costs, against targets
+# make check   ruff and mypy                           make clean   remove what the others made
 # Everything is installed below this folder.
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -27,10 +28,10 @@ define install
 	@touch $@
 endef
 
-.PHONY: help run test test-airflow2 test-nightly check lock clean
+.PHONY: help run test test-airflow2 test-nightly bench check lock clean
 
 help:
-	@head -2 Makefile | cut -c3-
+	@head -3 Makefile | cut -c3-
 
 run: .venv/.installed
 	@.venv/bin/python scripts/demo.py
@@ -44,6 +45,9 @@ test-airflow2: .venv-airflow2/.installed
 test-nightly: .venv/.installed .venv-ministack/.installed
 	@INTERLEAVINGS_SECONDS=300 HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest -n 2 --dist loadgroup
 
+bench: .venv/.installed
+	@.venv/bin/python -m benchmarks
+
 check: .venv/.installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -51,7 +55,8 @@ check: .venv/.installed
 
 # The 2.11 environment has the lowest versions that pyproject.toml allows, the other one the newest.
 lock: $(UV)
-	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group system --group check --group lock \
+	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group system --group bench \
+		--group check --group lock \
 		--output-file requirements/airflow3.txt
 	$(COMPILE) pyproject.toml --extra embedded --group install --group test --resolution lowest-direct \
 		--output-file requirements/airflow2.txt

@@ -1,0 +1,106 @@
+"""An embedded AWS in a process of its own, with a fleet of any size.
+
+``python -m benchmarks.aws '{"AVAILABLE": 300, "ready": 20, "jobs": 1000}'`` prints its address when it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.ssm.models import ssm_backends
+
+from spot_runner_provider.embedded.control import ControlClient
+from spot_runner_provider.embedded.imagebuilder.models import Ami
+from spot_runner_provider.embedded.seed import (
+    PARAMETER_PREFIX,
+    PIPELINE_PREFIX,
+    TABLE,
+    ami_state,
+    create_table,
+    preset_config,
+    runner_job,
+    to_attributes,
+)
+from spot_runner_provider.embedded.server import EmbeddedAws
+
+OLD, NEW = "ami-0old", "ami-0new"
+BUILDS = ("AVAILABLE", "FAILED", "BUILDING")
+
+
+def seed(aws: EmbeddedAws, fleet: dict[str, int]) -> None:
+    """Put presets into the stores, past HTTP, which would take minutes.
+
+    :param fleet: number of stale presets by what became of their build, of ``ready`` ones, and of runner ``jobs``
+    """
+    now = datetime.now(UTC)
+    create_table(aws.client("dynamodb"))
+    table = dynamodb_backends[aws.account][aws.region].get_table(TABLE)
+    for number in range(fleet.get("jobs", 0)):
+        table.put_item(to_attributes(runner_job(number, "running", now)))
+    for kind, count in fleet.items():
+        if kind == "jobs":
+            continue
+        for number in range(count):
+            name = f"linux-{kind.lower()}-{number:05}"
+            status = "building" if kind in BUILDS else kind
+            table.put_item(to_attributes(ami_state(name, status, now - timedelta(hours=1), ami=OLD)))
+            if kind in BUILDS:
+                _add_preset(aws, name, kind)
+
+
+def _add_preset(aws: EmbeddedAws, name: str, build: str) -> None:
+    ssm_backends[aws.account][aws.region].put_parameter(
+        name=PARAMETER_PREFIX + name,
+        description="",
+        value=json.dumps(preset_config(OLD)),
+        parameter_type="String",
+        allowed_pattern="",
+        keyid="",
+        overwrite=False,
+        tags=[],
+        data_type="text",
+        tier="Standard",
+        policies=None,
+    )
+    pipeline = aws.image_builder.create_pipeline(PIPELINE_PREFIX + name)
+    amis = [Ami(aws.region, NEW, aws.account)] if build == "AVAILABLE" else []
+    reason = "Build timed out" if build == "FAILED" else None
+    aws.image_builder.add_image(pipeline.arn, status=build, amis=amis, reason=reason)
+
+
+@contextmanager
+def running(**fleet: int) -> Iterator[ControlClient]:
+    """Start one with this fleet, and stop it."""
+    command = [sys.executable, "-m", "benchmarks.aws", json.dumps(fleet)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield ControlClient(process.stdout.readline().strip())
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with EmbeddedAws() as aws:
+        seed(aws, json.loads(sys.argv[1]))
+        print(aws.endpoint_url, flush=True)
+        parent = os.getppid()
+        while not stop.wait(1) and os.getppid() == parent:
+            pass
+
+
+if __name__ == "__main__":
+    main()
