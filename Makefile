@@ -37,13 +37,13 @@ run: .venv/.installed
 	@.venv/bin/python scripts/demo.py
 
 test: .venv/.installed .venv-ministack/.installed
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup
+	@.venv/bin/python -m pytest -n 2 --dist loadfile
 
 test-airflow2: .venv-airflow2/.installed
-	@STORMS=3 .venv-airflow2/bin/python -m pytest -n 2 --dist loadgroup -k 'not ministack' tests/unit tests/integration
+	@STORMS=3 .venv-airflow2/bin/python -m pytest -n 2 --dist loadfile -k 'not ministack' tests/unit tests/integration
 
 test-nightly: .venv/.installed .venv-ministack/.installed
-	@INTERLEAVINGS_SECONDS=300 HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest -n 2 --dist loadgroup
+	@INTERLEAVINGS_SECONDS=300 HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest -n 2 --dist loadfile
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks
@@ -56,7 +56,7 @@ check: .venv/.installed
 # The 2.11 environment has the lowest versions that pyproject.toml allows, the other one the newest.
 lock: $(UV)
 	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group system --group bench \
-		--group check --group lock \
+		--group browser --group check --group lock \
 		--output-file requirements/airflow3.txt
 	$(COMPILE) pyproject.toml --extra embedded --group install --group test --resolution lowest-direct \
 		--output-file requirements/airflow2.txt

@@ -21,8 +21,6 @@ from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_s
 
 DAG_FILE = Path(__file__).parents[2] / "dags" / "spot_runner_reconcile.py"
 
-pytestmark = pytest.mark.xdist_group("dag-run")
-
 
 @dataclass(frozen=True)
 class Run:

@@ -36,9 +36,6 @@ from tests.integration.deployment import NEW, Deployment, TaskInstance, detect, 
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD, SESSION_TOKEN = "s3cretPassword", "s3cretSessionToken"
 
-pytestmark = pytest.mark.xdist_group("secrets")
-
-
 # The search.
 
 

@@ -1,31 +1,49 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
-from spot_runner_provider.embedded.demo import seed_demo
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.seed import TABLE, create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.system.real_airflow import RealAirflow
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def aws() -> Iterator[EmbeddedAws]:
-    """The demo deployment."""
+    """An AWS with an empty state table."""
     with EmbeddedAws() as aws:
-        seed_demo(aws)
+        create_table(aws.client("dynamodb", bystander=True))
         yield aws
 
 
-@pytest.fixture(scope="package")
-def airflow(aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    """More variables for the module's Airflow."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    aws: EmbeddedAws, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealAirflow]:
     """A running Airflow whose AWS is ``aws``, and whose DAG runs when it is triggered only."""
     environment = {
-        "AIRFLOW_CONN_AWS_DEFAULT": airflow_connection(aws),
+        "AIRFLOW_CONN_AWS_DEFAULT": patient_connection(aws),
+        "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY": "1",
         "AIRFLOW__SPOT_RUNNER__SCHEDULE": "",
         "AIRFLOW__SPOT_RUNNER__TABLE_NAME": TABLE,
+        **settings,
     }
     with RealAirflow(tmp_path_factory.mktemp("airflow"), environment) as airflow:
         yield airflow
+
+
+def patient_connection(aws: EmbeddedAws) -> str:
+    """Return the connection to ``aws`` with time-outs that no call which a test holds can reach."""
+    connection: dict[str, Any] = json.loads(airflow_connection(aws))
+    connection["extra"]["config_kwargs"] = {"read_timeout": 600}
+    return json.dumps(connection)

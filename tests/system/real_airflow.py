@@ -19,9 +19,11 @@ from typing import Any, Self
 import httpx
 import psutil
 
+COMPONENTS = {"api-server": ("--host", "127.0.0.1"), "scheduler": ("--skip-serve-logs",), "dag-processor": ()}
 FINISHED = {"success", "failed"}
 REPOSITORY = Path(__file__).parents[2]
-BUNDLES = {"dags": REPOSITORY / "dags", "test-dags": REPOSITORY / "tests" / "system" / "dags"}
+HERE = Path(__file__).parent
+BUNDLES = {"dags": REPOSITORY / "dags", "test-dags": HERE / "dags"}
 
 
 class RealAirflow:
@@ -59,21 +61,23 @@ class RealAirflow:
                     for name, path in BUNDLES.items()
                 ]
             ),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             **environment,
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._orphaned: list[int] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        (self.home / "config").symlink_to(HERE / "config")
         with ExitStack() as stack:
-            self._run("db", "migrate")
+            self.command("db", "migrate")
             stack.callback(self._stop)
-            self._start("api-server", "--host", "127.0.0.1")
-            self._start("scheduler", "--skip-serve-logs")
-            self._start("dag-processor")
             self._client = stack.enter_context(httpx.Client(base_url=self.url, timeout=30, trust_env=False))
-            self.wait_for("the api-server to answer", self._log_in)
+            for name in COMPONENTS:
+                self.start(name)
+            self.wait_for_api()
             self._stack = stack.pop_all()
         return self
 
@@ -81,6 +85,42 @@ class RealAirflow:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def start(self, name: str, *arguments: str, **environment: str) -> None:
+        """Start one of :data:`COMPONENTS`, for the first time or again, or ``airflow`` with arguments of one's own."""
+        with (self.home / f"{name}.out").open("ab") as output:
+            self._processes[name] = subprocess.Popen(
+                self._argv(*(arguments or (name, *COMPONENTS[name]))),
+                env=self._environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def kill(self, name: str, *, alone: bool = False) -> None:
+        """Kill a component with SIGKILL, and whatever it started with it, unless ``alone``."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+        if alone:
+            self._orphaned.append(process.pid)
+        else:
+            kill_session(process.pid)
+
+    def kill_task(self, task: Mapping[str, Any], *, with_supervisor: bool = False) -> None:
+        """Kill the process that runs a task instance with SIGKILL, and the one that watches over it."""
+        process = psutil.Process(task["pid"])
+        assert task["id"] in " ".join(process.cmdline()), process
+        doomed = [*process.parents()[:1], process] if with_supervisor else [process]
+        for each in doomed:
+            each.kill()
+        self.wait_for("the end of the killed task", lambda: not any(is_alive(each) for each in doomed))
+
+    def command(self, *arguments: str) -> None:
+        """Run ``airflow`` with these arguments, and fail if it does."""
+        done = subprocess.run(self._argv(*arguments), env=self._environment, capture_output=True, timeout=240)
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
     def call(self, method: str, path: str, **body: Any) -> Any:
         """Call the REST API and return its answer; ``body`` is sent as JSON."""
@@ -100,9 +140,13 @@ class RealAirflow:
 
     def trigger(self, dag_id: str, run_id: str, **conf: Any) -> None:
         """Trigger a run with ``conf`` and wait for its end."""
+        self.start_run(dag_id, run_id, **conf)
+        self.wait_for_run(dag_id, run_id)
+
+    def start_run(self, dag_id: str, run_id: str, **conf: Any) -> None:
+        """Trigger a run with ``conf``."""
         self.wait_for_dag(dag_id)
         self.call("POST", f"dags/{dag_id}/dagRuns", dag_run_id=run_id, logical_date=None, conf=conf)
-        self.wait_for_run(dag_id, run_id)
 
     def wait_for_run(self, dag_id: str, run_id: str) -> None:
         """Wait until the run has succeeded or failed."""
@@ -112,10 +156,10 @@ class RealAirflow:
         """Return the state of a run."""
         return str(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
-    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return the run's task instances, mapped ones each for itself."""
-        found = self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")
-        return list(found["task_instances"])
+    def tasks(self, dag_id: str, run_id: str, task_id: str = "*") -> list[dict[str, Any]]:
+        """Return the run's task instances, or those of one task; mapped ones each for itself."""
+        found = self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        return [task for task in found if task_id in ("*", task["task_id"])]
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return a value that a task pushed."""
@@ -126,7 +170,11 @@ class RealAirflow:
         """Return what a task logged, as text."""
         return json.dumps(self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"))
 
-    def wait_for(self, what: str, is_so: Callable[[], bool], timeout: float = 120.0) -> None:
+    def wait_for_api(self) -> None:
+        """Wait until the api-server answers."""
+        self.wait_for("the api-server to answer", self._log_in)
+
+    def wait_for(self, what: str, is_so: Callable[[], bool], timeout: float = 300.0) -> None:
         """Wait until ``is_so()``; fail when it takes too long or a process ended."""
         deadline = time.monotonic() + timeout
         while not is_so():
@@ -150,23 +198,8 @@ class RealAirflow:
             self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         return response.is_success
 
-    def _command(self, *arguments: str) -> list[str]:
+    def _argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "airflow", *arguments]
-
-    def _run(self, *arguments: str) -> None:
-        done = subprocess.run(self._command(*arguments), env=self._environment, capture_output=True, timeout=120)
-        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-
-    def _start(self, name: str, *arguments: str) -> None:
-        with (self.home / f"{name}.out").open("wb") as output:
-            self._processes[name] = subprocess.Popen(
-                self._command(name, *arguments),
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
 
     def _stop(self) -> None:
         for process in self._processes.values():
@@ -174,11 +207,25 @@ class RealAirflow:
         for process in self._processes.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=15)
-            # A session outlives its leader: what is left in it are tasks, which have groups of their own.
-            for pid in session_members(process.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            kill_session(process.pid)
             process.wait()
+        for session in self._orphaned:
+            kill_session(session)
+
+
+def kill_session(session: int) -> None:
+    """Kill what is left in a session, which outlives its leader: tasks have process groups of their own."""
+    for pid in session_members(session):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether a process still does anything."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def session_members(session: int) -> list[int]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from spot_runner_provider.embedded.call import Call
-from spot_runner_provider.embedded.demo import OUTCOMES
+from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores, writes
 from tests.system.real_airflow import RealAirflow
 
 DAG = "spot_runner_reconcile"
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("real-airflow")]
+pytestmark = pytest.mark.system
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class Run:
     def states(self) -> Counter[tuple[str, str]]:
         """Return how many task instances are in each state."""
         return Counter((task["task_id"], task["state"]) for task in self.tasks)
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[EmbeddedAws]:
+    """The demo deployment."""
+    with EmbeddedAws() as aws:
+        seed_demo(aws)
+        yield aws
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,60 @@
+"""A preset that cannot be corrected: the run is red, its report whole, and a later run makes up for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.embedded.seed import PARAMETER_PREFIX
+from spot_runner_provider.embedded.server import EmbeddedAws
+from tests.system.fleet import DAG, Fleet, check_later_run
+from tests.system.real_airflow import RealAirflow
+
+PRESETS, TASKS = 12, 4
+TRIES = 4
+DENIED = "fleet-05"
+RUN = "denied"
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    return {"AIRFLOW__SPOT_RUNNER__MAX_MAPPED_TASKS": str(TASKS)}
+
+
+@pytest.fixture(scope="module")
+def fleet(airflow: RealAirflow, aws: EmbeddedAws) -> Fleet:
+    """Presets after a run that was denied the put of one's parameter, in every try."""
+    fleet = Fleet(aws, "fleet", PRESETS)
+    aws.add_fault(Fault("ssm.PutParameter", "AccessDeniedException", key=PARAMETER_PREFIX + DENIED))
+    airflow.trigger(DAG, RUN)
+    aws.clear_faults()
+    return fleet
+
+
+def test_the_run_is_failed_after_all_tries(airflow: RealAirflow, fleet: Fleet) -> None:
+    assert airflow.run_state(DAG, RUN) == "failed"
+    tasks = airflow.tasks(DAG, RUN)
+    (reported,) = (task for task in tasks if task["task_id"] == "report_status")
+    assert (reported["state"], reported["try_number"]) == ("failed", 1)
+    assert sorted((task["state"], task["try_number"]) for task in tasks if task["task_id"] == "reconcile_preset") == [
+        ("failed", TRIES),
+        *[("success", 1)] * (TASKS - 1),
+    ]
+
+
+def test_the_report_is_whole_and_says_what_failed(airflow: RealAirflow, fleet: Fleet) -> None:
+    report = airflow.xcom(DAG, RUN, "report_status")
+    assert fleet.lines(report) == {
+        preset: ("building", "error") if preset == DENIED else ("ready", "corrected_ready") for preset in fleet.amis
+    }
+    assert (report["status"], report["message"]) == ("building", "11 presets ready, 1 preset building")
+    (detail,) = (line["detail"] for line in report["presets"] if line["name"] == DENIED)
+    assert f"allow ssm:PutParameter on parameter {PARAMETER_PREFIX}{DENIED}" in detail
+    assert f"error: {DENIED}" in airflow.task_log(DAG, RUN, "report_status")
+
+
+def test_the_next_run_finishes_the_preset_once_it_may(airflow: RealAirflow, fleet: Fleet) -> None:
+    assert fleet.put() == PRESETS - 1
+    check_later_run(airflow, fleet, RUN, puts=1)
