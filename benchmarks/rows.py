@@ -125,6 +125,9 @@ def p4_whole_run(lab: Lab) -> list[Row]:
     with running(AVAILABLE=300) as aws:
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": airflow_connection(aws),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "NO_PROXY": "127.0.0.1",
             "AIRFLOW__SPOT_RUNNER__SCHEDULE": "",
             "AIRFLOW__SPOT_RUNNER__TABLE_NAME": TABLE,
         }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from spot_runner_provider.ami_state import AmiState, shorten
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, shorten
 from spot_runner_provider.outcome import Outcome
 from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of
 
@@ -26,16 +26,15 @@ class Finding:
 
     preset_name: str
     detail: str
-    outcome: Outcome = Outcome.DRIFTED
 
     def to_json(self) -> dict[str, str]:
         """Return the finding for XCom."""
-        return {"presetName": self.preset_name, "outcome": self.outcome.value, "detail": self.detail}
+        return {"presetName": self.preset_name, "outcome": Outcome.DRIFTED.value, "detail": self.detail}
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit came to; ``error`` says why it could not be carried out."""
+    """What an audit came to; ``error`` says what kept it from looking at every parameter."""
 
     findings: tuple[Finding, ...] = ()
     error: str | None = None
@@ -80,7 +79,9 @@ def drift(state: AmiState, config: ConfigVersion | None) -> Finding | None:
 
 
 def confirmed(
-    found: Mapping[str, Finding], seen: Iterable[AmiState], now_read: Mapping[str, object]
+    found: Mapping[str, Finding],
+    seen: Iterable[AmiState],
+    now_read: Mapping[str, AmiState | MalformedRecord | None],
 ) -> Iterator[Finding]:
     """Yield the findings whose record is still the one that was compared: an index lags, and writers go on.
 

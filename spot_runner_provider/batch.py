@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spot_runner_provider.outcome import Outcome, Result
-from spot_runner_provider.pace import Pace, Permit
+from spot_runner_provider.pace import PATIENCE, Pace, Permit
 from spot_runner_provider.reconciler import (
-    MAX_ROUNDS,
     Call,
     Candidate,
     Commit,
@@ -26,6 +25,7 @@ from spot_runner_provider.reconciler import (
     LogIntent,
     Pause,
     PutConfig,
+    PutsInVain,
     ReadConfig,
     ReadHistory,
     ReadState,
@@ -47,6 +47,9 @@ More would only lengthen the time between reading a parameter and putting it."""
 
 PUTS_PER_SECOND = 3.0
 """What SSM takes of all PutParameter calls in an account and region by default (AWS: "Systems Manager quotas")."""
+
+WAKE_AFTER = 20.0
+"""Seconds after which who waits for a turn looks up: an intent may be due to be renewed, the batch may be over."""
 
 LOOKUPS_PER_SECOND = 5.0
 """A first guess at what Image Builder takes of ListImagePipelineImages, whose quota is not published."""
@@ -163,13 +166,24 @@ class Batch:
                 return [results[candidate.preset_name] for candidate in candidates if candidate.preset_name in results]
             queued = [progress for progress in flows.values() if progress.is_queued]
             if queued and (len(queued) == len(flows) or self._puts.rate is None):
-                permit = self._puts.take(place, len(queued))
-                for progress in queued[: permit.calls]:
-                    progress.admit(permit)
+                self._admit(place, queued)
                 continue
             due = [progress for progress in flows.values() if not progress.is_queued]
             kind = min((type(progress.call) for progress in due), key=_ORDER.index)
             self._step(place, [progress for progress in due if type(progress.call) is kind])
+
+    def _admit(self, place: int, queued: Sequence[_Progress]) -> None:
+        """Wait until some of these presets may put their parameters, or for a while, or end them all."""
+        if self._puts.is_starved:
+            for progress in queued:
+                progress.fail(PutsInVain(f"SSM has throttled every put for {PATIENCE:.0f} s"))
+            return
+        permit = self._puts.take(place, len(queued), WAKE_AFTER)
+        for progress in queued[: permit.calls]:
+            progress.admit(permit)
+        if not permit.calls:
+            for progress in queued:
+                progress.wait_on()
 
     def _step(self, place: int, waiting: Sequence[_Progress]) -> None:
         """Perform the calls, all of one kind, that these presets wait for, and let each go on."""
@@ -202,13 +216,14 @@ class Batch:
 
     def _look_up(self, place: int, call: LatestImage) -> Any:
         """Return the answer to a lookup, which waits for its turn and is repeated while Image Builder throttles."""
-        for _ in range(MAX_ROUNDS):
-            permit = self._lookups.take(place)
+        while True:
+            while not (permit := self._lookups.take(place, seconds=WAKE_AFTER)).calls:
+                if self._fatal:
+                    return self._fatal
             answer = self._attempt(call)
             _tell(self._lookups, permit, answer)
-            if not isinstance(answer, Throttled):
-                break
-        return answer
+            if not isinstance(answer, Throttled) or self._lookups.is_starved:
+                return answer
 
     def _attempt(self, call: Call) -> Any:
         try:
@@ -257,6 +272,7 @@ class _Progress:
         self._flow: Flow[Result] = reconcile(candidate, run)
         self._wrote = False
         self._admitted = False
+        self._put = False
         self.permit = Permit(0, 0.0)
         self.call: Call = Call()
         self._failed: tuple[Call, Exception | None] = (self.call, None)
@@ -264,14 +280,20 @@ class _Progress:
 
     @property
     def is_queued(self) -> bool:
-        """Whether it waits for its turn to read its parameter and put it."""
-        return not self._admitted and isinstance(self.call, ReadConfig | ReadHistory | Pause)
+        """Whether it waits for its turn to read its parameter (to finish something: its record first) and put it."""
+        begins = isinstance(self.call, ReadConfig | ReadState) and not self._admitted and not self._put
+        return begins or isinstance(self.call, Pause)
 
     def admit(self, permit: Permit) -> None:
-        """Let it read and put its parameter, once."""
+        """Let it read and put its parameter."""
         self._admitted, self.permit = True, permit
         if isinstance(self.call, Pause):
-            self.answer(None)
+            self.answer(True)
+
+    def wait_on(self) -> None:
+        """Tell it that it is not its turn yet."""
+        if isinstance(self.call, Pause):
+            self.answer(False)
 
     def answer(self, answer: Any) -> None:
         """Let the protocol go on with the answer to its call."""
@@ -289,7 +311,7 @@ class _Progress:
 
     def advance(self, resume: Callable[[Flow[Result]], Call]) -> None:
         """Go on to the next call, or to the result; an error that the protocol does not handle is one."""
-        self._admitted = self._admitted and not isinstance(self.call, PutConfig)
+        self._put = self._put or isinstance(self.call, PutConfig)
         try:
             self.call = resume(self._flow)
         except StopIteration as stop:

@@ -7,7 +7,6 @@ than in a repetition of the call.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import random
 import threading
@@ -34,15 +33,18 @@ HIGHEST = 100.0
 SHARE = 0.05
 """Part of the time between two calls after which a throttled one is tried again; twice as much each time."""
 
-LONGEST = 10.0
-"""Seconds for which throttles hold everybody up at most."""
+LONGEST = 2.0
+"""Seconds for which a throttle holds everybody up at most: several tasks share a quota, and none may fall far back."""
+
+PATIENCE = 600.0
+"""Seconds without a call that worked after which nobody waits any longer."""
 
 TOGETHER = 0.2
 """Seconds' worth of calls that are let through together."""
 
 
 class Permit(NamedTuple):
-    """Leave to make so many calls, and the moment at which it was given."""
+    """Leave to make so many calls, none if it is not one's turn yet, and the moment at which it was given."""
 
     calls: int
     at: float
@@ -64,8 +66,11 @@ class Pace:
         self._grown = 1.0
         self._misses = 0
         self._lead = 0.0
+        self._given_at = 0.0
         self._throttled_at = 0.0
+        self._repeated_at = 0.0
         self._open_at = 0.0
+        self._hungry_since = now()
         self._worked_at: deque[float] = deque()
         self._line: list[tuple[int, int]] = []
         self._tickets = itertools.count()
@@ -75,48 +80,59 @@ class Pace:
         """Calls a second, ``None`` while there is no limit."""
         return self._rate
 
-    def take(self, place: int, wanted: int = 1) -> Permit:
-        """Wait until calls may be made: one at least, and ``wanted`` at most.
+    @property
+    def is_starved(self) -> bool:
+        """Whether AWS has been throttling, and has taken nothing, for :data:`PATIENCE`."""
+        return self._rate is not None and self._now() - self._hungry_since > PATIENCE
+
+    def take(self, place: int, wanted: int = 1, seconds: float = float("inf")) -> Permit:
+        """Wait until calls may be made: one at least, and ``wanted`` at most; or none, after so many ``seconds``.
 
         :param place: whose turn it is among those who wait: the lowest one's, so that what is begun gets done.
         """
         with self._changed:
+            until = self._now() + seconds
             ticket = (place, next(self._tickets))
-            heapq.heappush(self._line, ticket)
-            while (left := self._left(ticket)) != 0:
-                self._changed.wait(left)
+            self._line.append(ticket)
+            while (left := self._left(ticket)) and (rest := until - self._now()) > 0:
+                self._changed.wait(min(left, rest) if min(left, rest) < float("inf") else None)
             self._line.remove(ticket)
-            heapq.heapify(self._line)
             self._changed.notify_all()
             now = self._now()
+            if left and self._rate is not None:
+                return Permit(0, now)
             if self._rate is None:
                 return Permit(wanted, now)
             calls = min(wanted, max(1, int(self._rate * TOGETHER)))
-            self._open_at = now + calls / self._rate
+            if self._given_at <= self._throttled_at:  # the first one since
+                self._repeated_at = now
+            self._given_at, self._open_at = now, now + calls / self._rate
             return Permit(calls, now)
 
-    def _left(self, ticket: tuple[int, int]) -> float | None:
-        """Return the seconds for which a ticket has to wait, ``None`` if until another one's turn is over."""
+    def _left(self, ticket: tuple[int, int]) -> float:
+        """Return the seconds for which a ticket has to wait, infinitely many while another one is before it."""
         if self._rate is None:
-            return 0
-        return max(0.0, self._open_at - self._now()) if self._line[0] == ticket else None
+            return 0.0
+        return max(0.0, self._open_at - self._now()) if min(self._line) == ticket else float("inf")
 
     def worked(self, permit: Permit) -> None:
         """Tell that AWS took a call."""
         with self._changed:
-            now = self._now()
+            now = self._hungry_since = self._now()
             self._worked_at.append(now)
             while self._worked_at[0] < now - 1:
                 self._worked_at.popleft()
             if self._rate is None or permit.at < self._throttled_at:
                 return
-            if not self._misses:
-                self._lead = now - permit.at
             self._misses = 0
             self._grown = 1 + self._growth
             self._rate *= self._grown
-            # The next one shall follow this one, which may have been a quick repetition, at the rate's distance.
-            self._open_at = min(self._open_at, now + 1 / self._rate - self._lead)
+            if permit.at != self._repeated_at:
+                self._lead = now - permit.at
+            elif permit.at == self._given_at:
+                # The next one shall follow this quick repetition, and not its permit, at the rate's distance.
+                self._open_at = min(self._open_at, now + 1 / self._rate - self._lead)
+                self._changed.notify_all()
             if self._growth < MOST_GROWTH:
                 self._growth = min(MOST_GROWTH, self._growth * FASTER)
             if self._rate > HIGHEST:
@@ -129,12 +145,14 @@ class Pace:
             now = self._now()
             if self._rate is None:
                 self._rate = max(self._expected, float(sum(moment > now - 1 for moment in self._worked_at)))
+                self._hungry_since = now
             elif permit.at < self._throttled_at:
                 return
-            elif not self._misses:
+            elif permit.at != self._repeated_at:
                 self._rate *= REDUCTION / self._grown
-                self._growth, self._grown = max(LEAST_GROWTH, self._growth * SLOWER), 1.0
+                self._growth, self._grown, self._misses = max(LEAST_GROWTH, self._growth * SLOWER), 1.0, 0
+            hold = SHARE / self._rate * 2.0 ** min(self._misses, 20)
             self._misses += 1
             self._throttled_at = now
-            self._open_at = now + min(LONGEST, SHARE / self._rate * 2.0 ** (self._misses - 1) * random.uniform(0.5, 1))
+            self._open_at = now + min(LONGEST, hold) * random.uniform(0.5, 1)
             self._changed.notify_all()

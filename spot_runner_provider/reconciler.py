@@ -120,6 +120,7 @@ class PutConfig(Call):
     """Make ``text`` the newest version, type, key and tier as ``config`` has them. Answered by its number.
 
     :raises Throttled: thrown in if SSM refuses it for now.
+    :raises Busy: thrown in if SSM is just updating this parameter for somebody else. A moment has passed then.
     :raises AmbiguousPut: thrown in if nobody can say whether it was applied.
     """
 
@@ -130,7 +131,10 @@ class PutConfig(Call):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Call):
-    """Wait until SSM may take the put that it throttled."""
+    """Wait until SSM may take the put that it throttled. Answered by whether it may; if not, it is asked again.
+
+    :raises PutsInVain: thrown in if SSM has taken no put for so long that nobody waits any longer.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,11 @@ class ConfigurationError(Refused):
 
 
 class Throttled(Refused):
-    """A store takes no such call for now."""
+    """A store takes no such call, from anybody, for now."""
+
+
+class Busy(Refused):
+    """A store is at work on the same resource for somebody else."""
 
 
 class AmbiguousPut(Exception):
@@ -162,7 +170,7 @@ class AmbiguousPut(Exception):
 
 
 class PutsInVain(Exception):
-    """Others changed the parameter in between, or SSM refused the put, again and again."""
+    """SSM took no put for too long; or others changed the parameter in between, or no reply came, again and again."""
 
 
 def resource_of(call: Call) -> str:
@@ -437,7 +445,8 @@ def _follow(
     """
     preset, alone = record.preset_name, True
     base = history[-1].version if base is None else base
-    for _ in range(MAX_ROUNDS):
+    rounds = 0
+    while (rounds := rounds + 1) <= MAX_ROUNDS:
         ami_id = record.usable_ami
         if ami_id is None:
             return record, alone
@@ -446,13 +455,20 @@ def _follow(
         if text != newest.text:
             if not newest.with_text(text, newest.version).fits:
                 raise InvalidConfig("would be over the size of its tier")
-            if intent and intent.is_due(now := run.clock()):
-                intent = intent.renewed(now)
-                yield LogIntent(intent)
+            intent = yield from _renewed(intent, run)
             try:
                 version = yield PutConfig(preset, newest, text)
             except Throttled:
-                yield Pause()
+                rounds -= 1  # waiting is not in vain
+                while not (yield Pause()):
+                    intent = yield from _renewed(intent, run)
+                meanwhile: AmiState | None = yield ReadState(preset)
+                if meanwhile is None or meanwhile.usable_ami is None:
+                    return meanwhile or record, alone
+                record = meanwhile
+                history = yield from _history(preset)
+                continue
+            except Busy:
                 history = yield from _history(preset)
                 continue
             except AmbiguousPut:
@@ -468,7 +484,15 @@ def _follow(
         if present is None or present.usable_ami in (None, ami_id):
             return present or record, alone
         record = present
-    raise PutsInVain(f"preset {preset}: others changed the parameter, or SSM refused the put, {MAX_ROUNDS} times")
+    raise PutsInVain(f"preset {preset}: others changed the parameter, or no reply came, {MAX_ROUNDS} times")
+
+
+def _renewed(intent: Intent | None, run: Run) -> Flow[Intent | None]:
+    """Log an intent of our own anew before it looks abandoned."""
+    if intent and intent.is_due(now := run.clock()):
+        intent = intent.renewed(now)
+        yield LogIntent(intent)
+    return intent
 
 
 def _finish(candidate: Candidate, run: Run) -> Flow[Result]:

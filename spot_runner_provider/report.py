@@ -64,14 +64,15 @@ def report(
     malformed = list(survey["malformed"])
     value = {
         "status": overall_status(presets, malformed),
-        "message": message_of(presets, malformed, flagged),
+        "message": message_of(presets, malformed, flagged)
+        + (f"; the audit is incomplete: {audit['error']}" if audit["error"] else ""),
         "checkedAt": survey["checkedAt"],
         "presets": presets,
         "malformed": malformed,
     }
     failures = [*_failures([*by_name.values(), *found.values()], sorted(flagged - by_name.keys()), set(fail_on))]
     if audit["error"]:
-        failures.append(f"the audit failed, the rest of the run did its work. {audit['error']}")
+        failures.append(f"the audit is incomplete, the rest of the run did its work: {audit['error']}")
     return Report(value, tuple(failures))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import ClientError
 
+from spot_runner_provider import clock
 from spot_runner_provider.build import Image, latest
-from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, code_of, explained, retry_throttles
+from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, code_of, explained, retry_throttles
 from spot_runner_provider.reconciler import Throttled
 
 NAMES_LIMIT = 10
@@ -60,16 +62,14 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         Where the listing leaves out what matters for the image's state, the image itself is asked.
 
         :raises UndatedImage: if an image has no date.
-        :raises Throttled: if Image Builder refuses to list the images for now. It is for the caller to wait: there
-            is one such call a pipeline, and the quota is everybody's.
+        :raises Throttled: if Image Builder refuses to begin listing the images for now. It is for the caller to wait:
+            every pipeline needs this call, and the quota is everybody's.
         """
         try:
             with explained("imagebuilder", f"pipeline {pipeline_arn}"):
                 image = latest(
                     Image.from_api(summary)
-                    for summary in _pages(
-                        self.conn.list_image_pipeline_images, "imageSummaryList", imagePipelineArn=pipeline_arn
-                    )
+                    for summary in _pages(self._list_images, "imageSummaryList", imagePipelineArn=pipeline_arn)
                 )
         except ClientError as error:
             if code_of(error) not in THROTTLES:
@@ -79,6 +79,17 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
             return image
         with explained("imagebuilder", f"image {image.arn}"):
             return Image.from_api(self.conn.get_image(imageBuildVersionArn=image.arn)["image"])
+
+    def _list_images(self, **arguments: Any) -> Any:
+        """Ask for one page; what was begun is waited for, so that a long listing need not begin anew."""
+        for attempt in range(1, ATTEMPTS if "nextToken" in arguments else 1):
+            try:
+                return self.conn.list_image_pipeline_images(**arguments)
+            except ClientError as error:
+                if code_of(error) not in THROTTLES:
+                    raise
+                time.sleep(clock.backoff(attempt))
+        return self.conn.list_image_pipeline_images(**arguments)
 
 
 def _pages(call: Callable[..., Any], key: str, **arguments: Any) -> Iterator[Any]:

@@ -23,12 +23,15 @@ from spot_runner_provider.hooks.calls import (
     withheld,
 )
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import AmbiguousPut, Refused, Throttled
+from spot_runner_provider.reconciler import AmbiguousPut, Busy, Refused, Throttled
 
 NAMES_LIMIT = 10
 """Names that one GetParameters takes."""
 
-THROTTLES = frozenset({"TooManyUpdates", "ThrottlingException", "Throttling", "RequestLimitExceeded"})
+CONTENTION = "TooManyUpdates"
+"""Code with which SSM refuses a call because it updates the same parameter for somebody else."""
+
+THROTTLES = frozenset({CONTENTION, "ThrottlingException", "Throttling", "RequestLimitExceeded"})
 """Codes with which SSM refuses a call for now. No retry mode of botocore knows the first."""
 
 
@@ -121,6 +124,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         """Make ``text`` the newest version and return its number; type, key and tier stay those of ``config``.
 
         :raises Throttled: if SSM refuses it for now.
+        :raises Busy: if SSM is just updating the parameter for somebody else. A moment has passed then.
         :raises AmbiguousPut: if the reply was lost, so that it may have been applied. A moment has passed then.
         """
         try:
@@ -138,6 +142,9 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         except (BotoCoreError, ResponseParserError) as error:
             raise self._ambiguous(preset_name, error) from error
         except ClientError as error:
+            if code_of(error) == CONTENTION:
+                time.sleep(clock.backoff(0))
+                raise Busy(f"SSM is updating parameter {self.name_of(preset_name)} for somebody else") from error
             if code_of(error) in THROTTLES:
                 raise Throttled(f"SSM takes no put of parameter {self.name_of(preset_name)} for now") from error
             if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:

@@ -12,11 +12,12 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from spot_runner_provider import arguments, clock
-from spot_runner_provider.ami_state import shorten
-from spot_runner_provider.audit import Audit, confirmed, drift, settled
+from spot_runner_provider.ami_state import AmiState, shorten
+from spot_runner_provider.audit import Audit, Finding, confirmed, drift, settled
 from spot_runner_provider.detection import Survey, divide, sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
-from spot_runner_provider.hooks.preset_config import PresetConfigHook
+from spot_runner_provider.hooks.calls import chunks
+from spot_runner_provider.hooks.preset_config import NAMES_LIMIT, PresetConfigHook
 from spot_runner_provider.reconciler import ConfigurationError
 
 if TYPE_CHECKING:
@@ -90,17 +91,22 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         """Query the table and return batches of what must be reconciled."""
         try:
-            arguments.text("table_name", self.table_name, TABLE_REMEDY)
             tasks = arguments.count("max_mapped_tasks", self.max_mapped_tasks)
-            audited = arguments.boolean("audit", self.audit)
-            prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
-            found = self._survey(
-                arguments.duration("stale_after", self.stale_after), arguments.names("presets", self.presets)
-            )
+            states, flagged = self.detect()
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
+        context["ti"].xcom_push(key=STATES_KEY, value=states)
+        return divide(flagged, min(tasks, conf.getint("core", "max_map_length", fallback=1024)))
+
+    def detect(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the XCom ``states``, and what must be reconciled."""
+        arguments.text("table_name", self.table_name, TABLE_REMEDY)
+        audited = arguments.boolean("audit", self.audit)
+        prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
+        found = self._survey(
+            arguments.duration("stale_after", self.stale_after), arguments.names("presets", self.presets)
+        )
         audit = {"audit": self._audit(found, prefix).to_json()} if audited else {}
-        context["ti"].xcom_push(key=STATES_KEY, value=found.to_json() | audit)
         for refusal in found.malformed:
             self.log.warning("malformed: jobId %s, preset %s: %s", refusal.job_id, refusal.preset_name, refusal.reason)
         self.log.info(
@@ -109,8 +115,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
             len(found.candidates),
             ", ".join(candidate.preset_name for candidate in found.candidates) or "none",
         )
-        tasks = min(tasks, conf.getint("core", "max_map_length", fallback=1024))
-        return divide([candidate.to_json() for candidate in found.candidates], tasks)
+        return found.to_json() | audit, [candidate.to_json() for candidate in found.candidates]
 
     def _survey(self, stale_after: timedelta, presets: list[str]) -> Survey:
         names, refused = sift(presets)
@@ -127,18 +132,40 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     def _audit(self, found: Survey, prefix: str) -> Audit:
         """Compare the settled records with their parameters; whatever goes wrong must not stop the repair."""
         states = settled(found.states, unfinished=found.unfinished, now=found.checked_at)
+        hook = PresetConfigHook(prefix=prefix, beside=self.hook, **super()._hook_parameters)
+        suspects: dict[str, Finding] = {}
+        findings: tuple[Finding, ...] = ()
+        denied: list[str] = []
         try:
-            configs = PresetConfigHook(prefix=prefix, beside=self.hook, **super()._hook_parameters).newest(
-                [state.preset_name for state in states]
-            )
-            suspects = {
-                state.preset_name: finding for state in states if (finding := drift(state, configs[state.preset_name]))
-            }
-            findings = tuple(confirmed(suspects, states, self.hook.read_states(list(suspects)) if suspects else {}))
+            for some in chunks(states, NAMES_LIMIT):
+                try:
+                    suspects |= _suspects(hook, some)
+                except ConfigurationError as error:  # perhaps because of the key of a single one
+                    for state in some:
+                        try:
+                            suspects |= _suspects(hook, [state])
+                        except ConfigurationError:
+                            denied.append(state.preset_name)
+                    if len(denied) >= len(states[:NAMES_LIMIT]):
+                        raise error
+            if suspects:
+                present = self.hook.read_states(list(suspects))
+                standing = {str(item.get("presetName")) for item in self.hook.list_intents()}
+                findings = tuple(
+                    finding for finding in confirmed(suspects, states, present) if finding.preset_name not in standing
+                )
+            told = f"could not read the parameters of {', '.join(denied)}" if denied else None
         except Exception as error:
-            self.log.warning("the audit failed: %s", error)
-            return Audit(error=shorten(str(error)))
+            told = str(error)
         for finding in findings:
-            self.log.warning("preset %s: %s: %s", finding.preset_name, finding.outcome, finding.detail)
+            self.log.warning("preset %s: drifted: %s", finding.preset_name, finding.detail)
         self.log.info("audit: %s settled records, %s drifted", len(states), len(findings))
-        return Audit(findings)
+        if told:
+            self.log.warning("audit: %s", told)
+        return Audit(findings, told and shorten(told))
+
+
+def _suspects(hook: PresetConfigHook, states: Sequence[AmiState]) -> dict[str, Finding]:
+    """Read parameters, and return what is wrong with them as far as the index tells."""
+    configs = hook.newest([state.preset_name for state in states])
+    return {state.preset_name: finding for state in states if (finding := drift(state, configs[state.preset_name]))}

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from spot_runner_provider import clock
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX
+from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, intent
 from tests.integration.deployment import NEW, OLD, detect, run
 
 ONCE = {"retries": {"mode": "standard", "total_max_attempts": 1}}
@@ -35,7 +36,7 @@ def test_drift_is_found_with_both_amis_ten_parameters_a_call(fleet, aws):
         "linux-07": ("drifted", f"the record (ready) says {NEW}, the parameter says {OLD}"),
         "windows": ("drifted", f"the record (failed) says {OLD}, the parameter says {NEW}"),
     }
-    assert aws.calls() == {"dynamodb.Query": 2, "ssm.GetParameters": 2, "dynamodb.BatchGetItem": 1}
+    assert aws.calls() == {"dynamodb.Query": 3, "ssm.GetParameters": 2, "dynamodb.BatchGetItem": 1}
 
 
 def test_nothing_is_repaired_and_nothing_flagged(fleet):
@@ -104,6 +105,21 @@ def test_an_audit_that_fails_stops_no_repair(fleet, aws, operation):
     assert [item["presetName"] for batch in batches for item in batch] == ["stale"]
     assert states["audit"]["findings"] == []
     assert f"allow {operation.replace('.', ':')} on" in states["audit"]["error"]
+    assert aws.calls()["ssm.GetParameters"] <= 11
+
+
+def test_a_parameter_that_may_not_be_read_hides_no_other_one(fleet, aws):
+    aws.add_fault(Fault("ssm.GetParameters", "AccessDeniedException", key="*linux-06"))
+    _, states = detect(audit=True)
+    assert [finding["presetName"] for finding in states["audit"]["findings"]] == ["linux-07", "windows"]
+    assert states["audit"]["error"] == "could not read the parameters of linux-06"
+
+
+def test_what_a_run_is_just_finishing_is_no_drift(fleet, aws):
+    """The index may list a correction before it lists its intent."""
+    standing = intent("linux-07", "other/run/1", clock.now(), ami=NEW, build="arn", parameter_version=1)
+    aws.before("dynamodb.BatchGetItem", None, lambda: fleet.item(standing))
+    assert findings().keys() == {"windows"}
 
 
 def test_the_value_of_a_secure_string_goes_nowhere(deployment, caplog):

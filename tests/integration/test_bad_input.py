@@ -278,14 +278,15 @@ def test_a_refused_put_of_a_secure_string_does_not_quote_it(deployment, caplog, 
     ("operation", "code", "tries"),
     [
         ("ssm.PutParameter", "TooManyUpdates", 20),
-        ("ssm.PutParameter", "ThrottlingException", 20),
-        ("imagebuilder.ListImagePipelineImages", "CallRateLimitExceededException", 20),
+        ("ssm.PutParameter", "ThrottlingException", None),
+        ("imagebuilder.ListImagePipelineImages", "CallRateLimitExceededException", None),
         ("dynamodb.UpdateItem", "ThrottlingException", 8),
     ],
 )
-def test_endless_throttling_is_one_presets_error(deployment, monkeypatch, operation, code, tries):
+def test_endless_throttling_is_an_error_in_the_end(deployment, monkeypatch, operation, code, tries):
     monkeypatch.setattr("spot_runner_provider.clock.backoff", lambda attempt: 0.001)
     monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
+    monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.5)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001)
     for name in ("one", "other"):
         deployment.stale(name)
@@ -297,7 +298,7 @@ def test_endless_throttling_is_one_presets_error(deployment, monkeypatch, operat
     outcomes = {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]}
     assert outcomes == {"one": "error", "other": "corrected_ready"}
     tried = [call for call in deployment.aws.call_log() if call.matches(operation, "*one*")]
-    assert len(tried) == tries
+    assert len(tried) == tries if tries else len(tried) > 1
 
 
 def test_nothing_stale_makes_no_batch(deployment):

@@ -10,7 +10,16 @@ from spot_runner_provider.batch import BUNDLE, Batch, Stores
 from spot_runner_provider.build import Ami, Image
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import Candidate, Committed, ConfigurationError, Lost, Refused, Run, Throttled
+from spot_runner_provider.reconciler import (
+    Busy,
+    Candidate,
+    Committed,
+    ConfigurationError,
+    Lost,
+    Refused,
+    Run,
+    Throttled,
+)
 
 from .values import ACCOUNT, NOW, REGION
 
@@ -328,7 +337,7 @@ class TestThrottling:
         stores = self.reconciled(monkeypatch, put=range(1))
         requests = [name for name, presets in stores.requests if presets == ("p00",)]
         begun = requests.index("put")
-        assert requests[begun : begun + 3] == ["put", "history", "put"]
+        assert requests[begun : begun + 4] == ["put", "read_states", "history", "put"]
 
     def test_from_the_first_throttle_on_each_parameter_is_read_right_before_its_put(self, monkeypatch):
         stores = self.reconciled(monkeypatch, put=range(1))
@@ -337,9 +346,27 @@ class TestThrottling:
         steps = ["read", "log_intents", "commit", "put", "read_states", "forget_intents"]
         assert late[2:] == [(step, (preset,)) for preset in ("p10", "p11") for step in steps]
 
-    def test_a_preset_that_is_throttled_for_ever_keeps_no_other_one(self, monkeypatch):
+    def test_where_no_put_is_taken_for_long_all_end_and_nobody_waits_for_ever(self, monkeypatch):
         monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
-        stores = memory(presets(12), faults={("put", "p03"): Throttled("no")})
+        monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.2)
+        stores = memory(presets(12), faults={"put": Throttled("no")})
+        assert set(outcomes(run(stores, max_workers=2)).values()) == {"error"}
+        assert stores.intents  # for the next run
+
+    def test_a_parameter_that_is_busy_for_ever_keeps_no_other_one(self):
+        stores = memory(presets(12), faults={("put", "p03"): Busy("no")})
         found = outcomes(run(stores, max_workers=2))
         assert [name for name, outcome in found.items() if outcome != "corrected_ready"] == ["p03"]
         assert found["p03"] == "error"
+
+    def test_who_finishes_something_reads_the_record_when_it_is_its_turn(self, monkeypatch):
+        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
+        stores = self.Throttling(memory(presets(2)).records, numbers={"put": range(1)})
+        ready = AmiState("p01", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0new")
+        stores.records["p01"] = ready
+        intent = Intent.of("p01", owner="dead", at=NOW, param_version=1, ami_id="ami-0new", build_id="arn")
+        found = outcomes(run(stores, [Candidate("p00", stores.records["p00"]), Candidate("p01", ready, (intent,))]))
+        assert found == {"p00": "corrected_ready", "p01": "finished"}
+        requests = [name for name, presets in stores.requests if presets == ("p01",)]
+        put = requests.index("put")
+        assert "history" in requests[requests.index("read_states") : put]

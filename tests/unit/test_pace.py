@@ -29,6 +29,7 @@ class Clock:
 
     def wait(self, seconds):
         assert seconds is not None, "nobody else would ever let this one through"
+        assert seconds > 0
         self.time += seconds
 
 
@@ -115,6 +116,54 @@ def test_it_never_waits_longer_than_it_says(limiter, clock):
     waits = [later.at - earlier.at for earlier, later in pairwise(permits)]
     assert max(waits) <= pace.LONGEST
     assert max(waits) > pace.LONGEST / 2
+
+
+def test_a_thousand_throttles_in_a_row_are_no_error(limiter):
+    for _ in range(2000):
+        limiter.throttled(limiter.take(0))
+
+
+def test_whose_turn_it_is_not_gets_none_after_a_while(limiter, clock):
+    limiter.throttled(limiter.take(0))
+    limiter._open_at = clock.time + 60
+    before = clock.time
+    assert limiter.take(0, 5, seconds=20).calls == 0
+    assert clock.time - before == 20
+    assert limiter.take(0, 5, seconds=50).calls == 1
+
+
+def test_it_is_starved_once_nothing_worked_for_long(limiter, clock):
+    limiter.worked(limiter.take(0))
+    clock.time += 2 * pace.PATIENCE
+    assert not limiter.is_starved  # nothing was asked for
+    limiter.throttled(limiter.take(0))
+    clock.time += pace.PATIENCE
+    assert not limiter.is_starved
+    clock.time += 1
+    assert limiter.is_starved
+    limiter.worked(limiter.take(0))
+    assert not limiter.is_starved
+
+
+@pytest.mark.parametrize(("per_second", "seconds"), [(10, 0.1), (3, 0.3), (10, 0.03)])
+def test_many_calls_under_way_at_once_keep_to_the_quota_as_well(limiter, clock, per_second, seconds):
+    """Sixteen threads, event by event: calls arrive in the order in which they were sent."""
+    bucket, under_way, done, throttled = Bucket(clock, per_second), [], [], 0
+    while len(done) < 200:
+        while len(under_way) < 16 and (permit := limiter.take(0, seconds=1e-9)).calls:
+            under_way.append((clock.time + seconds, permit))
+        if not under_way or (len(under_way) < 16 and limiter._open_at < under_way[0][0]):
+            clock.time = max(clock.time, limiter._open_at)
+            continue
+        clock.time, permit = under_way.pop(0)
+        if bucket.take():
+            limiter.worked(permit)
+            done.append(clock.time)
+        else:
+            limiter.throttled(permit)
+            throttled += 1
+    assert done[-1] - done[50] <= 1.35 * 149 / per_second
+    assert throttled <= 200
 
 
 def test_calls_that_were_on_their_way_together_count_once(limiter, clock):

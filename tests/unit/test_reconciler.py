@@ -13,6 +13,7 @@ from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.reconciler import (
     MAX_ROUNDS,
     AmbiguousPut,
+    Busy,
     Call,
     Candidate,
     Commit,
@@ -367,18 +368,55 @@ class TestFollow:
 
     START = (FOUND, BUILT, READ, LOGGED, COMMITTED)
 
-    def test_a_throttled_put_waits_and_reads_again_first(self):
+    def test_a_throttled_put_waits_and_reads_both_again_first(self):
         edited = ConfigVersion(8, '{"ami":"ami-0old","x":2}')
         script = (
             (PUT[0], Throttled()),
-            (Pause(), None),
+            (Pause(), True),
+            LOOKED,
             (ReadHistory(PRESET), [CONFIG, edited]),
             (PutConfig(PRESET, edited, '{"ami":"ami-0new","x":2}'), Throttled()),
-            (Pause(), None),
+            (Pause(), False),
+            (Pause(), True),
+            LOOKED,
             (ReadHistory(PRESET), [CONFIG, edited]),
             (PutConfig(PRESET, edited, '{"ami":"ami-0new","x":2}'), 9),
         )
         assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
+
+    def test_a_newer_record_that_came_while_waiting_is_followed_at_once(self):
+        newer = replace(READY, ami_id="ami-0newer", reconciled_by=None)
+        stands = ConfigVersion(8, '{"ami":"ami-0newer"}')
+        script = (
+            (PUT[0], Throttled()),
+            (Pause(), True),
+            (ReadState(PRESET), newer),
+            (ReadHistory(PRESET), [CONFIG, stands]),
+            (ReadState(PRESET), newer),
+            FORGOT,
+        )
+        assert play(STALE, *self.START, *script).ami_id == "ami-0newer"
+
+    @pytest.mark.parametrize("meanwhile", [None, SEEN], ids=["gone", "building-again"])
+    def test_a_record_that_settles_nothing_any_more_is_not_followed(self, meanwhile):
+        script = ((PUT[0], Throttled()), (Pause(), True), (ReadState(PRESET), meanwhile), FORGOT)
+        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
+
+    def test_an_intent_is_renewed_while_its_put_waits(self):
+        moments = iter([NOW, NOW, NOW, NOW + timedelta(minutes=2, seconds=1), NOW, NOW])
+        renewed = replace(INTENT, logged_at="2026-02-11T16:07:49.123Z")
+        waiting = ((PUT[0], Throttled()), (Pause(), False), (LogIntent(renewed), None), (Pause(), True))
+        script = (*self.START, *waiting, LOOKED, (ReadHistory(PRESET), [CONFIG]), PUT, LOOKED, FORGOT)
+        run = replace(RUN, clock=lambda: next(moments))
+        assert play(STALE, *script, run=run).outcome == "corrected_ready"
+
+    def test_a_parameter_that_somebody_else_changes_right_now_is_read_again(self):
+        script = ((PUT[0], Busy()), (ReadHistory(PRESET), [CONFIG]), PUT)
+        assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
+
+    def test_a_put_that_waited_in_vain_leaves_the_intent(self):
+        error = PutsInVain("no")
+        assert play(STALE, *self.START, (PUT[0], Throttled()), (Pause(), error)) is error
 
     def test_an_intent_is_renewed_before_it_looks_abandoned(self):
         moments = iter([NOW, NOW, NOW + timedelta(minutes=2, seconds=1)])

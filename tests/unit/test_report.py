@@ -253,7 +253,8 @@ class TestAudit:
         survey = seen(state("a", "building")) | self.drifted(error="no")
         made = report(survey, flag("a"), [result("a")])
         assert made.value["presets"][0]["outcome"] == "corrected_ready"
-        assert made.failures == ("the audit failed, the rest of the run did its work. no",)
+        assert made.value["message"] == "1 preset ready; the audit is incomplete: no"
+        assert made.failures == ("the audit is incomplete, the rest of the run did its work: no",)
 
     def test_without_an_audit_nothing_is_said(self):
         made = report(seen(state("a")), [], [])
