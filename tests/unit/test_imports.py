@@ -8,15 +8,19 @@ import pytest
 MODULES = [
     "ami_state",
     "arguments",
+    "audit",
     "batch",
     "build",
     "clock",
+    "console",
     "detection",
     "intent",
     "outcome",
+    "pace",
     "preset_config",
     "reconciler",
     "report",
+    "status.view",
 ]
 
 

@@ -1,0 +1,68 @@
+"""Addresses in the AWS console, for people who want to look at a resource themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import quote
+
+from spot_runner_provider.ami_state import job_id
+
+_DOMAINS = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+}
+
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso": "aws-iso", "eu-isoe-": "aws-iso-e"}
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The console of one region; there is one only for partitions whose console has a public address."""
+
+    domain: str
+    region: str
+
+    @classmethod
+    def of_region(cls, region: str | None) -> Self | None:
+        """Return the console of a region, ``None`` if there is none or the region is not known."""
+        if not region:
+            return None
+        partition = next((name for prefix, name in _PARTITIONS.items() if region.startswith(prefix)), "aws")
+        return cls._of(partition, region)
+
+    @classmethod
+    def of_arn(cls, arn: str | None) -> Self | None:
+        """Return the console of the region that an ARN names, ``None`` if it names none."""
+        parts = (arn or "").split(":", 5)
+        if len(parts) < 6 or parts[0] != "arn" or not parts[3]:
+            return None
+        return cls._of(parts[1], parts[3])
+
+    @classmethod
+    def _of(cls, partition: str, region: str) -> Self | None:
+        domain = _DOMAINS.get(partition)
+        return cls(domain, region) if domain else None
+
+    def pipeline(self, arn: str) -> str:
+        """Return the address of an Image Builder pipeline."""
+        return f"{self._home('imagebuilder')}#/pipelines/{quote(arn, safe=':/')}"
+
+    def image(self, arn: str) -> str:
+        """Return the address of an image, that is one build of a pipeline."""
+        return f"{self._home('imagebuilder')}#/images/{quote(arn, safe=':/')}"
+
+    def parameter(self, name: str) -> str:
+        """Return the address of an SSM parameter; the console takes its name quoted twice."""
+        twice = quote(quote(name, safe=""), safe="")
+        region = quote(self.region, safe="")
+        return f"https://{self.domain}/systems-manager/parameters/{twice}/description?region={region}&tab=Table"
+
+    def record(self, table_name: str, preset_name: str) -> str:
+        """Return the address of a preset's DynamoDB record."""
+        key, table = quote(job_id(preset_name), safe=""), quote(table_name, safe="")
+        return f"{self._home('dynamodbv2')}#edit-item?itemMode=2&pk={key}&route=ROUTE_ITEM_EXPLORER&sk=&table={table}"
+
+    def _home(self, service: str) -> str:
+        return f"https://{self.domain}/{service}/home?region={quote(self.region, safe='')}"

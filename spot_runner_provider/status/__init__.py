@@ -1,0 +1,1 @@
+"""The status page inside Airflow, and the endpoint behind it."""

@@ -1,0 +1,93 @@
+"""The app below ``/spot-runner``: the page, what it is made of, and the endpoint ``status``.
+
+A plugin's app has no authentication of its own, so every route depends on :func:`readable`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse
+
+from spot_runner_provider import clock
+from spot_runner_provider.status import store, view
+
+HERE = Path(__file__).parent
+
+HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of everything that is not data: no script and no style from elsewhere, nor inside the page."""
+
+
+def readable(request: Request, user: GetUserDep, session: SessionDep, dag_id: str | None = None) -> list[str]:
+    """Return the deployments that the user may see: their runs and their XCom.
+
+    :raises HTTPException: 401 for nobody; 403 if the one that was asked for, or each that there is, may not be seen.
+    """
+
+    def may_read(dag_id: str | None) -> bool:
+        try:
+            for entity in (DagAccessEntity.RUN, DagAccessEntity.XCOM):
+                requires_access_dag("GET", entity, dag_id)(request, user)
+        except HTTPException:
+            return False
+        return True
+
+    deployments = store.dag_ids(session)
+    permitted = [each for each in deployments if may_read(each)]
+    if not (may_read(dag_id) if dag_id or not deployments else permitted):
+        raise HTTPException(403, "Forbidden")
+    return permitted
+
+
+Readable = Annotated[list[str], Depends(readable)]
+
+app = FastAPI(
+    title="Spot runner presets",
+    openapi_url=None,
+    dependencies=[Depends(readable)],
+)
+
+
+@app.get("/status")
+def get_status(dag_ids: Readable, session: SessionDep, dag_id: str | None = None) -> JSONResponse:
+    """Return a deployment's status: the one asked for, or the first."""
+    if dag_id and dag_id not in dag_ids:
+        raise HTTPException(404, f"no DAG {dag_id} has the tag {store.TAG}")
+    chosen = dag_id or next(iter(dag_ids), None)
+    found = store.deployment(chosen, session) if chosen else None
+    return JSONResponse(view.status(found, dag_ids, clock.now()), headers={"Cache-Control": "no-store"})
+
+
+@app.get("/schema.json")
+def get_schema() -> FileResponse:
+    """Return the JSON schema of what ``status`` answers."""
+    return FileResponse(HERE / "schema.json", media_type="application/schema+json", headers=HEADERS)
+
+
+@app.get("/")
+def get_page() -> FileResponse:
+    """Return the page."""
+    return FileResponse(HERE / "page" / "index.html", headers=HEADERS)
+
+
+@app.get("/page.js")
+def get_script() -> FileResponse:
+    """Return the page's script."""
+    return FileResponse(HERE / "page" / "page.js", media_type="text/javascript", headers=HEADERS)
+
+
+@app.get("/style.css")
+def get_style() -> FileResponse:
+    """Return the page's style."""
+    return FileResponse(HERE / "page" / "style.css", headers=HEADERS)

@@ -1,0 +1,37 @@
+"""What Airflow 3.1 and newer must know of the page; older versions load the plugin and find nothing in it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_1_PLUS
+from airflow.providers.common.compat.sdk import AirflowPlugin
+
+NAME = "Spot runner presets"
+
+
+class SpotRunnerPlugin(AirflowPlugin):
+    """The app and its entry in the Browse menu.
+
+    Both are looked up by the api-server alone. Every other process, each task's included, makes the plugin too, and
+    must not pay for FastAPI.
+    """
+
+    name = "spot_runner"
+
+    @cached_property
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
+        """Return the app that serves the page and the endpoint."""
+        if not AIRFLOW_V_3_1_PLUS:
+            return []
+        from spot_runner_provider.status.api import app
+
+        return [{"app": app, "url_prefix": "/spot-runner", "name": NAME}]
+
+    @cached_property
+    def external_views(self) -> list[Any]:  # type: ignore[override]
+        """Return the menu's entry; its address is relative, since Airflow may live below a path."""
+        if not AIRFLOW_V_3_1_PLUS:
+            return []
+        return [{"name": NAME, "href": "spot-runner/", "url_route": "spot-runner-presets", "category": "browse"}]

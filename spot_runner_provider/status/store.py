@@ -1,0 +1,135 @@
+"""Reads what a deployment's runs left in Airflow's metadata database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.models.xcom import XComModel
+from airflow.timetables.base import DataInterval, TimeRestriction
+from pendulum import instance
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_whole
+
+TAG = "spot-runner"
+"""The tag by which deployments are found."""
+
+HISTORY = 20
+"""Runs that are looked at."""
+
+_FINISHED = frozenset({"success", "failed"})
+_DETECT, _RECONCILE, _REPORT = "DetectStaleOperator", "ReconcilePresetOperator", "ReportStatusOperator"
+
+
+def dag_ids(session: Session) -> list[str]:
+    """Return the DAGs that are deployments of this provider."""
+    query = select(DagModel.dag_id).join(DagTag, DagTag.dag_id == DagModel.dag_id)
+    return list(session.scalars(query.where(DagTag.name == TAG, ~DagModel.is_stale).order_by(DagModel.dag_id)))
+
+
+def deployment(dag_id: str, session: Session) -> Deployment:
+    """Return a deployment as its latest runs show it."""
+    runs = _runs(dag_id, session)
+    return Deployment(
+        dag_id=dag_id,
+        runs=runs,
+        due=_due(dag_id, max(run.began for run in runs), session) if runs else None,
+        paused=bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))),
+        told=_newest(dag_id, [run.run_id for run in runs], session),
+    )
+
+
+def _runs(dag_id: str, session: Session) -> list[Run]:
+    """Return the latest runs, in the order in which they were made: a backfill's dates lie in the past."""
+    columns = (DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.queued_at, DagRun.run_after, DagRun.end_date)
+    rows = session.execute(select(*columns).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(HISTORY))
+    return [
+        Run(run_id, str(state), start or queued or after, end if state in _FINISHED else None)
+        for run_id, state, start, queued, after, end in rows
+    ]
+
+
+def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
+    """Return when the schedule wants a run after ``since``; ``None`` if it wants none.
+
+    What the scheduler wrote down itself does not tell: it moves on while the DAG is paused.
+    """
+    dag = SerializedDagModel.get_dag(dag_id, session=session)
+    if dag is None:
+        return None
+    info = dag.timetable.next_dagrun_info(
+        last_automated_data_interval=DataInterval.exact(instance(since)),
+        restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
+    )
+    return info and info.run_after
+
+
+def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> Told | None:
+    """Return what the newest run told that reported every preset."""
+    tasks: dict[str, dict[str, str]] = {run_id: {} for run_id in run_ids}
+    query = select(TaskInstance.run_id, TaskInstance.operator, TaskInstance.task_id).where(
+        TaskInstance.dag_id == dag_id,
+        TaskInstance.run_id.in_(run_ids),
+        TaskInstance.operator.in_((_DETECT, _RECONCILE, _REPORT)),
+    )
+    for run_id, operator, task_id in session.execute(query.distinct()):
+        tasks[run_id][str(operator)] = task_id
+    for run_id in run_ids:
+        found = tasks[run_id]
+        if _REPORT not in found:
+            continue
+        report = _values(dag_id, run_id, [found[_REPORT]], session).get((found[_REPORT], -1, "return_value"))
+        fields = _fields(dag_id, run_id, found.get(_DETECT), session)
+        if report is not None and is_whole(report, fields):
+            return _told(dag_id, run_id, report, fields, found, session)
+    return None
+
+
+def _told(
+    dag_id: str,
+    run_id: str,
+    report: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    tasks: Mapping[str, str],
+    session: Session,
+) -> Told:
+    detect, reconcile = tasks.get(_DETECT, ""), tasks.get(_RECONCILE, "")
+    values = _values(dag_id, run_id, (detect, reconcile), session)
+    return Told(
+        run_id=run_id,
+        report=report,
+        survey=values.get((detect, -1, "states")) or {},
+        batches=values.get((detect, -1, "return_value")) or (),
+        results=[
+            (Task(task_id, map_index), result)
+            for (task_id, map_index, key), results in values.items()
+            if task_id == reconcile and key == "return_value"
+            for result in results or ()
+        ],
+        detect=Task(detect) if detect else None,
+        reconcile_task_id=reconcile or None,
+        fields=fields,
+    )
+
+
+def _values(dag_id: str, run_id: str, task_ids: Iterable[str], session: Session) -> dict[tuple[str, int, str], Any]:
+    """Return what tasks of a run pushed, by task, map index and key."""
+    rows: Any = session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id, task_ids=list(task_ids)))
+    return {(row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in rows}
+
+
+def _fields(dag_id: str, run_id: str, task_id: str | None, session: Session) -> Mapping[str, Any]:
+    """Return a task's rendered fields; Airflow keeps those of the latest runs only."""
+    if task_id is None:
+        return {}
+    key = TaskInstanceKey(dag_id=dag_id, task_id=task_id, run_id=run_id)
+    return RenderedTaskInstanceFields.get_templated_fields(key, session=session) or {}

@@ -1,0 +1,231 @@
+"""What the page and the endpoint say of a deployment, from what its runs left in XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+from spot_runner_provider.ami_state import Status, render_timestamp
+from spot_runner_provider.console import Console
+from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.report import DEGRADED
+
+_NEEDS_ATTENTION = frozenset(outcome.value for outcome in Outcome if outcome.needs_attention)
+
+LATENESS = timedelta(minutes=5)
+"""How late a run may be before what is shown counts as stale."""
+
+
+class State(StrEnum):
+    """How far what is shown can be trusted."""
+
+    EMPTY = "empty"
+    """There was no run yet, or there is no deployment at all."""
+    STALE = "stale"
+    """No run began when the schedule wanted one."""
+    RUNNING = "running"
+    """A run is under way; what is shown is older."""
+    FAILED = "failed"
+    """The last run failed."""
+    CURRENT = "current"
+    """The last run succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a deployment's DAG; ``began`` is when it started, or was queued."""
+
+    run_id: str
+    state: str
+    began: datetime
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task instance, for its log; ``map_index`` is -1 if it is not mapped."""
+
+    task_id: str
+    map_index: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one run told about every preset.
+
+    :param report: the report, as :class:`~spot_runner_provider.report.Report` has it.
+    :param survey: the XCom ``states``.
+    :param batches: what detection returned.
+    :param results: each result, and the task that pushed it.
+    :param detect: the task that detected.
+    :param reconcile_task_id: the task that reconciled.
+    :param fields: the detecting task's rendered fields.
+    """
+
+    run_id: str
+    report: Mapping[str, Any]
+    survey: Mapping[str, Any] = field(default_factory=dict)
+    batches: Sequence[Sequence[Mapping[str, Any]]] = ()
+    results: Sequence[tuple[Task, Mapping[str, Any]]] = ()
+    detect: Task | None = None
+    reconcile_task_id: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One DAG: its latest runs, newest first, when the next one should have begun, and the newest whole report."""
+
+    dag_id: str
+    runs: Sequence[Run] = ()
+    due: datetime | None = None
+    paused: bool = False
+    told: Told | None = None
+
+
+def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime) -> dict[str, Any]:
+    """Return what the endpoint answers.
+
+    ``status``, ``message`` and each preset's ``name``, ``status``, ``amiId`` and ``updatedAt`` are those of the
+    deployed status API. ``status`` is never better than ``degraded`` if the last run failed, or none came when due.
+
+    :param deployment: the one to show; ``None`` if there is none.
+    :param dag_ids: all that the user may choose from.
+    """
+    if deployment is None:
+        deployment = Deployment("")
+        state, trusted, message = State.EMPTY, False, "no DAG has the tag spot-runner"
+    else:
+        state = state_of(deployment, now)
+        trusted, message = _verdict(deployment, state)
+    told = deployment.told
+    return {
+        "status": told.report["status"] if told and trusted else DEGRADED,
+        "message": message,
+        "checkedAt": told.report["checkedAt"] if told else None,
+        "state": state.value,
+        "dagId": deployment.dag_id or None,
+        "dagIds": list(dag_ids),
+        "paused": deployment.paused,
+        "due": deployment.due and render_timestamp(deployment.due),
+        "reportedBy": told.run_id if told else None,
+        "runs": [_run(deployment.dag_id, run) for run in deployment.runs],
+        "presets": list(_presets(deployment.dag_id, told)) if told else [],
+        "malformed": told.report["malformed"] if told else [],
+    }
+
+
+def is_whole(report: Any, fields: Mapping[str, Any]) -> bool:
+    """Return whether a pushed value is a report of every preset.
+
+    It is not if detection failed, if somebody asked for a few presets only, or if XCom is kept where it takes more
+    than the metadata database to read it.
+    """
+    if not isinstance(report, Mapping) or not isinstance(report.get("presets"), list):
+        return False
+    return bool(report.get("checkedAt")) and fields.get("presets") in (None, "", "None", "null", "[]", [])
+
+
+def state_of(deployment: Deployment, now: datetime) -> State:
+    """Return how far what is shown can be trusted; what is worse for the reader comes first."""
+    if not deployment.runs:
+        return State.EMPTY
+    if deployment.due and now > deployment.due + LATENESS:
+        return State.STALE
+    if deployment.runs[0].ended is None:
+        return State.RUNNING
+    return State.FAILED if deployment.runs[0].state == "failed" else State.CURRENT
+
+
+def _verdict(deployment: Deployment, state: State) -> tuple[bool, str]:
+    """Return whether the report's status stands, and the sentence."""
+    told = deployment.told
+    ended = next((run for run in deployment.runs if run.ended), None)
+    failed = ended is not None and ended.state == "failed"
+    paused = ", the DAG is paused" if deployment.paused else ""
+    report = told.report["message"] if told else "no report can be read"
+    if state is State.EMPTY:
+        return False, f"no run yet{paused}"
+    if state is State.STALE and deployment.due:
+        began = deployment.runs[0].began
+        return False, f"no run since {_clock(began)}, one was due at {_clock(deployment.due)}{paused}; then: {report}"
+    if failed and ended and told and told.run_id != ended.run_id:
+        return False, f"the last run failed; before it: {report}"
+    if failed:
+        return False, f"the last run failed; {report}"
+    return True, report if told or state is not State.RUNNING else "the first run is under way"
+
+
+def _run(dag_id: str, run: Run) -> dict[str, Any]:
+    return {
+        "runId": run.run_id,
+        "state": run.state,
+        "beganAt": render_timestamp(run.began),
+        "endedAt": run.ended and render_timestamp(run.ended),
+        "path": _path(dag_id, run.run_id),
+    }
+
+
+def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
+    """Yield each preset of the report, with its log and where to find it in the AWS console."""
+    results = {result["presetName"]: (task, result) for task, result in told.results}
+    records = {record["presetName"]: record for record in told.survey.get("states", ())}
+    batch_of = {item["presetName"]: number for number, batch in enumerate(told.batches) for item in batch}
+    tasks = {name: task for name, (task, _) in results.items()}
+    if told.reconcile_task_id:
+        tasks = {name: Task(told.reconcile_task_id, number) for name, number in batch_of.items()} | tasks
+    paths = {task: _path(dag_id, told.run_id, task) for task in {told.detect, *tasks.values()} if task}
+    arns = {
+        line["name"]: _arns(results.get(line["name"], (None, {}))[1], records.get(line["name"], {}))
+        for line in told.report["presets"]
+    }
+    console = Console.of_region(told.fields.get("region_name")) or next(
+        (found for pair in arns.values() for arn in pair if (found := Console.of_arn(arn))), None
+    )
+    for line in told.report["presets"]:
+        name = line["name"]
+        task = tasks.get(name, told.detect)
+        yield {
+            **{key: line[key] for key in ("name", "status", "amiId", "updatedAt", "outcome", "detail")},
+            "dryRun": name in results and bool(results[name][1].get("dryRun")),
+            "needsAttention": line["status"] == Status.FAILED or line["outcome"] in _NEEDS_ATTENTION,
+            "logPath": paths[task] if task else None,
+            "console": _links(console, name, *arns[name], told.fields) if console else {},
+        }
+
+
+def _links(
+    console: Console, name: str, pipeline: str | None, image: str | None, fields: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the addresses of what is known of a preset."""
+    table, prefix = fields.get("table_name"), fields.get("config_prefix")
+    links = {
+        "pipeline": pipeline and console.pipeline(pipeline),
+        "image": image and console.image(image),
+        "parameter": prefix and console.parameter(f"{prefix.rstrip('/')}/{name}"),
+        "record": table and console.record(table, name),
+    }
+    return {what: link for what, link in links.items() if link}
+
+
+def _arns(result: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the ARNs of a preset's pipeline and image; a record names its image where an ARN is its build."""
+    image = result.get("imageArn") or result.get("buildId") or record.get("buildId")
+    return result.get("pipelineArn"), image if image and image.startswith("arn:") and ":image/" in image else None
+
+
+def _path(dag_id: str, run_id: str, task: Task | None = None) -> str:
+    """Return the path of a run's page, or of a task's with its log, below Airflow's own address."""
+    path = f"dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    if task is None:
+        return path
+    mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
+    return f"{path}/tasks/{quote(task.task_id, safe='')}{mapped}"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{render_timestamp(moment)[:16].replace('T', ' ')} UTC"

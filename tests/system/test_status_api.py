@@ -1,0 +1,275 @@
+"""The endpoint and the page's files, in Airflow's own API app, after a run of the demo."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
+from airflow.models.xcom import XComModel
+from airflow.utils.db import initdb
+from airflow.utils.session import create_session
+from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
+from sqlalchemy import delete, select
+
+from spot_runner_provider.ami_state import parse_timestamp
+from spot_runner_provider.embedded.__main__ import airflow_connection
+from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
+from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE
+from spot_runner_provider.embedded.server import EmbeddedAws
+from tests.demo_checks import Snapshot, check_report
+from tests.system import status_auth
+
+DAG = "spot_runner_reconcile"
+OTHER = "spot_runner_elsewhere"
+DAG_FILE = Path(__file__).parents[2] / "dags" / "spot_runner_reconcile.py"
+PATHS = ["/spot-runner/status", "/spot-runner/", "/spot-runner/page.js", "/spot-runner/style.css"]
+
+pytestmark = pytest.mark.system
+
+Client = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[EmbeddedAws]:
+    with EmbeddedAws() as aws:
+        seed_demo(aws)
+        yield aws
+
+
+@pytest.fixture(scope="module")
+def after(aws: EmbeddedAws) -> Iterator[Snapshot]:
+    """What a run of the demo left in AWS; its results are in the metadata database."""
+    initdb()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__SPOT_RUNNER__TABLE_NAME", TABLE)
+        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws))
+        runpy.run_path(str(DAG_FILE))["detect"].dag.test()
+        yield Snapshot.of(aws)
+
+
+@pytest.fixture(scope="module")
+def client(after: Snapshot) -> Iterator[Client]:
+    """Make clients of Airflow's API app: ``client("somebody", role="VIEWER")``, or ``client()`` for nobody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", f"{status_auth.__name__}.DagAuthManager")
+        purge_cached_app()
+        app = create_app()
+
+        def make(name: str | None = None, role: str | None = None) -> TestClient:
+            user = SimpleAuthManagerUser(username=name, role=role) if name else None
+            token = {"Authorization": f"Bearer {get_auth_manager().generate_jwt(user)}"} if user else {}
+            return TestClient(app, headers=token)
+
+        yield make
+        purge_cached_app()
+
+
+@pytest.fixture
+def viewer(client: Client) -> TestClient:
+    return client("viewer", role="VIEWER")
+
+
+@pytest.fixture
+def other() -> Iterator[str]:
+    """A second deployment, which has never run."""
+    with create_session() as session:
+        session.add(
+            DagModel(
+                dag_id=OTHER, bundle_name="dags-folder", is_stale=False, tags=[DagTag(name="spot-runner", dag_id=OTHER)]
+            )
+        )
+    yield OTHER
+    with create_session() as session:
+        session.delete(session.get(DagModel, OTHER))
+
+
+@pytest.fixture
+def untagged() -> Iterator[None]:
+    """No deployment at all."""
+    with create_session() as session:
+        session.execute(delete(DagTag).where(DagTag.dag_id == DAG))
+    yield
+    with create_session() as session:
+        session.add(DagTag(name="spot-runner", dag_id=DAG))
+
+
+@pytest.fixture
+def pushed(after: Snapshot) -> Iterator[Callable[[Any], None]]:
+    """Replace what the reporting task pushed."""
+    with create_session() as session:
+        (row,) = session.scalars(select(XComModel).where(XComModel.task_id == "report_status"))
+        run_id, report = row.run_id, XComModel.deserialize_value(row)
+
+    def push(value: Any) -> None:
+        XComModel.set(key="return_value", value=value, dag_id=DAG, task_id="report_status", run_id=run_id)
+
+    yield push
+    push(report)
+
+
+@pytest.fixture
+def an_hour_ago(after: Snapshot) -> Iterator[None]:
+    """Let the run have begun an hour earlier."""
+
+    def move(duration: timedelta) -> None:
+        with create_session() as session:
+            (run,) = session.scalars(select(DagRun).where(DagRun.dag_id == DAG))
+            run.start_date += duration
+
+    move(-timedelta(hours=1))
+    yield
+    move(timedelta(hours=1))
+
+
+@pytest.fixture
+def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Deny the viewer something of a DAG."""
+    denied: set[tuple[str, DagAccessEntity]] = set()
+    monkeypatch.setitem(status_auth.DENIED, "viewer", denied)
+    return lambda dag_id, entity=DagAccessEntity.XCOM: denied.add((dag_id, entity))
+
+
+def status(client: TestClient, **params: str) -> dict[str, Any]:
+    """Return what the endpoint answers, which must match the schema that it publishes."""
+    response = client.get("/spot-runner/status", params=params)
+    assert response.status_code == 200, response.text
+    schema = client.get("/spot-runner/schema.json").json()
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(response.json())
+    return dict(response.json())
+
+
+def lines(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {preset["name"]: preset for preset in answer["presets"]}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nobody_gets_anything(client: Client, path: str) -> None:
+    assert client().get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_user_without_a_role_gets_nothing(client: Client, path: str) -> None:
+    assert client("newcomer").get(path).status_code == 403
+
+
+@pytest.mark.parametrize("role", ["VIEWER", "USER", "OP", "ADMIN"])
+@pytest.mark.parametrize("path", PATHS)
+def test_each_role_that_may_read_dags_gets_all(client: Client, path: str, role: str) -> None:
+    assert client("somebody", role).get(path).status_code == 200
+
+
+@pytest.mark.parametrize("entity", [DagAccessEntity.RUN, DagAccessEntity.XCOM])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_viewer_who_may_not_see_the_only_deployment_gets_nothing(
+    viewer: TestClient, deny: Callable[..., None], path: str, entity: DagAccessEntity
+) -> None:
+    deny(DAG, entity)
+    assert viewer.get(path).status_code == 403
+
+
+def test_a_deployment_that_may_not_be_seen_is_not_even_named(
+    viewer: TestClient, deny: Callable[..., None], other: str
+) -> None:
+    assert status(viewer)["dagIds"] == [OTHER, DAG]
+    deny(other)
+    answer = status(viewer)
+    assert (answer["dagId"], answer["dagIds"]) == (DAG, [DAG])
+    assert viewer.get("/spot-runner/status", params={"dag_id": other}).status_code == 403
+    assert viewer.get("/spot-runner/status", params={"dag_id": "no such DAG"}).status_code == 404
+
+
+def test_one_of_several_deployments_is_chosen(viewer: TestClient, other: str) -> None:
+    assert len(status(viewer, dag_id=DAG)["presets"]) == len(OUTCOMES)
+    answer = status(viewer, dag_id=other)
+    assert (answer["state"], answer["message"], answer["presets"]) == ("empty", "no run yet, the DAG is paused", [])
+
+
+def test_a_dag_without_the_tag_is_no_deployment(viewer: TestClient, untagged: None) -> None:
+    answer = status(viewer)
+    assert (answer["status"], answer["state"], answer["dagIds"]) == ("degraded", "empty", [])
+    assert viewer.get("/spot-runner/status", params={"dag_id": DAG}).status_code == 404
+
+
+def test_it_says_what_the_run_reported(viewer: TestClient, after: Snapshot) -> None:
+    answer = status(viewer)
+    check_report(answer, after)
+    assert (answer["status"], answer["state"]) == ("degraded", "current")
+    assert answer["message"] == "9 presets ready, 9 presets building, 3 presets failed, 3 records malformed"
+    assert {name: preset["outcome"] for name, preset in lines(answer).items()} == OUTCOMES
+    assert [run["runId"] for run in answer["runs"]] == [answer["reportedBy"]]
+
+
+def test_each_preset_leads_to_its_log_and_its_resources(viewer: TestClient) -> None:
+    answer = status(viewer)
+    (run,) = answer["runs"]
+    arn = "arn:aws:imagebuilder:us-east-1:123456789012"
+    reconciled, settled = lines(answer)["windows-2022"], lines(answer)["linux-x64-docker"]
+    assert reconciled["logPath"].startswith(f"{run['path']}/tasks/reconcile_preset/mapped/")
+    assert settled["logPath"] == f"{run['path']}/tasks/detect_stale"
+    assert reconciled["console"]["pipeline"].endswith(f"#/pipelines/{arn}:image-pipeline/spot-runner-windows-2022")
+    assert set(settled["console"]) == {"image", "parameter", "record"}
+    name = f"{PARAMETER_PREFIX}windows-2022".replace("/", "%252F")
+    assert f"/parameters/{name}/description" in reconciled["console"]["parameter"]
+    assert f"table={TABLE}" in reconciled["console"]["record"]
+
+
+def test_aws_is_never_called(viewer: TestClient, aws: EmbeddedAws) -> None:
+    aws.reset_calls()
+    for path in PATHS:
+        assert viewer.get(path).status_code == 200
+    assert aws.calls() == {}
+
+
+def test_an_hour_without_a_run_is_stale(viewer: TestClient, an_hour_ago: None) -> None:
+    answer = status(viewer)
+    assert (answer["status"], answer["state"]) == ("degraded", "stale")
+    assert 0 < (parse_timestamp(answer["due"]) - parse_timestamp(answer["runs"][0]["beganAt"])).total_seconds() <= 900
+
+
+@pytest.mark.parametrize("value", ["s3://bucket/key", {"presets": None}, [1], None, 7])
+def test_a_value_that_is_no_report_is_not_shown(viewer: TestClient, pushed: Callable[[Any], None], value: Any) -> None:
+    pushed(value)
+    answer = status(viewer)
+    assert (answer["status"], answer["message"], answer["presets"]) == ("degraded", "no report can be read", [])
+
+
+def test_html_in_a_text_is_passed_on_as_the_text_that_it_is(viewer: TestClient, pushed: Callable[[Any], None]) -> None:
+    hostile, moment = "<img src=x onerror=alert(1)>", "2026-05-01T11:00:00.000Z"
+    line = {"name": "a", "status": "failed", "amiId": None, "updatedAt": moment, "outcome": "error", "detail": hostile}
+    pushed({"status": "degraded", "message": hostile, "checkedAt": moment, "presets": [line], "malformed": []})
+    response = viewer.get("/spot-runner/status")
+    assert response.headers["content-type"] == "application/json"
+    assert (response.json()["message"], response.json()["presets"][0]["detail"]) == (hostile, hostile)
+
+
+def test_the_page_allows_no_script_and_no_style_but_its_own(viewer: TestClient) -> None:
+    page = viewer.get("/spot-runner/")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert (policy["script-src"], policy["style-src"], policy["connect-src"]) == ("'self'", "'self'", "'self'")
+    assert "style=" not in page.text
+    assert page.text.count("<script") == page.text.count('<script src="page.js">') == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_changed(client: Client, method: str) -> None:
+    assert client("admin", "ADMIN").request(method, "/spot-runner/status").status_code == 405
+
+
+def test_it_is_in_the_browse_menu(client: Client) -> None:
+    plugins = client("admin", "ADMIN").get("/api/v2/plugins").json()["plugins"]
+    (plugin,) = (plugin for plugin in plugins if plugin["name"] == "spot_runner")
+    (view,) = plugin["external_views"]
+    assert (view["name"], view["category"], view["href"]) == ("Spot runner presets", "browse", "spot-runner/")
+    assert [app["url_prefix"] for app in plugin["fastapi_apps"]] == ["/spot-runner"]

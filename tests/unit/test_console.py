@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from spot_runner_provider.console import Console
+
+ARN = "arn:{}:imagebuilder:{}:123456789012:image-pipeline/spot-runner-linux-x64"
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "domain"),
+    [
+        ("aws", "eu-central-1", "console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "console.amazonaws-us-gov.com"),
+    ],
+)
+def test_each_partition_has_its_console_and_each_resource_its_place_there(partition, region, domain):
+    arn = ARN.format(partition, region)
+    console = Console.of_region(region)
+    assert console == Console.of_arn(arn) == Console(domain, region)
+    image = arn.replace("image-pipeline", "image") + "/1.0.0/7"
+    builder = f"https://{domain}/imagebuilder/home?region={region}"
+    assert console.pipeline(arn) == f"{builder}#/pipelines/{arn}"
+    assert console.image(image) == f"{builder}#/images/{image}"
+    assert console.parameter("/spot-runner/configs/linux-x64") == (
+        f"https://{domain}/systems-manager/parameters/%252Fspot-runner%252Fconfigs%252Flinux-x64/description"
+        f"?region={region}&tab=Table"
+    )
+    assert console.record("spot-runner-state", "linux-x64") == (
+        f"https://{domain}/dynamodbv2/home?region={region}#edit-item?itemMode=2&pk=AMI%23linux-x64"
+        "&route=ROUTE_ITEM_EXPLORER&sk=&table=spot-runner-state"
+    )
+
+
+@pytest.mark.parametrize("region", [None, "", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1"])
+def test_there_is_no_console_for_a_region_that_is_not_known_or_not_public(region):
+    assert Console.of_region(region) is None
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [None, "", "build-7", "arn:aws:iam::123456789012:role/r", "urn:a:b:c:d:e", ARN.format("aws-iso", "us-iso-east-1")],
+)
+def test_there_is_no_console_for_what_names_no_region(arn):
+    assert Console.of_arn(arn) is None
+
+
+def test_nothing_in_a_name_leaves_its_place_in_the_address():
+    console = Console.of_region("us-east-1")
+    hostile = '"><script>&x=1#/?'
+    for address in (console.parameter(hostile), console.record(hostile, hostile), console.pipeline(hostile)):
+        assert address.startswith("https://console.aws.amazon.com/")
+        assert not set('"<>') & set(address)
+    assert console.record("t&table=u", "p").count("table=") == 1

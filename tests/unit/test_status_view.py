@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+import pytest
+
+from spot_runner_provider.status.view import LATENESS, Deployment, Run, State, Task, Told, is_whole, state_of, status
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+DUE = NOON + timedelta(minutes=15)
+NOW = NOON + timedelta(minutes=3)
+ARN = "arn:aws-us-gov:imagebuilder:us-gov-west-1:123456789012"
+SUCCESS = Run("r2", "success", NOON, NOON + timedelta(minutes=1))
+FAILED = replace(SUCCESS, run_id="r3", state="failed")
+RUNNING = Run("r4", "running", NOON)
+QUEUED = Run("r5", "queued", NOON)
+
+
+def line(name, status="ready", outcome=None, detail=""):
+    return {
+        "name": name,
+        "status": status,
+        "amiId": "ami-1",
+        "updatedAt": "2026-05-01T11:00:00.000Z",
+        "outcome": outcome,
+        "detail": detail,
+    }
+
+
+def report(*lines, status="ready", message="1 preset ready"):
+    checked_at = "2026-05-01T12:00:01.000Z"
+    return {"status": status, "message": message, "checkedAt": checked_at, "presets": list(lines), "malformed": []}
+
+
+TOLD = Told("r2", report(line("a")), detect=Task("detect"))
+
+
+def show(deployment, now=NOW):
+    return status(deployment, [deployment.dag_id], now)
+
+
+def only_preset(told):
+    (preset,) = show(Deployment("d", [SUCCESS], DUE, told=told))["presets"]
+    return preset
+
+
+@pytest.mark.parametrize(
+    ("runs", "now", "state"),
+    [
+        ([], NOW, State.EMPTY),
+        ([SUCCESS], NOW, State.CURRENT),
+        ([FAILED, SUCCESS], NOW, State.FAILED),
+        ([SUCCESS, FAILED], NOW, State.CURRENT),
+        ([RUNNING, FAILED], NOW, State.RUNNING),
+        ([QUEUED, SUCCESS], NOW, State.RUNNING),
+        ([SUCCESS], DUE + LATENESS, State.CURRENT),
+        ([SUCCESS], DUE + LATENESS + timedelta(seconds=1), State.STALE),
+        ([FAILED], DUE + timedelta(hours=1), State.STALE),
+        ([RUNNING], DUE + timedelta(hours=1), State.STALE),
+    ],
+)
+def test_state(runs, now, state):
+    assert state_of(Deployment("d", runs, DUE), now) is state
+
+
+def test_without_a_schedule_nothing_is_ever_stale():
+    assert state_of(Deployment("d", [SUCCESS], None), NOW + timedelta(days=400)) is State.CURRENT
+
+
+@pytest.mark.parametrize(
+    ("runs", "told", "now", "expected"),
+    [
+        ([SUCCESS], TOLD, NOW, ("ready", "1 preset ready")),
+        ([RUNNING, SUCCESS], TOLD, NOW, ("ready", "1 preset ready")),
+        ([RUNNING], None, NOW, ("degraded", "the first run is under way")),
+        ([], None, NOW, ("degraded", "no run yet")),
+        ([SUCCESS], None, NOW, ("degraded", "no report can be read")),
+        ([FAILED], replace(TOLD, run_id="r3"), NOW, ("degraded", "the last run failed; 1 preset ready")),
+        ([FAILED, SUCCESS], TOLD, NOW, ("degraded", "the last run failed; before it: 1 preset ready")),
+        ([RUNNING, FAILED, SUCCESS], TOLD, NOW, ("degraded", "the last run failed; before it: 1 preset ready")),
+        ([FAILED], None, NOW, ("degraded", "the last run failed; no report can be read")),
+        (
+            [SUCCESS],
+            TOLD,
+            DUE + timedelta(hours=1),
+            (
+                "degraded",
+                "no run since 2026-05-01 12:00 UTC, one was due at 2026-05-01 12:15 UTC; then: 1 preset ready",
+            ),
+        ),
+    ],
+)
+def test_what_is_old_or_failed_never_passes_for_sound(runs, told, now, expected):
+    answer = show(Deployment("d", runs, DUE, told=told), now)
+    assert (answer["status"], answer["message"]) == expected
+
+
+def test_a_paused_dag_is_named_where_it_explains():
+    late = DUE + timedelta(hours=1)
+    assert show(Deployment("d", paused=True))["message"] == "no run yet, the DAG is paused"
+    assert (
+        ", the DAG is paused; then:" in show(Deployment("d", [SUCCESS], DUE, paused=True, told=TOLD), late)["message"]
+    )
+
+
+def test_without_a_deployment():
+    answer = status(None, [], NOW)
+    assert (answer["status"], answer["state"], answer["dagId"], answer["presets"]) == ("degraded", "empty", None, [])
+    assert answer["message"] == "no DAG has the tag spot-runner"
+
+
+@pytest.mark.parametrize(
+    ("told", "path"),
+    [
+        pytest.param(TOLD, "dags/d/runs/r2/tasks/detect", id="not flagged"),
+        pytest.param(
+            replace(TOLD, results=[(Task("fix", 3), {"presetName": "a"})]),
+            "dags/d/runs/r2/tasks/fix/mapped/3",
+            id="mapped",
+        ),
+        pytest.param(
+            replace(TOLD, results=[(Task("fix"), {"presetName": "a"})]), "dags/d/runs/r2/tasks/fix", id="not mapped"
+        ),
+        pytest.param(
+            replace(TOLD, batches=[[{"presetName": "b"}], [{"presetName": "a"}]], reconcile_task_id="fix"),
+            "dags/d/runs/r2/tasks/fix/mapped/1",
+            id="no result",
+        ),
+        pytest.param(replace(TOLD, detect=None), None, id="no task"),
+        pytest.param(replace(TOLD, run_id="a/b c"), "dags/d/runs/a%2Fb%20c/tasks/detect", id="quoted"),
+    ],
+)
+def test_the_log_is_that_of_the_task_that_looked_at_the_preset(told, path):
+    assert only_preset(told)["logPath"] == path
+
+
+RESULT = {"presetName": "a", "pipelineArn": f"{ARN}:image-pipeline/p", "imageArn": f"{ARN}:image/i/1.0.0/1"}
+FIELDS = {"table_name": "t", "config_prefix": "/c/"}
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        (replace(TOLD, results=[(Task("fix"), RESULT)], fields=FIELDS), {"pipeline", "image", "parameter", "record"}),
+        (replace(TOLD, results=[(Task("fix"), RESULT)]), {"pipeline", "image"}),
+        (replace(TOLD, survey={"states": [{"presetName": "a", "buildId": RESULT["imageArn"]}]}), {"image"}),
+        (replace(TOLD, survey={"states": [{"presetName": "a", "buildId": "7"}]}, fields=FIELDS), set()),
+        (replace(TOLD, fields=FIELDS | {"region_name": "us-gov-west-1"}), {"parameter", "record"}),
+        (replace(TOLD, fields=FIELDS), set()),
+    ],
+)
+def test_there_is_a_link_to_what_is_known_and_to_nothing_else(told, known):
+    links = only_preset(told)["console"]
+    assert set(links) == known
+    assert all(link.startswith("https://console.amazonaws-us-gov.com/") for link in links.values())
+    assert all("%252Fc%252Fa/" in link for name, link in links.items() if name == "parameter")
+
+
+def test_another_presets_arn_tells_the_region_of_all():
+    told = replace(TOLD, report=report(line("a"), line("b")), results=[(Task("fix"), RESULT)], fields=FIELDS)
+    presets = show(Deployment("d", [SUCCESS], DUE, told=told))["presets"]
+    assert [set(preset["console"]) for preset in presets] == [
+        {"pipeline", "image", "parameter", "record"},
+        {"parameter", "record"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "needed"),
+    [
+        (line("a"), False),
+        (line("a", "building", "still_building"), False),
+        (line("a", "ready", "corrected_ready"), False),
+        (line("a", "failed"), True),
+        (line("a", "failed", "corrected_failed"), True),
+        (line("a", "building", "no_images"), True),
+        (line("a", "ready", "drifted"), True),
+        (line("a", "ready", "an outcome of a later version"), False),
+    ],
+)
+def test_attention(preset, needed):
+    assert only_preset(replace(TOLD, report=report(preset)))["needsAttention"] is needed
+
+
+@pytest.mark.parametrize(
+    ("value", "fields", "whole"),
+    [
+        (report(), {}, True),
+        (report(), {"presets": None}, True),
+        (report(), {"presets": "None"}, True),
+        (report(), {"presets": []}, True),
+        (report(), {"presets": ["a"]}, False),
+        (report(), {"presets": "['a']"}, False),
+        (report() | {"checkedAt": None}, {}, False),
+        ("s3://bucket/xcom/1", {}, False),
+        (None, {}, False),
+        ({"presets": "many"}, {}, False),
+    ],
+)
+def test_only_a_report_of_every_preset_is_shown(value, fields, whole):
+    assert is_whole(value, fields) is whole
+
+
+def test_the_schema_names_every_field_and_no_other():
+    schema = json.loads(files("spot_runner_provider.status").joinpath("schema.json").read_text())
+    answer = show(Deployment("d", [SUCCESS], DUE, told=TOLD))
+    properties = schema["properties"]
+    assert set(properties) == set(schema["required"]) == set(answer)
+    for name in ("presets", "runs"):
+        items = properties[name]["items"]
+        assert set(items["properties"]) == set(items["required"]) == set(answer[name][0])
