@@ -8,12 +8,16 @@ __version__ = "0.1.0"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return what Airflow must know of the provider: its name and its ``[spot_runner]`` settings."""
+    """Return what Airflow must know of the provider: its name, links and ``[spot_runner]`` settings."""
     return {
         "package-name": "airflow-provider-spot-runner",
         "name": "Spot runner",
         "description": "Repairs GitHub Actions runner images whose EC2 Image Builder event got lost.",
         "versions": [__version__],
+        "cli": ["spot_runner_provider.cli.definition.get_commands"],
+        "extra-links": [
+            f"spot_runner_provider.links.{link}" for link in ("PipelineLink", "ParameterLink", "RecordLink")
+        ],
         "config": {
             "spot_runner": {
                 "description": "Settings of the DAG ``spot_runner_reconcile``.",

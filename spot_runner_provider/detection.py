@@ -20,6 +20,9 @@ from spot_runner_provider.ami_state import (
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Candidate
 
+NO_RECORD = "no record"
+"""Why a preset that somebody asked for is refused if the table has none of that name."""
+
 T = TypeVar("T")
 
 
@@ -68,7 +71,7 @@ def survey(
     unread: set[str] = set()
     for name, item in (named or {}).items():
         if item is None:
-            refused.append(Malformed(job_id(name), name, "no record"))
+            refused.append(Malformed(job_id(name), name, NO_RECORD))
     for item in items if named is None else [item for item in named.values() if item is not None]:
         try:
             state = AmiState.from_item(item)

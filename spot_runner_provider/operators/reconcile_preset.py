@@ -16,11 +16,13 @@ from spot_runner_provider import arguments, clock
 from spot_runner_provider.ami_state import MalformedRecord, shorten
 from spot_runner_provider.batch import Batch, Stores
 from spot_runner_provider.build import is_pipeline_name
+from spot_runner_provider.console import Console
 from spot_runner_provider.detection import sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.intent import is_intent
+from spot_runner_provider.links import ConsoleLink, ParameterLink, PipelineLink, RecordLink
 from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run
@@ -62,6 +64,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     """
 
     aws_hook_class = AmiStateHook
+    operator_extra_links = (PipelineLink(), ParameterLink(), RecordLink())
     template_fields: Sequence[str] = aws_template_fields(
         "presets", "table_name", "config_prefix", "pipeline_name", "index_name", "max_workers", "is_dry_run"
     )
@@ -97,7 +100,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         try:
             given = arguments.items("presets", self.presets)
             context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
-            results = self._reconcile(given, context)
+            results = self.reconcile(given, context["ti"])
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
         values = [result.to_json() for result in results]
@@ -110,8 +113,13 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             )
         return values
 
-    def _reconcile(self, given: list[Any], context: Context) -> list[Result]:
-        arguments.text("table_name", self.table_name, TABLE_REMEDY)
+    def reconcile(self, given: list[Any], ti: Any) -> list[Result]:
+        """Reconcile ``given``, as :attr:`presets` has it.
+
+        :param ti: the task instance; of one that stands in for it nothing is asked but what signs records, if
+            ``do_xcom_push`` is off.
+        """
+        table_name = arguments.text("table_name", self.table_name, TABLE_REMEDY)
         prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)
@@ -128,7 +136,6 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         configs.connect()
         region = images.connect()
 
-        ti = context["ti"]
         run = Run(
             owner=f"{ti.dag_id}/{ti.run_id}",
             attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}",
@@ -137,11 +144,30 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             pipeline_name=template,
             dry_run=dry_run,
         )
+        parameter = record = ""
+        if (first := _first_preset(given)) and (console := Console.of_region(region)):
+            parameter, record = console.parameter(configs.name_of(first)), console.record(table_name, first)
+        self._link(ti, ParameterLink(), parameter)
+        self._link(ti, RecordLink(), record)
+        self._link(ti, PipelineLink(), "")  # which it is, Image Builder has yet to say
         candidates, settled = self._candidates(given)
         for result in settled:
             self._log_result(result)
         batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
-        return [*settled, *batch.reconcile(candidates)]
+        results = [*settled, *batch.reconcile(candidates)]
+        arn = next((result.pipeline_arn for result in results if result.preset_name == first), None)
+        if arn and (console := Console.of_arn(arn)):
+            self._link(ti, PipelineLink(), console.pipeline(arn))
+        return results
+
+    def _link(self, ti: Any, link: ConsoleLink, address: str) -> None:
+        """Push a link's address; a link is a help and never a reason to fail."""
+        if not self.do_xcom_push:
+            return
+        try:
+            ti.xcom_push(key=link.xcom_key, value=address)
+        except Exception as error:
+            self.log.warning("no link to the %s: %s", link.name, error)
 
     def _candidates(self, given: list[Any]) -> tuple[list[Candidate], list[Result]]:
         """Return what there is to reconcile, and results for what there is not."""
@@ -217,6 +243,11 @@ def label(names: Sequence[str]) -> str:
     except (TypeError, RecursionError, MemoryError):
         pass
     return shorten(repr(text), LABEL_LIMIT)
+
+
+def _first_preset(given: Sequence[Any]) -> str | None:
+    names = (item.get("presetName") if isinstance(item, Mapping) else item for item in given)
+    return next((name for name in names if isinstance(name, str)), None)
 
 
 def _name(item: Any) -> str:

@@ -59,6 +59,14 @@ def test_every_setting_is_described():
         assert option["description"].endswith(".")
 
 
+def test_airflow_knows_its_links():
+    manager = ProvidersManager()
+    manager.initialize_providers_extra_links()
+    ours = {link for link in manager.extra_links_class_names if link.startswith("spot_runner_provider.")}
+    assert ours == set(get_provider_info()["extra-links"])
+    assert ours
+
+
 def test_it_is_typed_and_needs_nothing_but_airflow_and_the_amazon_provider():
     assert files("spot_runner_provider").joinpath("py.typed").is_file()
     needed = {re.match(r"[a-z-]+", each)[0] for each in distribution(NAME).requires if "extra ==" not in each}

@@ -15,6 +15,8 @@ MODULES = [
     "console",
     "detection",
     "intent",
+    "metrics",
+    "notify",
     "outcome",
     "pace",
     "preset_config",

@@ -1,0 +1,1 @@
+"""The command line ``airflow spot-runner``, for the person who is on call."""

@@ -1,0 +1,177 @@
+"""What ``airflow spot-runner`` does: the operators' work, with the settings of ``[spot_runner]``, and its report."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, NoReturn, cast
+
+from airflow.providers.common.compat.sdk import AirflowException, conf
+from airflow.utils.cli import action_cli, suppress_logs_and_warning
+from airflow.utils.platform import getuser
+from airflow.utils.session import create_session
+from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy.exc import SQLAlchemyError
+
+from spot_runner_provider import clock
+from spot_runner_provider.ami_state import Status, render_timestamp
+from spot_runner_provider.arguments import InvalidArgument, boolean
+from spot_runner_provider.cli.output import show
+from spot_runner_provider.detection import NO_RECORD, sift
+from spot_runner_provider.operators.detect_stale import DetectStaleOperator
+from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.report import DEGRADED, Report, message_of, report
+
+EXIT_CODES = {Status.READY: 0, DEGRADED: 1, Status.BUILDING: 3}
+"""Exit code of each overall status."""
+
+UNUSABLE = 2
+"""Exit code where a person must change what was typed, a setting, a permission or a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Stands in for the task instance that signs records.
+
+    No two calls share a signature, unlike the tries of a run: what another call wrote, even one that was broken off,
+    is another program's. The intent that it left is taken up like any other.
+    """
+
+    run_id: str
+    dag_id: str = "cli"
+    task_id: str = "reconcile"
+    map_index: int = -1
+    try_number: int = 1
+
+    @classmethod
+    def new(cls) -> Caller:
+        """Return whoever calls now: ``cli/<user>@<host>/<moment>/<four random bytes>``."""
+        return cls(f"{getuser()}@{socket.gethostname()}/{render_timestamp(clock.now())}/{secrets.token_hex(4)}")
+
+
+def command(work: Callable[[Namespace], dict[str, Any]]) -> Callable[[Namespace], None]:
+    """Make a command of a function that returns a report: it prints it, and exits with its status.
+
+    Connections may be kept in the metadata database, which Airflow asks on behalf of a server only. Nothing but the
+    report goes to stdout, where Airflow's loggers write. With ``--verbose`` everything is logged, except for what AWS's
+    libraries log below ``INFO``: each request and each answer, with all that is secret in it.
+    """
+
+    @suppress_logs_and_warning
+    @action_cli(check_db=False)  # type: ignore[no-untyped-call, untyped-decorator]
+    @wraps(work)
+    def run(args: Namespace) -> None:
+        os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+        for library in ("boto3", "botocore", "urllib3"):
+            logging.getLogger(library).setLevel(logging.INFO)
+        try:
+            with redirect_stdout(sys.stderr):
+                made = work(args)
+        except (InvalidArgument, ConfigurationError, AirflowException) as error:
+            _fail(UNUSABLE, error)
+        except SQLAlchemyError as error:
+            why = getattr(error, "orig", None) or error
+            _fail(UNUSABLE, f"Airflow's database cannot be read: {why}. Is it migrated, and [database] right?")
+        except (BotoCoreError, ClientError, TimeoutError) as error:
+            _fail(EXIT_CODES[DEGRADED], f"Nothing is known about any preset: {error}")
+        show(made, args.output)
+        sys.exit(EXIT_CODES[made["status"]])
+
+    return cast("Callable[[Namespace], None]", run)
+
+
+@command
+def status(args: Namespace) -> dict[str, Any]:
+    """Return what the status page's endpoint answers."""
+    from spot_runner_provider.status import store, view
+
+    with create_session() as session:
+        dag_ids = store.dag_ids(session)
+        return view.status(store.deployment(_chosen(args.dag_id, dag_ids), session), dag_ids, clock.now())
+
+
+@command
+def detect(args: Namespace) -> dict[str, Any]:
+    """Return every preset as its record is, and which ones are stale or unfinished."""
+    states, flagged = _detect(())
+    made = _told(report(states, (), ()))
+    stale = {item["presetName"] for item in flagged if item.get("status") == Status.BUILDING}
+    unfinished = {state["presetName"] for state in states["states"] if state.get("unfinished")}
+    lines = [
+        preset | {"stale": preset["name"] in stale, "unfinished": preset["name"] in unfinished}
+        for preset in made["presets"]
+    ]
+    message = message_of(lines, made["malformed"], [item["presetName"] for item in flagged])
+    return made | {"presets": lines, "message": message + (f"; {len(flagged)} to reconcile" if flagged else "")}
+
+
+@command
+def reconcile(args: Namespace) -> dict[str, Any]:
+    """Return what reconciling the presets came to, in a report of all that were looked at."""
+    names, refused = sift(args.presets)
+    if refused:
+        raise InvalidArgument(f"{refused[0].reason}; nothing was done")
+    operator = ReconcilePresetOperator(
+        task_id="reconcile",
+        presets=(),
+        do_xcom_push=False,
+        **_settings("table_name", "config_prefix", "pipeline_name", "dry_run", "aws_conn_id", "region_name")
+        | ({"dry_run": True} if args.dry_run else {}),
+    )
+    states, flagged = _detect(names)
+    if missing := [refusal["presetName"] for refusal in states["malformed"] if refusal["reason"] == NO_RECORD]:
+        raise InvalidArgument(f"table {operator.table_name} has no record of {', '.join(missing)}; nothing was done")
+    results = [result.to_json() for result in operator.reconcile(flagged, Caller.new())]
+    made = _told(report(states, [flagged], results))
+    dry = boolean("dry_run", operator.is_dry_run)
+    return made | ({"message": f"dry run, nothing was written: {made['message']}"} if dry else {})
+
+
+def _detect(names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what detection says now of these presets, or of all, and what must be reconciled."""
+    settings = _settings("table_name", "config_prefix", "audit", "aws_conn_id", "region_name")
+    stale_after = {"stale_after": minutes} if (minutes := _setting("stale_after_minutes")) else {}
+    return DetectStaleOperator(task_id="detect", presets=names, **settings | stale_after).detect()
+
+
+def _settings(*names: str) -> dict[str, Any]:
+    """Return operator arguments from the settings of the same name; the operator's default stands for the others."""
+    return {"table_name": None} | {name: value for name in names if (value := _setting(name))}
+
+
+def _setting(name: str) -> str | None:
+    value: str | None = conf.get("spot_runner", name, fallback=None)
+    return value
+
+
+def _chosen(dag_id: str | None, dag_ids: Sequence[str]) -> str:
+    """Return the deployment that is asked for, or the only one."""
+    if not dag_ids:
+        raise InvalidArgument("no DAG has the tag spot-runner: see that its file is where Airflow looks for DAGs")
+    if dag_id is None and len(dag_ids) > 1:
+        raise InvalidArgument(f"several DAGs have the tag spot-runner: choose one of {', '.join(dag_ids)} by --dag-id")
+    if dag_id not in (None, *dag_ids):
+        raise InvalidArgument(f"no DAG {dag_id} has the tag spot-runner; these have: {', '.join(dag_ids)}")
+    return dag_id or dag_ids[0]
+
+
+def _told(made: Report) -> dict[str, Any]:
+    """Return the report; what failed goes to stderr, and makes it degraded, as a failed run does on the status page."""
+    for failure in made.failures:
+        sys.stderr.write(f"{failure}\n")
+    return made.value | ({"status": DEGRADED} if made.failures else {})
+
+
+def _fail(code: int, why: object) -> NoReturn:
+    """Exit, the reason in one line on stderr."""
+    sys.stderr.write(f"{' '.join(str(why).split())}\n")
+    sys.exit(code)

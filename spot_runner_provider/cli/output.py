@@ -1,0 +1,41 @@
+"""How a report looks in a terminal, and to a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from airflow.cli.simple_table import AirflowConsole
+
+_PRESET = ("name", "status", "amiId", "updatedAt", "stale", "unfinished", "outcome", "detail")
+_MALFORMED = ("jobId", "presetName", "reason")
+
+
+def show(report: dict[str, Any], output: str) -> None:
+    """Print a report to stdout.
+
+    What others wrote into a record is printed as it is: in brackets it would be markup to the console, and between
+    colons an emoji.
+    """
+    console = AirflowConsole(markup=False, emoji=False, highlight=False)
+    if output == "json":
+        console.print_as_json(report)
+    elif output == "yaml":
+        console.print_as_yaml(report)
+    else:
+        for items, columns in ((report["presets"], _PRESET), (report["malformed"], _MALFORMED)):
+            if rows := _rows(items, columns):
+                console.print_as_table(rows)
+        checked = f" at {report['checkedAt']}" if report["checkedAt"] else ""
+        console.print(f"{report['status']}{checked}: {report['message']}", soft_wrap=True)
+
+
+def _rows(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of a table, without the columns in which nothing stands."""
+    rows = [{column: _cell(item.get(column)) for column in columns} for item in items]
+    used = [column for column in columns if any(row[column] for row in rows)]
+    return [{column: row[column] for column in used} for row in rows]
+
+
+def _cell(value: str | bool | None) -> str:
+    return "yes" if value is True else value or ""

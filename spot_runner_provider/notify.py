@@ -1,0 +1,70 @@
+"""Telling people: what a callback or a notifier of ``report_status`` finds in its context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from spot_runner_provider.ami_state import Status
+from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.report import DEGRADED, Report
+
+REPORT_VARIABLE = "spot_runner_report"
+"""Name of the report in the context, so that a template can say ``{{ spot_runner_report.status }}``."""
+
+MESSAGE_VARIABLE = "spot_runner_message"
+"""Name of the report as a text in the context."""
+
+LINES_LIMIT = 10
+"""Presets that a message lists; together with what is around them they fit into a Slack message."""
+
+Callback = Callable[[Any], Any]
+"""Takes the context. A ``BaseNotifier`` is one, with templates that are rendered before."""
+
+_NEED_ATTENTION = {outcome.value for outcome in Outcome if outcome.needs_attention}
+
+
+def calls_for_attention(report: Report) -> bool:
+    """Return whether to tell people: the images are degraded, or the run fails."""
+    return report.value["status"] == DEGRADED or bool(report.failures)
+
+
+def message(report: Report) -> str:
+    """Return the report as a short text: the counts, why the run failed, and a line for what needs attention."""
+    value = report.value
+    troubles = list(_troubles(value))
+    more = [f"- and {len(troubles) - LINES_LIMIT} more"] if len(troubles) > LINES_LIMIT else []
+    return "\n".join(
+        [
+            f"Runner images are {value['status']}: {value['message']}",
+            *(f"The run failed: {failure}" for failure in report.failures),
+            *troubles[:LINES_LIMIT],
+            *more,
+        ]
+    )
+
+
+def failed_callbacks(callbacks: Iterable[Callback], context: Any) -> Iterator[tuple[Callback, Exception]]:
+    """Call each with the context; yield those that failed, with the error."""
+    for callback in callbacks:
+        try:
+            callback(context)
+        except Exception as error:
+            yield callback, error
+
+
+def as_callbacks(given: Callback | Sequence[Callback] | None) -> list[Callback]:
+    """Return the callbacks that an operator was given, one or many or none."""
+    if given is None:
+        return []
+    return list(given) if isinstance(given, Sequence) else [given]
+
+
+def _troubles(value: Mapping[str, Any]) -> Iterator[str]:
+    for preset in value["presets"]:
+        outcome = preset["outcome"]
+        if preset["status"] == Status.FAILED or not preset["amiId"] or outcome in _NEED_ATTENTION:
+            words = ", ".join(word for word in (preset["status"], preset["amiId"] or "no AMI", outcome) if word)
+            yield f"- {preset['name']}: {words}{': ' + preset['detail'] if preset['detail'] else ''}"
+    for record in value["malformed"]:
+        yield f"- {record['presetName'] or record['jobId']}: malformed: {record['reason']}"
