@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-FIRST_GROWTH = 0.25
+FIRST_GROWTH = 0.05
 """Growth of the rate with each call that worked, from the first throttle on until the next."""
 
-LEAST_GROWTH, MOST_GROWTH = 0.001, 0.2
+LEAST_GROWTH, MOST_GROWTH = 0.0005, 0.2
 """Growth with a call that worked, at least and at most, once that next throttle came."""
 
 SLOWER, FASTER = 0.05, 1.25
