@@ -64,7 +64,8 @@ def test_any_history_is_merged_into_an_object_or_refused(values):
     except InvalidConfig:
         return
     assert json.loads(merged)["ami"] == AMI
-    assert merge([*versions(*values), ConfigVersion(9, merged)], AMI) == merged
+    # Not so with the history before it: a key that was taken back before our put may have been meant or covered.
+    assert merge([ConfigVersion(9, merged)], AMI) == merged
 
 
 @given(objects, objects, layouts)
