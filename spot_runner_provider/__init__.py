@@ -16,7 +16,8 @@ def get_provider_info() -> dict[str, Any]:
         "versions": [__version__],
         "cli": ["spot_runner_provider.cli.definition.get_commands"],
         "extra-links": [
-            f"spot_runner_provider.links.{link}" for link in ("PipelineLink", "ParameterLink", "RecordLink")
+            f"spot_runner_provider.links.{link}"
+            for link in ("PipelineLink", "ParameterLink", "RecordLink", "LogGroupLink")
         ],
         "config": {
             "spot_runner": {

@@ -57,6 +57,7 @@ class Image:
     reason: str | None = None
     failure: str | None = None
     amis: tuple[Ami, ...] = ()
+    log_group: str | None = None
 
     @classmethod
     def from_api(cls, answer: Mapping[str, Any]) -> Self:
@@ -78,6 +79,7 @@ class Image:
                 for ami in (answer.get("outputResources") or {}).get("amis") or ()
                 if ami.get("image")
             ),
+            log_group=(answer.get("loggingConfiguration") or {}).get("logGroupName"),
         )
 
     @property

@@ -64,5 +64,10 @@ class Console:
         key, table = quote(job_id(preset_name), safe=""), quote(table_name, safe="")
         return f"{self._home('dynamodbv2')}#edit-item?itemMode=2&pk={key}&route=ROUTE_ITEM_EXPLORER&sk=&table={table}"
 
+    def log_group(self, name: str) -> str:
+        """Return the address of a CloudWatch log group; the console takes its name quoted twice, with its own sign."""
+        twice = quote(quote(name, safe=""), safe="").replace("%", "$")
+        return f"{self._home('cloudwatch')}#logsV2:log-groups/log-group/{twice}"
+
     def _home(self, service: str) -> str:
         return f"https://{self.domain}/{service}/home?region={quote(self.region, safe='')}"

@@ -45,3 +45,9 @@ class RecordLink(ConsoleLink):
     """Leads to the preset's record."""
 
     name = "DynamoDB record"
+
+
+class LogGroupLink(ConsoleLink):
+    """Leads to the log group of the batch's first build that failed, where Image Builder names one."""
+
+    name = "Failed build's log group"

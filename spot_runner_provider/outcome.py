@@ -58,7 +58,8 @@ class Result:
     """What one preset came to.
 
     ``outcome`` is ``None`` if there was nothing to do; ``status`` to ``build_id`` are the record's, as last seen,
-    ``None`` if unknown. ``warn`` asks for a warning in the log even if the outcome alone needs none.
+    ``None`` if unknown. ``log_group`` is the image's, where Image Builder names one. ``warn`` asks for a warning in the
+    log even if the outcome alone needs none.
     """
 
     preset_name: str
@@ -73,6 +74,7 @@ class Result:
     pipeline_arn: str | None = None
     image_arn: str | None = None
     image_state: str | None = None
+    log_group: str | None = None
     warn: bool = False
 
     @classmethod

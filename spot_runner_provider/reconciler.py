@@ -292,7 +292,7 @@ def _correct(seen: AmiState, run: Run) -> Flow[Result]:
             outcome=Outcome.NO_IMAGES,
             detail=f"pipeline {pipeline_name!r} has no images; record unchanged. Start a build",
         )
-    draft = replace(draft, image_arn=image.arn, image_state=image.status)
+    draft = replace(draft, image_arn=image.arn, image_state=image.status, log_group=image.log_group)
 
     verdict = judge(image, region=run.region, account=_account(pipeline_arn))
     if verdict.meaning is Meaning.BUILDING:

@@ -35,6 +35,8 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(client_type="imagebuilder", **kwargs)
+        self.pipelines: dict[str, str] = {}
+        """The ARNs of the pipelines that were found, by name."""
 
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
         """Return a client that waits when Image Builder throttles, but for listing images."""
@@ -53,7 +55,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                     filters=[{"name": "name", "values": list(some)}],
                 ):
                     if pipeline["name"] in found:
-                        found[pipeline["name"]] = pipeline["arn"]
+                        found[pipeline["name"]] = self.pipelines[pipeline["name"]] = pipeline["arn"]
         return found
 
     def latest_image(self, pipeline_arn: str) -> Image | None:

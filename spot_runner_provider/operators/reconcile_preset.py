@@ -22,7 +22,7 @@ from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.intent import is_intent
-from spot_runner_provider.links import ConsoleLink, ParameterLink, PipelineLink, RecordLink
+from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
 from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run
@@ -64,7 +64,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     """
 
     aws_hook_class = AmiStateHook
-    operator_extra_links = (PipelineLink(), ParameterLink(), RecordLink())
+    operator_extra_links = (PipelineLink(), ParameterLink(), RecordLink(), LogGroupLink())
     template_fields: Sequence[str] = aws_template_fields(
         "presets", "table_name", "config_prefix", "pipeline_name", "index_name", "max_workers", "is_dry_run"
     )
@@ -149,15 +149,20 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             parameter, record = console.parameter(configs.name_of(first)), console.record(table_name, first)
         self._link(ti, ParameterLink(), parameter)
         self._link(ti, RecordLink(), record)
-        self._link(ti, PipelineLink(), "")  # which it is, Image Builder has yet to say
+        for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
+            self._link(ti, link, "")
         candidates, settled = self._candidates(given)
         for result in settled:
             self._log_result(result)
         batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
         results = [*settled, *batch.reconcile(candidates)]
-        arn = next((result.pipeline_arn for result in results if result.preset_name == first), None)
+        arn = images.pipelines.get(template.replace("{preset}", first or ""))
         if arn and (console := Console.of_arn(arn)):
             self._link(ti, PipelineLink(), console.pipeline(arn))
+        logged = (result for result in results if result.outcome is Outcome.CORRECTED_FAILED and result.log_group)
+        failed = next(logged, None)
+        if failed and failed.log_group and (console := Console.of_arn(failed.image_arn)):
+            self._link(ti, LogGroupLink(), console.log_group(failed.log_group))
         return results
 
     def _link(self, ti: Any, link: ConsoleLink, address: str) -> None:

@@ -16,6 +16,9 @@ from tests.integration.test_dag_run import DAG_FILE
 pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 PIPELINE, PARAMETER, RECORD = "_link_PipelineLink", "_link_ParameterLink", "_link_RecordLink"
+LOG_GROUP = "_link_LogGroupLink"
+
+NAMES = ("Image Builder pipeline", "SSM parameter", "DynamoDB record", "Failed build's log group")
 
 DOMAINS = {
     "us-east-1": "console.aws.amazon.com",
@@ -84,6 +87,37 @@ def test_what_is_known_is_there_before_the_first_call(deployment, dies):
     assert links(ti).keys() == {PARAMETER, RECORD}
 
 
+def test_a_preset_that_ends_in_error_has_them_all(deployment):
+    deployment.stale("linux-x64")
+    deployment.aws.add_fault(Fault("dynamodb.UpdateItem", "500"))
+    ti = TaskInstance()
+    with pytest.raises(AirflowException, match="1 of 1 presets failed"):
+        reconcile(["linux-x64"], ti, botocore_config={"retries": {"mode": "standard", "total_max_attempts": 1}})
+    assert links(ti) == expected(deployment.aws.region, "linux-x64", deployment.aws.account)
+
+
+@pytest.mark.parametrize("unlisted", [(), ("state", "outputResources", "loggingConfiguration")], ids=["listed", "not"])
+def test_the_log_group_is_that_of_the_first_build_that_failed(deployment, unlisted):
+    deployment.stale("well")
+    for name, group in (("bare", None), ("logged", "/aws/imagebuilder/logged"), ("other", "/team/other")):
+        deployment.preset(name)
+        deployment.image(name, "FAILED", None, reason="out of space", log_group=group, unlisted=unlisted)
+    ti = TaskInstance()
+    reconcile(["well", "bare", "logged", "other"], ti)
+    assert ti.pushed[LOG_GROUP] == (
+        "https://console.aws.amazon.com/cloudwatch/home?region=us-east-1"
+        "#logsV2:log-groups/log-group/$252Faws$252Fimagebuilder$252Flogged"
+    )
+
+
+def test_a_build_that_ended_well_has_no_log_group_though_image_builder_names_one(deployment):
+    deployment.preset("linux-x64")
+    deployment.image("linux-x64", "AVAILABLE", log_group="/aws/imagebuilder/linux-x64")
+    ti = TaskInstance()
+    reconcile(["linux-x64"], ti)
+    assert ti.pushed[LOG_GROUP] == ""
+
+
 def test_a_task_that_pushes_no_xcom_pushes_no_link(deployment):
     deployment.stale("linux-x64")
     ti = TaskInstance()
@@ -106,8 +140,8 @@ def test_a_link_that_cannot_be_pushed_stops_nothing(deployment):
 def test_without_a_preset_they_are_empty_so_that_airflow_misses_none(deployment):
     ti = TaskInstance()
     reconcile([], ti)
-    assert {key: ti.pushed[key] for key in (PIPELINE, PARAMETER, RECORD)} == dict.fromkeys(
-        (PIPELINE, PARAMETER, RECORD), ""
+    assert {key: ti.pushed[key] for key in (PIPELINE, PARAMETER, RECORD, LOG_GROUP)} == dict.fromkeys(
+        (PIPELINE, PARAMETER, RECORD, LOG_GROUP), ""
     )
 
 
@@ -150,8 +184,8 @@ def test_airflows_pages_show_each_mapped_task_its_own(deployment, pages):
     wanted = [
         expected(deployment.aws.region, name, deployment.aws.account).values() for name in ("linux-arm64", "linux-x64")
     ]
-    assert sorted(sorted(links.values()) for links in shown) == sorted(sorted(each) for each in wanted)
-    assert all(set(links) == {"Image Builder pipeline", "SSM parameter", "DynamoDB record"} for links in shown)
+    assert sorted(sorted(filter(None, links.values())) for links in shown) == sorted(sorted(each) for each in wanted)
+    assert all(set(links) == {*NAMES} for links in shown)
 
 
 def test_airflows_pages_show_no_pipeline_that_does_not_exist(deployment, pages):

@@ -10,6 +10,7 @@ NAMES = {
     "_link_PipelineLink": "Image Builder pipeline",
     "_link_ParameterLink": "SSM parameter",
     "_link_RecordLink": "DynamoDB record",
+    "_link_LogGroupLink": "Failed build's log group",
 }
 
 

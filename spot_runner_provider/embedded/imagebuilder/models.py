@@ -56,6 +56,7 @@ class Image:
     failure_context: Mapping[str, Any] | None
     amis: tuple[Ami, ...]
     unlisted: frozenset[str]
+    log_group: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the API's ``Image``."""
@@ -73,7 +74,7 @@ class Image:
             "state": state,
             "dateCreated": self.date_created,
             "outputResources": {"amis": [ami.to_json() for ami in self.amis]},
-        }
+        } | ({"loggingConfiguration": {"logGroupName": self.log_group}} if self.log_group else {})
 
     def to_summary(self) -> dict[str, Any]:
         """Return the API's ``ImageSummary``."""
@@ -159,6 +160,7 @@ class ImageBuilderBackend(BaseBackend):
         reason: str | None = None,
         failure_context: Mapping[str, Any] | None = None,
         unlisted: Collection[str] = (),
+        log_group: str | None = None,
     ) -> Image:
         """Add an image to a pipeline, given by its name or ARN.
 
@@ -183,6 +185,7 @@ class ImageBuilderBackend(BaseBackend):
             failure_context=failure_context,
             amis=tuple(amis),
             unlisted=frozenset(unlisted),
+            log_group=log_group,
         )
         if image.arn in self._images:
             raise ResourceAlreadyExists(image.arn)
