@@ -1,6 +1,7 @@
 """AWS errors in the wire format of the service that was called."""
 
 import json
+import threading
 from functools import lru_cache
 from uuid import uuid4
 
@@ -34,7 +35,8 @@ def error_reply(call: Call, code: str, message: str) -> Response:
     if code in HTTP_ERRORS:
         status, code = int(code), HTTP_ERRORS[code].get(service, HTTP_ERRORS[code][""])
     else:
-        status = _status(service, code)
+        with _loading:
+            status = _status(service, code)
     headers = {"x-amzn-RequestId": str(uuid4()), "x-amzn-ErrorType": code}
     if service in CONTENT_TYPES:
         body = json.dumps({"__type": code, "message": message})
@@ -46,6 +48,10 @@ def error_reply(call: Call, code: str, message: str) -> Response:
 def throttled_reply(call: Call) -> Response:
     """Answer ``call`` with the throttling error of its service."""
     return error_reply(call, THROTTLED.get(call.service, "ThrottlingException"), "Rate exceeded")
+
+
+_loading = threading.Lock()
+"""Held so that many first errors at once read a service's model once, and not each for itself."""
 
 
 @lru_cache
