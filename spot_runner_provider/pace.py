@@ -18,10 +18,10 @@ from typing import NamedTuple
 FIRST_GROWTH = 0.05
 """Growth of the rate with each call that worked, from the first throttle on until the next."""
 
-LEAST_GROWTH, MOST_GROWTH = 0.0005, 0.2
+LEAST_GROWTH, MOST_GROWTH = 0.0002, 0.2
 """Growth with a call that worked, at least and at most, once that next throttle came."""
 
-SLOWER, FASTER = 0.05, 1.25
+SLOWER, FASTER = 0.05, 1.15
 """What a throttle makes of the growth, and each call that worked."""
 
 REDUCTION = 0.98
@@ -41,6 +41,9 @@ PATIENCE = 600.0
 
 TOGETHER = 0.2
 """Seconds' worth of calls that are let through together."""
+
+SMOOTHING = 0.2
+"""Weight of the last call in the mean time from a permit to the answer."""
 
 
 class Permit(NamedTuple):
@@ -128,16 +131,20 @@ class Pace:
             self._grown = 1 + self._growth
             self._rate *= self._grown
             if permit.at != self._repeated_at:
-                self._lead = now - permit.at
-            elif permit.at == self._given_at:
-                # The next one shall follow this quick repetition, and not its permit, at the rate's distance.
-                self._open_at = min(self._open_at, now + 1 / self._rate - self._lead)
+                self._learn(now - permit.at)
+            if permit.at == self._given_at and permit.calls == 1:
+                # The next one shall follow this call, be it quick or late, and not its permit, at the rate's distance.
+                self._open_at = now + 1 / self._rate - self._lead
                 self._changed.notify_all()
             if self._growth < MOST_GROWTH:
                 self._growth = min(MOST_GROWTH, self._growth * FASTER)
             if self._rate > HIGHEST:
                 self._rate, self._growth = None, FIRST_GROWTH
                 self._changed.notify_all()
+
+    def _learn(self, lead: float) -> None:
+        """Take into account how long it is from a permit to the call's answer, a throttle included."""
+        self._lead += (lead - self._lead) * (SMOOTHING if self._lead else 1.0)
 
     def throttled(self, permit: Permit) -> None:
         """Tell that AWS throttled a call. Those that were on their way already tell nothing new."""
@@ -149,8 +156,10 @@ class Pace:
             elif permit.at < self._throttled_at:
                 return
             elif permit.at != self._repeated_at:
+                self._learn(now - permit.at)
+                self._misses = 0
                 self._rate *= REDUCTION / self._grown
-                self._growth, self._grown, self._misses = max(LEAST_GROWTH, self._growth * SLOWER), 1.0, 0
+                self._growth, self._grown = max(LEAST_GROWTH, self._growth * SLOWER), 1.0
             hold = SHARE / self._rate * 2.0 ** min(self._misses, 20)
             self._misses += 1
             self._throttled_at = now

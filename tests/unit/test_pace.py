@@ -1,5 +1,6 @@
 """The pace against a token bucket such as AWS has, on a clock that is moved by hand."""
 
+import random
 import threading
 from itertools import pairwise
 
@@ -58,11 +59,11 @@ def limiter(clock):
     return made
 
 
-def call(limiter, bucket, clock, seconds=0.03):
+def call(limiter, bucket, clock, seconds=0.03, again=None):
     """Make a call, again until it works; return when it did and how often it was throttled."""
     for throttles in range(50):
         permit = limiter.take(0)
-        clock.time += seconds
+        clock.time += again if again and throttles else seconds
         if bucket.take():
             limiter.worked(permit)
             return clock.time, throttles
@@ -83,6 +84,28 @@ def test_it_finds_the_quota_and_keeps_close_to_it(limiter, clock, per_second):
     seconds = made[-1][0] - made[20][0]
     assert seconds <= 1.08 * 179 / per_second
     assert sum(throttles for _, throttles in made[20:]) <= 0.3 * 179
+
+
+def test_calls_that_come_late_now_and_then_are_no_reason_for_throttles(limiter, clock):
+    """Each put is a tenth of a second behind its permit, some a good deal more, and repetitions are quicker."""
+    chance, bucket, made, throttles = random.Random(3), Bucket(clock, 3), [], 0
+    for _ in range(300):
+        late = 0.06 * chance.random() if chance.random() < 0.1 else 0.0
+        moment, times = call(limiter, bucket, clock, 0.12 + late, again=0.09)
+        made.append(moment)
+        throttles += times
+    assert made[-1] - made[0] <= 1.11 * 299 / 3
+    assert throttles <= 0.12 * 299
+
+
+def test_a_call_that_came_late_is_followed_at_the_same_distance(limiter, clock):
+    limiter.throttled(limiter.take(0))
+    for seconds in (0.1, 0.1, 0.25):
+        permit = limiter.take(0)
+        clock.time += seconds
+        limiter.worked(permit)
+    answered, rate = clock.time, limiter.rate
+    assert limiter.take(0).at + 0.13 - answered == pytest.approx(1 / rate, abs=0.001)  # the mean of the three: 0.13
 
 
 def test_it_finds_a_quota_that_changes(limiter, clock):
