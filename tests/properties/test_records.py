@@ -59,7 +59,7 @@ def intents(draw: st.DrawFn) -> dict[str, object]:
     return {key: item[key] for key in item if draw(st.integers(0, 9))}
 
 
-@given(st.lists(records(), max_size=6), st.lists(intents(), max_size=4))
+@given(st.lists(records(), max_size=3), st.lists(intents(), max_size=2))
 def test_no_item_stops_another_and_every_item_is_accounted_for(items, standing):
     found = survey([*items, HEALTHY], standing, now=NOW, stale_after=timedelta(minutes=30))
     assert "healthy" in {candidate.preset_name for candidate in found.candidates}
@@ -71,7 +71,7 @@ def test_no_item_stops_another_and_every_item_is_accounted_for(items, standing):
     assert all(refusal.reason for refusal in found.malformed)
 
 
-@given(st.lists(records(), max_size=6), st.lists(intents(), max_size=4))
+@given(st.lists(records(), max_size=3), st.lists(intents(), max_size=2))
 def test_what_is_surveyed_fits_xcom_and_is_read_back(items, standing):
     found = survey(items, standing, now=NOW, stale_after=timedelta(minutes=30))
     assert len(json.dumps(found.to_json(), ensure_ascii=False)) < 2_000 * (len(items) + len(standing) + 1)
