@@ -54,12 +54,21 @@ _NEEDS_ATTENTION = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """The parameter names another AMI since this run. The one before is ``None`` if there was none, or none to tell."""
+
+    ami_id: str
+    previous_ami_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What one preset came to.
 
     ``outcome`` is ``None`` if there was nothing to do; ``status`` to ``build_id`` are the record's, as last seen,
-    ``None`` if unknown. ``log_group`` is the image's, where Image Builder names one. ``warn`` asks for a warning in the
-    log even if the outcome alone needs none.
+    ``None`` if unknown. ``log_group`` is the image's, where Image Builder names one. ``replacement`` is what this run
+    made of the parameter, in this try or an earlier one; ``None`` if its AMI is the same. ``warn`` asks for a warning
+    in the log even if the outcome alone needs none.
     """
 
     preset_name: str
@@ -75,6 +84,7 @@ class Result:
     image_arn: str | None = None
     image_state: str | None = None
     log_group: str | None = None
+    replacement: Replacement | None = None
     warn: bool = False
 
     @classmethod

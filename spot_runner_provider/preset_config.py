@@ -76,6 +76,16 @@ def ami_of(config: ConfigVersion) -> str | None:
     return ami if isinstance(ami, str) else None
 
 
+def standing_at(history: Sequence[ConfigVersion], moment: datetime | None) -> ConfigVersion:
+    """Return the version that stood at a moment, the oldest if SSM has none of that time any more.
+
+    :param history: the versions that SSM still has, oldest first; never empty. One without a date counts as old.
+    :param moment: the newest version stands if ``None``.
+    """
+    old = [each for each in history if moment is None or each.modified is None or each.modified <= moment]
+    return old[-1] if old else history[0]
+
+
 def merge(
     history: Sequence[ConfigVersion], ami_id: str, *, base: int | None = None, until: datetime | None = None
 ) -> str:

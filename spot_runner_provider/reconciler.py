@@ -25,13 +25,14 @@ from typing import Any, Self, TypeVar
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id
 from spot_runner_provider.build import Image, Meaning, is_pipeline_name, judge
 from spot_runner_provider.intent import Intent, base_of
-from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.preset_config import (
     TIER_LIMITS,
     ConfigVersion,
     InvalidConfig,
     ami_of,
     merge,
+    standing_at,
 )
 
 CLOCK_SKEW = timedelta(seconds=60)
@@ -241,13 +242,15 @@ class Run:
     """For whom, and how, presets are reconciled.
 
     ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
-    the tries apart, so that no try overwrites the intent of another that may still be alive.
+    the tries apart, so that no try overwrites the intent of another that may still be alive. ``since`` is when the
+    run began: what a parameter named then tells whether this run replaced it, in whichever try; now if ``None``.
     """
 
     owner: str
     attempt: str
     region: str
     clock: Callable[[], datetime]
+    since: datetime | None = None
     pipeline_name: str = "spot-runner-{preset}"
     dry_run: bool = False
 
@@ -264,6 +267,8 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
         finished = yield from _finish(candidate, run)
         if result is None or finished.outcome is Outcome.CONFIG_INVALID:
             result = finished
+        elif result.replacement is None:
+            result = replace(result, replacement=finished.replacement)
     if result is None:
         raise ValueError(f"preset {candidate.preset_name} is neither building nor unfinished")
     return result
@@ -386,18 +391,19 @@ def _give_way(
     applied, its reply was lost, and another program replaced the record before its repetition. Then the parameter
     must follow still: now, if that build failed; by the intent, if it goes on.
     """
-    present, alone = lost.present, True
+    present, alone, replacement = lost.present, True, None
     if present and present.ami_id == intent.ami_id != seen.ami_id:
         if present.status is Status.BUILDING:
             return _superseded(draft, lost)
         if present.status is Status.FAILED:
             try:
-                _, alone = yield from _follow(present, [config], run, intent)
+                _, alone, followed = yield from _follow(present, [config], run, intent)
             except InvalidConfig:
                 return _superseded(draft, lost)
+            replacement = _replacement(seen.ami_id, followed)
     if alone:
         yield ForgetIntent(intent.job_id)
-    return _superseded(draft, lost)
+    return replace(_superseded(draft, lost), replacement=replacement)
 
 
 def _follow_up(
@@ -407,11 +413,17 @@ def _follow_up(
 
     If somebody did, the intent stands for another look: who read the parameter while our put covered an edit may
     still write that back, and a put whose reply was lost may still arrive.
+
+    A record that named the AMI already (an earlier try wrote it, if a preset's name is all that is known, or the build
+    was recorded twice) does not tell which one was replaced: the parameter as it was when the run began does.
     """
+    before: ConfigVersion | str | None = draft.previous_ami_id
     try:
         if config is None:
             raise InvalidConfig("does not exist")
-        present, alone = yield from _follow(record, [config], run, intent)
+        if before == record.ami_id:
+            before = _before((yield from _history(record.preset_name)), run)
+        present, alone, followed = yield from _follow(record, [config], run, intent)
     except InvalidConfig as error:
         return replace(
             _corrected(draft, record, record, detail=""),
@@ -421,7 +433,8 @@ def _follow_up(
         )
     if intent and alone:
         yield ForgetIntent(intent.job_id)
-    return _corrected(draft, record, present, detail=draft.detail)
+    corrected = _corrected(draft, record, present, detail=draft.detail)
+    return replace(corrected, replacement=_replacement(before, followed))
 
 
 def _follow(
@@ -432,24 +445,26 @@ def _follow(
     *,
     base: int | None = None,
     until: datetime | None = None,
-) -> Flow[tuple[AmiState, bool]]:
+) -> Flow[tuple[AmiState, bool, str | None]]:
     """Make the parameter follow the record, and the record that stands after that.
 
     :param history: versions, oldest first; the newest is what the parameter holds.
     :param intent: our own, which is renewed before it looks abandoned.
     :param base: the version that the first put of this try, or of a dead one, was made from; the newest if omitted.
     :param until: as in :func:`~spot_runner_provider.preset_config.merge`.
-    :return: the record last seen, and whether each put came right after the version that it was made from.
+    :return: the record last seen, whether each put came right after the version that it was made from, and the AMI
+        that the parameter came to name, ``None`` if it did not come to that.
     :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
     :raises PutsInVain: after :data:`MAX_ROUNDS`.
     """
     preset, alone = record.preset_name, True
+    followed: str | None = None
     base = history[-1].version if base is None else base
     rounds = 0
     while (rounds := rounds + 1) <= MAX_ROUNDS:
         ami_id = record.usable_ami
         if ami_id is None:
-            return record, alone
+            return record, alone, followed
         newest = history[-1]
         text = merge(history, ami_id, base=base, until=until)
         if text != newest.text:
@@ -464,7 +479,7 @@ def _follow(
                     intent = yield from _renewed(intent, run)
                 meanwhile: AmiState | None = yield ReadState(preset)
                 if meanwhile is None or meanwhile.usable_ami is None:
-                    return meanwhile or record, alone
+                    return meanwhile or record, alone, followed
                 record = meanwhile
                 history = yield from _history(preset)
                 continue
@@ -480,9 +495,10 @@ def _follow(
                     base, until = newest.version, None
                 continue
             history = [*history, newest.with_text(text, version)]
+        followed = ami_id
         present: AmiState | None = yield ReadState(preset)
         if present is None or present.usable_ami in (None, ami_id):
-            return present or record, alone
+            return present or record, alone, followed
         record = present
     raise PutsInVain(f"preset {preset}: others changed the parameter, or no reply came, {MAX_ROUNDS} times")
 
@@ -509,7 +525,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
     if record is not None and record.usable_ami is not None:
         try:
-            record, alone = yield from _finish_put(record, candidate.intents, run)
+            record, alone, replacement = yield from _finish_put(record, candidate.intents, run)
         except InvalidConfig as error:
             return replace(
                 draft,
@@ -517,7 +533,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
                 status=Status.BUILDING,
                 detail=f"cannot finish an earlier run's try: the parameter {error}. Repair the parameter",
             )
-        draft = _draft(record, preset, run)
+        draft = replace(_draft(record, preset, run), replacement=replacement)
         if not alone:
             return replace(draft, outcome=Outcome.FINISHED, detail="finished; the next run looks at it again")
     for intent in candidate.intents:
@@ -529,7 +545,9 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     )
 
 
-def _finish_put(record: AmiState, intents: Sequence[Intent], run: Run) -> Flow[tuple[AmiState, bool]]:
+def _finish_put(
+    record: AmiState, intents: Sequence[Intent], run: Run
+) -> Flow[tuple[AmiState, bool, Replacement | None]]:
     """Let the parameter follow, under an intent of our own: the dead tries' do not tell what our puts may cover."""
     preset, base = record.preset_name, base_of(intents)
     until = max(intent.given_up_at for intent in intents)
@@ -538,13 +556,13 @@ def _finish_put(record: AmiState, intents: Sequence[Intent], run: Run) -> Flow[t
     own = _intent(record, history[-1], run, "finish")
     yield LogIntent(own)
     try:
-        record, alone = yield from _follow(record, history, run, own, base=base, until=until)
+        record, alone, followed = yield from _follow(record, history, run, own, base=base, until=until)
     except Refused:
         yield ForgetIntent(own.job_id)
         raise
     if alone:
         yield ForgetIntent(own.job_id)
-    return record, alone
+    return record, alone, _replacement(_before(history, run), followed)
 
 
 def _intent(record: AmiState, config: ConfigVersion, run: Run, *part: str) -> Intent:
@@ -623,6 +641,24 @@ def _corrected(draft: Result, written: AmiState, present: AmiState, *, detail: s
         build_id=present.build_id,
         detail=detail,
     )
+
+
+def _before(history: Sequence[ConfigVersion], run: Run) -> ConfigVersion:
+    """Return the version of the parameter when the run began, whatever an earlier try of it has put since."""
+    return standing_at(history, run.since and run.since - CLOCK_SKEW)
+
+
+def _replacement(before: ConfigVersion | str | None, ami_id: str | None) -> Replacement | None:
+    """Return what became of the AMI ``before``, the parameter naming ``ami_id`` now; a SecureString's is not told."""
+    secret = isinstance(before, ConfigVersion) and before.secure
+    if isinstance(before, ConfigVersion):
+        try:
+            before = ami_of(before)
+        except InvalidConfig:
+            before = None
+    if ami_id is None or ami_id == before:
+        return None
+    return Replacement(ami_id, None if secret else before)
 
 
 def _account(arn: str) -> str:

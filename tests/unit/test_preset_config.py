@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of, merge
+from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of, merge, standing_at
 
 from .values import NOW
 
@@ -318,3 +318,23 @@ class TestRoom:
     def test_a_put_keeps_type_key_and_tier(self):
         config = ConfigVersion(1, "{}", secure=True, key_id="key", tier="Advanced", modified=NOW)
         assert config.with_text("{ }", 2) == ConfigVersion(2, "{ }", secure=True, key_id="key", tier="Advanced")
+
+
+@pytest.mark.parametrize(
+    ("ages", "age", "stood"),
+    [
+        pytest.param((3, 2, 1), 2.5, 1, id="between-two"),
+        pytest.param((3, 2, 1), 2, 2, id="at-the-very-moment"),
+        pytest.param((3, 2, 1), 0, 3, id="after-all"),
+        pytest.param((3, 2, 1), 4, 1, id="before-all"),
+        pytest.param((3, 2, 1), None, 3, id="now"),
+        pytest.param((3, None, 1), 2, 2, id="without-a-date"),
+    ],
+)
+def test_which_version_stood_at_a_moment(ages, age, stood):
+    history = [
+        ConfigVersion(number, "{}", modified=None if old is None else NOW - timedelta(hours=old))
+        for number, old in enumerate(ages, 1)
+    ]
+    moment = None if age is None else NOW - timedelta(hours=age)
+    assert standing_at(history, moment).version == stood

@@ -9,6 +9,7 @@ import pytest
 from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.build import Ami, Image
 from spot_runner_provider.intent import Intent
+from spot_runner_provider.outcome import Replacement
 from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.reconciler import (
     MAX_ROUNDS,
@@ -533,6 +534,65 @@ class TestDryRunOfAnAvailableImage:
     def test_says_too_that_the_image_is_older_than_the_record(self):
         image = built(replace(AVAILABLE, created=datetime(2026, 2, 11, 14, tzinfo=UTC)))
         assert "was created before" in play(STALE, FOUND, image, READ, run=DRY_RUN).detail
+
+
+class TestReplacement:
+    """What the run made of the parameter's AMI, whichever of its tries did."""
+
+    BEGAN = NOW - timedelta(minutes=5)
+    SINCE = replace(RUN, since=BEGAN)
+    AGAIN = Candidate(PRESET, replace(READY, status=Status.BUILDING))
+    """As a second try knows a preset by its name: the record has the new AMI already."""
+
+    def versions(self, put_at):
+        dates = (self.BEGAN - timedelta(hours=1), put_at)
+        return [ConfigVersion(7 + i, (CONFIG.text, TEXT)[i], modified=date) for i, date in enumerate(dates)]
+
+    def test_of_the_records_ami(self):
+        result = play(STALE, FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT)
+        assert result.replacement == Replacement("ami-0new", "ami-0old")
+
+    def test_it_counts_too_if_the_parameter_is_right_already(self):
+        """An earlier try put it, or the event handler: the record alone tells."""
+        there = (ReadConfig(PRESET), replace(CONFIG, text=TEXT))
+        result = play(STALE, FOUND, BUILT, there, LOGGED, COMMITTED, LOOKED, FORGOT)
+        assert result.replacement == Replacement("ami-0new", "ami-0old")
+
+    @pytest.mark.parametrize(
+        ("put_at", "replacement"),
+        [
+            pytest.param(BEGAN + timedelta(seconds=1), Replacement("ami-0new", "ami-0old"), id="by-this-run"),
+            pytest.param(BEGAN - timedelta(seconds=59), Replacement("ami-0new", "ami-0old"), id="by-a-skewed-clock"),
+            pytest.param(BEGAN - timedelta(seconds=61), None, id="by-an-earlier-run"),
+        ],
+    )
+    def test_the_parameter_tells_where_the_record_cannot(self, put_at, replacement):
+        there = (ReadConfig(PRESET), ConfigVersion(8, TEXT))
+        history = (ReadHistory(PRESET), self.versions(put_at))
+        lost = (Commit(self.AGAIN.state, replace(READY, updated_at="2026-02-11T16:04:48.124Z")), Lost(READY))
+        logged = (LogIntent(replace(INTENT, param_version=8)), None)
+        script = (FOUND, BUILT, there, logged, lost, history, LOOKED, FORGOT)
+        assert play(self.AGAIN, *script, run=self.SINCE).replacement == replacement
+
+        left = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
+        own = TestUnfinished().logged(8)
+        finish = (LOOKED, history, own, LOOKED, (ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
+        assert play(left, *finish, run=self.SINCE).replacement == replacement
+
+    def test_a_record_that_settles_nothing_any_more_leaves_the_parameter_as_it_is(self):
+        throttled = (PutConfig(PRESET, CONFIG, TEXT), Throttled("too many"))
+        script = (FOUND, BUILT, READ, LOGGED, COMMITTED, throttled, (Pause(), True), (ReadState(PRESET), None), FORGOT)
+        assert play(STALE, *script).replacement is None
+
+    @pytest.mark.parametrize("secure", [True, False], ids=["SecureString", "String"])
+    def test_what_a_secure_string_held_is_not_told(self, secure):
+        history = [ConfigVersion(5, CONFIG.text, secure=secure)]
+        put = (PutConfig(PRESET, history[-1], TEXT), 6)
+        own = TestUnfinished().logged(5)
+        candidate = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
+        script = (LOOKED, (ReadHistory(PRESET), history), own, put, LOOKED)
+        result = play(candidate, *script, (ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
+        assert result.replacement == Replacement("ami-0new", None if secure else "ami-0old")
 
 
 class TestUnfinished:
