@@ -5,15 +5,16 @@ from __future__ import annotations
 import ast
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from spot_runner_provider import arguments, clock
-from spot_runner_provider.ami_state import MalformedRecord, shorten
+from spot_runner_provider import arguments, asset_events, clock
+from spot_runner_provider.ami_state import MalformedRecord, Status, shorten
 from spot_runner_provider.batch import Batch, Stores
 from spot_runner_provider.build import is_pipeline_name
 from spot_runner_provider.console import Console
@@ -25,10 +26,12 @@ from spot_runner_provider.intent import is_intent
 from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
 from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
 from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.promotion import Promotion
 from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 LABEL_VARIABLE = "preset_names"
 """Template variable that names the presets of a mapped task, for its ``map_index_template``."""
@@ -47,6 +50,10 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     One preset's error never stops another. If there was one, the results are pushed and the task fails, so that
     Airflow tries again; the other outcomes do not fail it. What is missing for every preset alike (a permission,
     the table, the region) fails the task at once and for good, if nothing was written yet.
+
+    Each preset whose AMI was replaced has an event of the asset ``spot-runner://<account>/<region>/<preset>``, with the
+    extra ``{"presetName", "amiId", "previousAmiId", "buildId"}``. It goes through the asset aliases among the
+    ``outlets``, or through ``AssetAlias("spot-runner")`` if there is none, and Airflow sends it if the task succeeds.
 
     :param presets: a batch as :class:`~spot_runner_provider.operators.detect_stale.DetectStaleOperator` returns it,
         or preset names, or the JSON text of either. Named presets are read first, and reconciled if they are
@@ -82,6 +89,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.outlets = asset_events.with_alias(self.outlets)
         self.presets = presets
         self.table_name = table_name
         self.config_prefix = config_prefix
@@ -89,6 +97,13 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self.index_name = index_name
         self.max_workers = max_workers
         self.is_dry_run = dry_run  # ``dry_run`` is a method of every operator
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Begin a mapped task, whose outlets Airflow must know before any of its instances is made."""
+        made: OperatorPartial = super().partial(**kwargs)
+        made.kwargs["outlets"] = asset_events.with_alias(made.kwargs.get("outlets"))
+        return made
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
@@ -100,7 +115,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         try:
             given = arguments.items("presets", self.presets)
             context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
-            results = self.reconcile(given, context["ti"])
+            results = self.reconcile(given, context["ti"], since=_start(context))
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
         values = [result.to_json() for result in results]
@@ -111,13 +126,15 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 f"{len(failed)} of {len(results)} presets failed: {shorten(', '.join(failed))}. "
                 "The others are done; the next try, or the next run, goes on with these"
             )
+        self._promote(results, context)
         return values
 
-    def reconcile(self, given: list[Any], ti: Any) -> list[Result]:
+    def reconcile(self, given: list[Any], ti: Any, *, since: datetime | None = None) -> list[Result]:
         """Reconcile ``given``, as :attr:`presets` has it.
 
         :param ti: the task instance; of one that stands in for it nothing is asked but what signs records, if
             ``do_xcom_push`` is off.
+        :param since: when the run began; now if ``None``.
         """
         table_name = arguments.text("table_name", self.table_name, TABLE_REMEDY)
         prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
@@ -141,6 +158,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}",
             region=region,
             clock=clock.now,
+            since=since,
             pipeline_name=template,
             dry_run=dry_run,
         )
@@ -151,7 +169,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self._link(ti, RecordLink(), record)
         for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
             self._link(ti, link, "")
-        candidates, settled = self._candidates(given)
+        candidates, settled = self._candidates(given, run.owner if ti.try_number > 1 else None)
         for result in settled:
             self._log_result(result)
         batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
@@ -174,8 +192,20 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         except Exception as error:
             self.log.warning("no link to the %s: %s", link.name, error)
 
-    def _candidates(self, given: list[Any]) -> tuple[list[Candidate], list[Result]]:
-        """Return what there is to reconcile, and results for what there is not."""
+    def _promote(self, results: Sequence[Result], context: Context) -> None:
+        """Hand Airflow the event of each promotion; that it cannot be sent is no reason to fail."""
+        for result in results:
+            try:
+                if promotion := Promotion.of(result):
+                    asset_events.add(promotion, self.outlets, context)
+            except Exception as error:
+                self.log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, error)
+
+    def _candidates(self, given: list[Any], owner: str | None) -> tuple[list[Candidate], list[Result]]:
+        """Return what there is to reconcile, and results for what there is not.
+
+        :param owner: who signed what an earlier try of this run wrote; ``None`` if there was no earlier try.
+        """
         candidates: dict[str, Candidate] = {}
         settled: list[Result] = []
         named = []
@@ -192,13 +222,16 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             else:
                 candidates[candidate.preset_name] = candidate
         if named:
-            found, refused = self._look_up(named)
+            found, refused = self._look_up(named, owner)
             candidates |= found
             settled += refused
         return list(candidates.values()), settled
 
-    def _look_up(self, names: list[str]) -> tuple[dict[str, Candidate], list[Result]]:
-        """Read the records of named presets, and what earlier runs left unfinished there."""
+    def _look_up(self, names: list[str], owner: str | None) -> tuple[dict[str, Candidate], list[Result]]:
+        """Read the records of named presets, and what earlier runs left unfinished there.
+
+        One that an earlier try of this run settled is a candidate as that try saw it, for the same result.
+        """
         good, refused = sift(names)
         found = survey(
             (),
@@ -207,7 +240,11 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             stale_after=timedelta(0),
             named=self.hook.read_items(good),
         )
-        candidates = {candidate.preset_name: candidate for candidate in found.candidates}
+        candidates = {
+            state.preset_name: Candidate(state.preset_name, replace(state, status=Status.BUILDING))
+            for state in found.states
+            if owner and state.reconciled_by == owner and state.status is not Status.BUILDING
+        } | {candidate.preset_name: candidate for candidate in found.candidates}
         return candidates, [
             *(
                 Result(refusal.preset_name or str(refusal.job_id), Outcome.ERROR, f"malformed: {refusal.reason}")
@@ -248,6 +285,12 @@ def label(names: Sequence[str]) -> str:
     except (TypeError, RecursionError, MemoryError):
         pass
     return shorten(repr(text), LABEL_LIMIT)
+
+
+def _start(context: Context) -> datetime | None:
+    """Return when the run began; of a context that has no run nothing is known."""
+    run = context.get("dag_run")
+    return run.start_date if run else None
 
 
 def _first_preset(given: Sequence[Any]) -> str | None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, AssetAlias, BaseOperator
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -154,6 +155,20 @@ class WorkerDied(BaseException):
 
 
 @dataclass
+class Outlets:
+    """Stands in for Airflow's accessors: whatever the alias, an event is its asset's URI and its extra."""
+
+    events: list[tuple[str, dict[str, Any]]]
+
+    def __getitem__(self, alias: AssetAlias) -> Outlets:
+        assert isinstance(alias, AssetAlias)
+        return self
+
+    def add(self, asset: Asset, extra: dict[str, Any]) -> None:
+        self.events.append((asset.uri, extra))
+
+
+@dataclass
 class TaskInstance:
     """What an operator sees of its task instance."""
 
@@ -162,7 +177,14 @@ class TaskInstance:
     dag_id: str = "spot_runner_reconcile"
     task_id: str = "reconcile_preset"
     map_index: int = 0
+    run_began: datetime | None = None
     pushed: dict[str, Any] = field(default_factory=dict)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        dag_run = SimpleNamespace(start_date=self.run_began)
+        return {"ti": self, "dag_run": dag_run, "outlet_events": Outlets(self.events)}
 
     def xcom_push(self, key: str, value: Any) -> None:
         # What is pushed must survive JSON: XCom takes nothing else.
@@ -186,7 +208,7 @@ def reconcile(presets: Any, ti: TaskInstance | None = None, **arguments: Any) ->
 
 def _execute(operator: BaseOperator, ti: TaskInstance) -> Any:
     """Call ``execute`` itself: Airflow 2.11 wraps it in a check that works in one thread only."""
-    return inspect.unwrap(type(operator).execute)(operator, {"ti": ti})
+    return inspect.unwrap(type(operator).execute)(operator, ti.context)
 
 
 def run(run_id: str = "scheduled__1", **arguments: Any) -> dict[str, dict[str, Any]]:

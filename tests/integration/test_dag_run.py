@@ -17,6 +17,7 @@ from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.seed import TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
+from spot_runner_provider.promotion import ALIAS
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores
 
 DAG_FILE = Path(__file__).parents[2] / "dags" / "spot_runner_reconcile.py"
@@ -92,6 +93,10 @@ def test_tasks_that_call_aws_are_tried_again(dag: Any, task_id: str) -> None:
 def test_the_report_runs_whatever_happened_and_once(dag: Any) -> None:
     report = dag.get_task("report_status")
     assert (report.trigger_rule, report.retries) == ("all_done", 0)
+
+
+def test_promotions_go_through_the_default_alias(dag: Any) -> None:
+    assert [outlet.name for outlet in dag.get_task("reconcile_preset").outlets] == [ALIAS]
 
 
 def test_the_run_and_each_task_succeed(run: Run) -> None:

@@ -20,6 +20,7 @@ MODULES = [
     "outcome",
     "pace",
     "preset_config",
+    "promotion",
     "reconciler",
     "report",
     "status.view",

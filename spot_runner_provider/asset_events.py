@@ -1,0 +1,48 @@
+"""Asset events: how promotions reach Airflow, through an asset alias among a task's outlets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.sdk import Asset, AssetAlias
+
+from spot_runner_provider.promotion import ALIAS, Promotion
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class UnknownAlias(LookupError):
+    """Airflow 2 has not met the alias in a parsed DAG yet."""
+
+
+def with_alias(outlets: Iterable[Any] | None) -> list[Any]:
+    """Return a task's outlets, the default alias among them if there is no other."""
+    given = list(outlets or ())
+    return given if _aliases(given) else [*given, AssetAlias(ALIAS)]
+
+
+def add(promotion: Promotion, outlets: Iterable[Any], context: Context) -> None:
+    """Let Airflow send the event when the task succeeds.
+
+    :raises UnknownAlias: where Airflow 2 would fail the task for it, after it has succeeded.
+    """
+    for alias in _aliases(outlets):
+        if not AIRFLOW_V_3_0_PLUS:
+            _check_known(alias)
+        context["outlet_events"][alias].add(Asset(uri=promotion.uri), extra=promotion.extra)
+
+
+def _aliases(outlets: Iterable[Any]) -> list[Any]:
+    return [outlet for outlet in outlets if isinstance(outlet, AssetAlias)]
+
+
+def _check_known(alias: Any) -> None:
+    from airflow.models.dataset import DatasetAliasModel  # type: ignore[import-not-found]
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        if not session.query(DatasetAliasModel).filter_by(name=alias.name).count():
+            raise UnknownAlias(f"Airflow knows no alias {alias.name!r} before a DAG with it was parsed")

@@ -1,0 +1,53 @@
+"""The promotion: a preset's parameter names another AMI, which others learn of as an event of the preset's asset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from spot_runner_provider.outcome import Result
+
+ALIAS = "spot-runner"
+"""Name of the asset alias that promotions go through unless the task has one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """An event of the asset ``uri``. The values of ``extra`` are texts or ``None``: Airflow 2 hashes them."""
+
+    uri: str
+    extra: dict[str, Any]
+
+    @classmethod
+    def of(cls, result: Result) -> Self | None:
+        """Return what a result is to tell others, ``None`` if its run did not replace the preset's AMI.
+
+        Account and region are those of the pipeline; of what an earlier run began, those of the build.
+        """
+        replaced = result.replacement
+        place = _place(result.pipeline_arn or result.build_id)
+        if replaced is None or place is None or result.dry_run:
+            return None
+        account, region = place
+        return cls(
+            uri(account, region, result.preset_name),
+            {
+                "presetName": result.preset_name,
+                "amiId": replaced.ami_id,
+                "previousAmiId": replaced.previous_ami_id,
+                "buildId": result.build_id,
+            },
+        )
+
+
+def uri(account: str, region: str, preset_name: str) -> str:
+    """Return the URI of a preset's asset. A preset's name has no character that would have to be quoted."""
+    return f"spot-runner://{account}/{region}/{preset_name}"
+
+
+def _place(arn: str | None) -> tuple[str, str] | None:
+    """Return account and region of an Image Builder ARN, ``None`` if it names none."""
+    match (arn or "").split(":", 5):
+        case ["arn", _, "imagebuilder", str(region), str(account), _] if region and account:
+            return account, region
+    return None
