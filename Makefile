@@ -1,4 +1,5 @@
 # make run     the DAG once, on an embedded AWS        make lock    refresh requirements/
+# make up      Airflow with the DAG and its page, to look at and click through
 # make test    every test                              make bench   what a run costs, against targets
 # make check   ruff and mypy                           make clean   remove what the others made
 # Everything is installed below this folder.
@@ -28,13 +29,16 @@ define install
 	@touch $@
 endef
 
-.PHONY: help run test test-airflow2 test-nightly bench check lock clean
+.PHONY: help run up test test-airflow2 test-nightly bench check lock clean
 
 help:
-	@head -3 Makefile | cut -c3-
+	@head -4 Makefile | cut -c3-
 
 run: .venv/.installed
 	@.venv/bin/python scripts/demo.py
+
+up: .venv/.installed
+	@.venv/bin/python scripts/up.py
 
 test: .venv/.installed .venv-ministack/.installed
 	@.venv/bin/python -m pytest -n 2 --dist loadfile

@@ -10,12 +10,14 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
+
+from environment import PROJECT, airflow_environment
+from progress import Progress
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo import MALFORMED, OUTCOMES, RUNNER_JOBS, seed_demo
@@ -23,7 +25,6 @@ from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.outcome import Outcome
 
-PROJECT = Path(__file__).resolve().parents[1]
 HOME = PROJECT / ".airflow"
 LOG = HOME / "logs" / "demo.log"
 DAG = "spot_runner_reconcile"
@@ -53,17 +54,6 @@ class Preset:
     parameter: str
 
 
-class Progress:
-    """Prints what goes on, with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    def __call__(self, text: str) -> None:
-        """Print one line at once."""
-        print(f"[{time.monotonic() - self._start:5.1f} s] {text}", flush=True)
-
-
 def main() -> None:
     """Start, run, show."""
     progress = Progress()
@@ -73,7 +63,10 @@ def main() -> None:
             f"Embedded AWS at {aws.endpoint_url}: {len(OUTCOMES)} presets, {len(MALFORMED)} malformed records, "
             f"{RUNNER_JOBS} runner jobs"
         )
-        environment = airflow_environment(aws)
+        environment = airflow_environment(HOME) | {
+            "AIRFLOW_CONN_AWS_DEFAULT": airflow_connection(aws),
+            "AIRFLOW__SPOT_RUNNER__TABLE_NAME": TABLE,
+        }
         LOG.parent.mkdir(parents=True, exist_ok=True)
         with LOG.open("w") as log:
             progress(f"airflow db migrate                       (output: {LOG.relative_to(PROJECT)})")
@@ -110,31 +103,8 @@ MORE = """\
 How to see more
   What each task logged       {log}
   What each preset shows      .venv/bin/python -c 'import spot_runner_provider.embedded.demo as d; print(d.__doc__)'
-  The same in Airflow's pages, in two terminals in this folder:
-    1  .venv/bin/python -m spot_runner_provider.embedded
-    2  the two lines that it printed, then
-       export AIRFLOW_HOME="$PWD/.airflow" AIRFLOW__CORE__DAGS_FOLDER="$PWD/dags" AIRFLOW__CORE__LOAD_EXAMPLES=False
-       .venv/bin/airflow standalone
+  In Airflow's pages          make up
   What it is and how to set it up: README.md"""
-
-
-def airflow_environment(aws: EmbeddedAws) -> dict[str, str]:
-    """Return the environment in which Airflow has its own home and ``aws`` for its AWS."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW_", "AWS_")) and not name.lower().endswith("_proxy")
-    }
-    return inherited | {
-        "AIRFLOW_HOME": str(HOME),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "AIRFLOW_CONN_AWS_DEFAULT": airflow_connection(aws),
-        "AIRFLOW__SPOT_RUNNER__TABLE_NAME": TABLE,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def run(
