@@ -1,7 +1,7 @@
-# make run     the DAG once, on an embedded AWS        make lock    refresh requirements/
-# make up      Airflow with the DAG and its page, to look at and click through
-# make test    every test                              make bench   what a run costs, against targets
-# make check   ruff and mypy                           make clean   remove what the others made
+# make run     the DAG once, on an embedded AWS        make check   ruff and mypy
+# make up      Airflow and the page, to click through  make docs    the documentation, below build/docs
+# make test    every test                              make lock    refresh requirements/
+# make bench   what a run costs, against targets       make clean   remove what the others made
 # Everything is installed below this folder.
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -29,7 +29,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help run up test test-airflow2 test-nightly bench check lock clean
+.PHONY: help run up test test-airflow2 test-nightly bench docs check lock clean
 
 help:
 	@head -4 Makefile | cut -c3-
@@ -52,6 +52,12 @@ test-nightly: .venv/.installed .venv-ministack/.installed
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks
 
+docs: .venv/.installed
+	@rm -rf build/docs
+	@AIRFLOW_HOME=$(CURDIR)/.airflow .venv/bin/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going \
+		--doctree-dir .cache/docs docs build/docs
+	@echo "build/docs/index.html"
+
 check: .venv/.installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -60,7 +66,7 @@ check: .venv/.installed
 # The 2.11 environment has the lowest versions that pyproject.toml allows, the other one the newest.
 lock: $(UV)
 	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group system --group bench \
-		--group browser --group check --group lock \
+		--group browser --group docs --group package --group check --group lock \
 		--output-file requirements/airflow3.txt
 	$(COMPILE) pyproject.toml --extra embedded --group install --group test --resolution lowest-direct \
 		--output-file requirements/airflow2.txt
@@ -71,7 +77,7 @@ lock: $(UV)
 	@touch $(UV)
 
 clean:
-	rm -rf .venv .venv-airflow2 .venv-ministack .cache .airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-airflow2 .venv-ministack .cache .airflow build .pytest_cache .mypy_cache .ruff_cache
 
 $(UV): requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing." >&2; exit 1; }
