@@ -8,7 +8,12 @@ __version__ = "0.1.0"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return what Airflow must know of the provider: its name, links and ``[spot_runner]`` settings."""
+    """Return what Airflow must know of the provider: its name, links and ``[spot_runner]`` settings.
+
+    >>> sorted(get_provider_info()["config"]["spot_runner"]["options"])
+    ['audit', 'aws_conn_id', 'config_prefix', 'dry_run', 'max_mapped_tasks', 'pipeline_name', 'region_name', 'schedule',
+     'stale_after_minutes', 'table_name']
+    """
     return {
         "package-name": "airflow-provider-spot-runner",
         "name": "Spot runner",

@@ -29,7 +29,13 @@ _LAST_MOMENT = datetime.max.replace(microsecond=999000, tzinfo=UTC)
 
 
 class Status(StrEnum):
-    """How far a preset's image is."""
+    """How far a preset's image is.
+
+    A word compares and prints as its text.
+
+    >>> Status.READY == "ready"
+    True
+    """
 
     BUILDING = "building"
     """Image Builder works on it, as far as the record knows."""
@@ -40,16 +46,35 @@ class Status(StrEnum):
 
 
 class MalformedRecord(ValueError):
-    """An item that cannot be a record of its kind; the text says which attribute is wrong, and how."""
+    """An item that cannot be a record of its kind; the text says which attribute is wrong, and how.
+
+    >>> AmiState.from_item({"jobId": "AMI#windows-2022", "presetName": "linux-x64"})
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.ami_state.MalformedRecord: jobId does not match presetName: expected 'AMI#linux-x64'
+    """
 
 
 def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return ``text`` in at most ``limit`` characters, an ellipsis in place of what was cut."""
+    """Return ``text`` in at most ``limit`` characters, an ellipsis in place of what was cut.
+
+    >>> shorten("no space left on device", limit=12)
+    'no space le…'
+    """
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def check_preset_name(name: object) -> str:
-    """Return ``name`` if a pipeline and a parameter can bear it, else raise :class:`MalformedRecord`."""
+    """Return ``name`` if a pipeline and a parameter can bear it, else raise :class:`MalformedRecord`.
+
+    >>> check_preset_name("linux-x64")
+    'linux-x64'
+    >>> check_preset_name("linux/x64")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.ami_state.MalformedRecord: presetName 'linux/x64' cannot be the name of a pipeline and a
+    parameter: 1 to 116 letters, digits, '-' or '_'
+    """
     if not isinstance(name, str) or not name:
         raise MalformedRecord("presetName is missing")
     if not _PRESET_NAME.fullmatch(name):
@@ -61,7 +86,11 @@ def check_preset_name(name: object) -> str:
 
 
 def job_id(preset_name: str) -> str:
-    """Return the partition key of a preset's AMI state."""
+    """Return the partition key of a preset's AMI state.
+
+    >>> job_id("linux-x64")
+    'AMI#linux-x64'
+    """
     return f"AMI#{preset_name}"
 
 
@@ -69,6 +98,9 @@ def parse_timestamp(text: object) -> datetime:
     """Return the moment that an ISO 8601 ``text`` with a time zone names, in UTC.
 
     :raises MalformedRecord: if it is no text, no timestamp, or names no time zone.
+
+    >>> parse_timestamp("2026-02-11T16:35:48.123+01:00")
+    datetime.datetime(2026, 2, 11, 15, 35, 48, 123000, tzinfo=datetime.timezone.utc)
     """
     if not isinstance(text, str):
         raise MalformedRecord("updatedAt is missing or no text")
@@ -84,12 +116,21 @@ def parse_timestamp(text: object) -> datetime:
 
 
 def render_timestamp(moment: datetime) -> str:
-    """Return ``moment`` (aware) in the one form that sorts as text like the time: milliseconds, UTC, ``Z``."""
+    """Return ``moment`` (aware) in the one form that sorts as text like the time: milliseconds, UTC, ``Z``.
+
+    >>> render_timestamp(datetime(2026, 2, 11, 15, 35, 48, tzinfo=UTC))
+    '2026-02-11T15:35:48.000Z'
+    """
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def later(moment: datetime, than: datetime) -> datetime:
-    """Return ``moment``, or one millisecond after ``than`` if that is later (at the end of time: just that)."""
+    """Return ``moment``, or one millisecond after ``than`` if that is later (at the end of time: just that).
+
+    >>> seen = datetime(2026, 2, 11, 15, 35, 48, tzinfo=UTC)
+    >>> render_timestamp(later(seen - timedelta(minutes=1), than=seen))
+    '2026-02-11T15:35:48.001Z'
+    """
     return max(moment, min(than, _LAST_MOMENT - _MILLISECOND) + _MILLISECOND)
 
 
@@ -99,6 +140,13 @@ class AmiState:
 
     ``updated_at`` is kept as the text that was read, because conditional writes compare it as text.
     ``reconciled_by`` is the ``<dag_id>/<run_id>`` of our own last write, gone once another program wrote.
+
+    >>> state = AmiState.from_item({"jobId": "AMI#linux-x64", "presetName": "linux-x64", "amiId": "ami-0a1d",
+    ...                             "status": "building", "updatedAt": "2026-02-11T15:35:48.123Z"})
+    >>> state.is_stale(datetime(2026, 2, 11, 16, 5, 49, tzinfo=UTC), stale_after=timedelta(minutes=30))
+    True
+    >>> AmiState.from_json(state.to_json()) == state
+    True
     """
 
     preset_name: str
@@ -147,7 +195,12 @@ class AmiState:
         )
 
     def to_json(self) -> dict[str, str | None]:
-        """Return the record in its own vocabulary, texts cut, for XCom."""
+        """Return the record in its own vocabulary, texts cut, for XCom.
+
+        >>> AmiState("linux-x64", Status.READY, "2026-02-11T15:35:48.123Z", "ami-0e3f").to_json()
+        {'presetName': 'linux-x64', 'status': 'ready', 'amiId': 'ami-0e3f', 'updatedAt': '2026-02-11T15:35:48.123Z',
+         'buildId': None}
+        """
         return {
             "presetName": self.preset_name,
             "status": self.status.value,
@@ -175,12 +228,25 @@ class AmiState:
 
         :param at: the moment whose truth it tells; ``updatedAt`` is that, or just after the record's own if later.
         :param by: the ``<dag_id>/<run_id>`` that writes it.
+
+        >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
+        >>> image = "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7"
+        >>> ready = seen.now_ready("ami-0e3f", build_id=image, at=seen.updated, by="spot_runner_reconcile/manual__1")
+        >>> ready.status, ready.ami_id, ready.updated_at
+        (<Status.READY: 'ready'>, 'ami-0e3f', '2026-02-11T15:35:48.124Z')
         """
         rewritten = self._rewritten(build_id, at, by)
         return replace(rewritten, status=Status.READY, ami_id=ami_id, error_message=None)
 
     def now_failed(self, reason: str, *, build_id: str, at: datetime, by: str) -> Self:
-        """Return the record of a build that failed; the AMI before it stays. Parameters as of :meth:`now_ready`."""
+        """Return the record of a build that failed; the AMI before it stays. Parameters as of :meth:`now_ready`.
+
+        >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
+        >>> image = "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7"
+        >>> failed = seen.now_failed("FAILED: Build timed out", build_id=image, at=seen.updated, by="dag/run")
+        >>> failed.status, failed.usable_ami, failed.error_message
+        (<Status.FAILED: 'failed'>, 'ami-0a1d', 'FAILED: Build timed out')
+        """
         return replace(self._rewritten(build_id, at, by), status=Status.FAILED, error_message=reason)
 
     def _rewritten(self, build_id: str, at: datetime, by: str) -> Self:
@@ -195,7 +261,15 @@ def _text(value: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """An item that was refused, and why. ``job_id`` and ``preset_name`` are ``None`` where it has none."""
+    """An item that was refused, and why. ``job_id`` and ``preset_name`` are ``None`` where it has none.
+
+    >>> item = {"jobId": "AMI#nameless", "status": "building"}
+    >>> try:
+    ...     AmiState.from_item(item)
+    ... except MalformedRecord as error:
+    ...     Malformed.of(item, error).to_json()
+    {'jobId': 'AMI#nameless', 'presetName': None, 'reason': 'presetName is missing'}
+    """
 
     job_id: str | None
     preset_name: str | None

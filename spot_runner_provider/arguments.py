@@ -10,11 +10,23 @@ from typing import Any
 
 
 class InvalidArgument(ValueError):
-    """An argument holds something that it cannot mean; the text names the argument and what it takes."""
+    """An argument holds something that it cannot mean; the text names the argument and what it takes.
+
+    >>> count("max_mapped_tasks", "many")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: max_mapped_tasks is 'many'; it takes a whole number from 1 up
+    """
 
 
 def boolean(name: str, value: Any) -> bool:
-    """Return ``value``, or what the text ``true`` or ``false`` says. Nothing else is taken for either."""
+    """Return ``value``, or what the text ``true`` or ``false`` says. Nothing else is taken for either.
+
+    :raises InvalidArgument: for anything else.
+
+    >>> boolean("dry_run", "False")
+    False
+    """
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
@@ -23,7 +35,13 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def duration(name: str, value: Any) -> timedelta:
-    """Return a ``timedelta``, or the minutes that a number or its text gives; never a negative one."""
+    """Return a ``timedelta``, or the minutes that a number or its text gives; never a negative one.
+
+    :raises InvalidArgument: for anything else.
+
+    >>> duration("stale_after", "45")
+    datetime.timedelta(seconds=2700)
+    """
     if isinstance(value, timedelta) and value >= timedelta(0):
         return value
     minutes = _number(value)
@@ -36,7 +54,13 @@ def duration(name: str, value: Any) -> timedelta:
 
 
 def count(name: str, value: Any) -> int:
-    """Return a whole number from 1 up, or what its text says."""
+    """Return a whole number from 1 up, or what its text says.
+
+    :raises InvalidArgument: for anything else.
+
+    >>> count("max_mapped_tasks", "8")
+    8
+    """
     number = _number(value)
     if number is None or number < 1 or number != int(number):
         raise _invalid(name, value, "a whole number from 1 up")
@@ -44,7 +68,13 @@ def count(name: str, value: Any) -> int:
 
 
 def items(name: str, value: Any) -> list[Any]:
-    """Return a list, what its JSON text says, or an empty list for nothing (``None``, an empty text)."""
+    """Return a list, what its JSON text says, or an empty list for nothing (``None``, an empty text).
+
+    :raises InvalidArgument: for anything else.
+
+    >>> items("presets", '["linux-x64"]'), items("presets", None)
+    (['linux-x64'], [])
+    """
     if isinstance(value, str):
         try:
             value = json.loads(value) if value.strip() not in ("", "None") else None
@@ -58,7 +88,13 @@ def items(name: str, value: Any) -> list[Any]:
 
 
 def names(name: str, value: Any) -> list[str]:
-    """Return a list of texts, or what its JSON text says, or an empty list for nothing."""
+    """Return a list of texts, or what its JSON text says, or an empty list for nothing.
+
+    :raises InvalidArgument: for anything else.
+
+    >>> names("fail_on", '["config_invalid", "drifted"]')
+    ['config_invalid', 'drifted']
+    """
     found = items(name, value)
     if all(isinstance(item, str) for item in found):
         return found
@@ -66,7 +102,15 @@ def names(name: str, value: Any) -> list[str]:
 
 
 def text(name: str, value: Any, remedy: str) -> str:
-    """Return a text that is not empty; ``remedy`` tells what to do where there is none."""
+    """Return a text that is not empty; ``remedy`` tells what to do where there is none.
+
+    :raises InvalidArgument: if there is none, or blanks alone.
+
+    >>> text("table_name", None, "set [spot_runner] table_name")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: table_name is not set: set [spot_runner] table_name
+    """
     if isinstance(value, str) and value.strip():
         return value
     raise InvalidArgument(f"{name} is not set: {remedy}")

@@ -22,7 +22,11 @@ SETTLED_AFTER = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A preset whose parameter does not name its record's AMI."""
+    """A preset whose parameter does not name its record's AMI.
+
+    >>> Finding("linux-x64", "the record (ready) says ami-0e3f, the parameter says ami-0a1d").to_json()["outcome"]
+    'drifted'
+    """
 
     preset_name: str
     detail: str
@@ -34,7 +38,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit came to; ``error`` says what kept it from looking at every parameter."""
+    """What an audit came to; ``error`` says what kept it from looking at every parameter.
+
+    >>> Audit(error="could not read the parameters of linux-x64").to_json()
+    {'findings': [], 'error': 'could not read the parameters of linux-x64'}
+    """
 
     findings: tuple[Finding, ...] = ()
     error: str | None = None
@@ -51,6 +59,13 @@ def settled(states: Iterable[AmiState], *, unfinished: Collection[str], now: dat
     intent that a run has still to finish.
 
     :param unfinished: names of the presets whose intents stand.
+
+    >>> from spot_runner_provider.ami_state import Status
+    >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
+    >>> [each.preset_name for each in settled([state], unfinished=(), now=state.updated + timedelta(minutes=6))]
+    ['linux-x64']
+    >>> settled([state], unfinished={"linux-x64"}, now=state.updated + timedelta(minutes=6))
+    []
     """
     return [
         state
@@ -63,6 +78,11 @@ def drift(state: AmiState, config: ConfigVersion | None) -> Finding | None:
     """Return what is wrong with the parameter of a settled record, ``None`` if it names the record's AMI.
 
     :param config: the newest version; ``None`` if there is no parameter. The value of a SecureString is not quoted.
+
+    >>> from spot_runner_provider.ami_state import Status
+    >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
+    >>> drift(state, ConfigVersion(9, '{"ami": "ami-0a1d"}')).detail
+    'the record (ready) says ami-0e3f, the parameter says ami-0a1d'
     """
     try:
         if config is None:
@@ -85,7 +105,16 @@ def confirmed(
 ) -> Iterator[Finding]:
     """Yield the findings whose record is still the one that was compared: an index lags, and writers go on.
 
+    :param found: the findings, by preset.
+    :param seen: the records that were compared; one for each finding.
     :param now_read: the records as a consistent read, after that of the parameters, returned them.
+
+    >>> from spot_runner_provider.ami_state import Status
+    >>> seen = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
+    >>> newer = AmiState("linux-x64", Status.BUILDING, "2026-02-11T16:00:00.000Z", "ami-0e3f")
+    >>> found = {"linux-x64": Finding("linux-x64", "the record (ready) says ami-0e3f, the parameter says ami-0a1d")}
+    >>> list(confirmed(found, [seen], {"linux-x64": newer}))
+    []
     """
     by_name = {state.preset_name: state for state in seen}
     for name, finding in found.items():

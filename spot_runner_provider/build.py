@@ -26,7 +26,11 @@ _AMI_ID = re.compile(r"ami-[0-9A-Za-z]+")
 
 
 class Meaning(StrEnum):
-    """What an image's state means for its preset."""
+    """What an image's state means for its preset.
+
+    >>> judge(Image("arn:image", "DEPRECATED", None), region="us-east-1", account="123456789012").meaning
+    <Meaning.UNUSABLE: 'unusable'>
+    """
 
     READY = "ready"
     FAILED = "failed"
@@ -36,7 +40,11 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ami:
-    """One AMI that a build put out. ``status`` is the state of the copy, where Image Builder names one."""
+    """One AMI that a build put out. ``status`` is the state of the copy, where Image Builder names one.
+
+    >>> Image.from_api({"outputResources": {"amis": [{"image": "ami-0e3f", "region": "us-east-1"}]}}).amis
+    (Ami(image_id='ami-0e3f', region='us-east-1', account=None, status=None),)
+    """
 
     image_id: str
     region: str | None = None
@@ -49,6 +57,14 @@ class Image:
     """One build of a pipeline.
 
     ``status`` is ``None`` where a listing left it out; ``created`` is ``None`` if it has no readable date.
+
+    >>> image = Image.from_api({
+    ...     "arn": "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7",
+    ...     "state": {"status": "AVAILABLE"},
+    ...     "dateCreated": "2026-02-11T15:30:00.000Z",
+    ... })
+    >>> image.status, image.amis, image.is_summary
+    ('AVAILABLE', (), True)
     """
 
     arn: str
@@ -94,7 +110,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to make of a preset's latest image: the AMI if it is ready, the reason otherwise."""
+    """What to make of a preset's latest image: the AMI if it is ready, the reason otherwise.
+
+    >>> failed = Image("arn:image", "FAILED", None, reason="Build timed out")
+    >>> judge(failed, region="us-east-1", account="123456789012")
+    Verdict(meaning=<Meaning.FAILED: 'failed'>, ami_id=None, reason='FAILED: Build timed out')
+    """
 
     meaning: Meaning
     ami_id: str | None = None
@@ -102,11 +123,22 @@ class Verdict:
 
 
 class UndatedImage(ValueError):
-    """An image has no readable ``dateCreated``, so that nobody can say which one is the latest."""
+    """An image has no readable ``dateCreated``, so that nobody can say which one is the latest.
+
+    >>> latest([Image("arn:image/1.0.0/7", "AVAILABLE", created=None)])
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.build.UndatedImage: image arn:image/1.0.0/7 has no readable dateCreated: cannot tell which is
+    the latest
+    """
 
 
 def is_pipeline_name(name: str) -> bool:
-    """Return whether a pipeline can bear ``name``; one that cannot is asked for in vain, or as a wildcard."""
+    """Return whether a pipeline can bear ``name``; one that cannot is asked for in vain, or as a wildcard.
+
+    >>> is_pipeline_name("spot-runner-linux-x64"), is_pipeline_name("spot-runner-*")
+    (True, False)
+    """
     return _PIPELINE_NAME.fullmatch(name) is not None
 
 
@@ -114,6 +146,11 @@ def latest(images: Iterable[Image]) -> Image | None:
     """Return the most recently created of ``images``; listings come in any order, build numbers restart.
 
     :raises UndatedImage: if one has no date: taking another could put runners on an old image.
+
+    >>> old = Image("arn:image/1.0.0/37", "AVAILABLE", parse_timestamp("2026-02-10T15:30:00.000Z"))
+    >>> new = Image("arn:image/1.0.1/1", "FAILED", parse_timestamp("2026-02-11T15:30:00.000Z"))
+    >>> latest([new, old]).arn
+    'arn:image/1.0.1/1'
     """
     newest: Image | None = None
     for image in images:
@@ -129,6 +166,10 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
 
     :param region: the region whose AMI runners use.
     :param account: the pipeline's own account, which decides where several AMIs share the region.
+
+    >>> amis = (Ami("ami-0e3f", "us-east-1", "123456789012"), Ami("ami-0b7c", "eu-west-1", "123456789012"))
+    >>> judge(Image("arn:image", "AVAILABLE", None, amis=amis), region="us-east-1", account="123456789012").ami_id
+    'ami-0e3f'
     """
     if image.status in IN_PROGRESS:
         return Verdict(Meaning.BUILDING, reason=f"the build is {image.status}")
@@ -152,7 +193,11 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
 
 
 def failure_reason(image: Image) -> str:
-    """Return why the build ended without an image: the reason, and the step or component that failed."""
+    """Return why the build ended without an image: the reason, and the step or component that failed.
+
+    >>> failure_reason(Image("arn:image", "FAILED", None, reason="Build timed out", failure="step RunTests"))
+    'FAILED: Build timed out; step RunTests'
+    """
     said = [text for text in (image.reason, image.failure) if text]
     return f"{image.status}: {'; '.join(said) or 'Image Builder gives no reason'}"
 

@@ -7,10 +7,20 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the present moment in UTC."""
+    """Return the present moment in UTC.
+
+    >>> now().tzinfo
+    datetime.timezone.utc
+    """
     return datetime.now(UTC)
 
 
 def backoff(attempt: int) -> float:
-    """Return the seconds to wait after the try number ``attempt``: random, up to a bound that doubles, at most 20."""
+    """Return the seconds to wait after the try number ``attempt``: random, up to a bound that doubles, at most 20.
+
+    >>> 0 <= backoff(3) <= 8
+    True
+    >>> backoff(60) <= 20
+    True
+    """
     return random.uniform(0, min(20.0, 2.0**attempt))

@@ -19,7 +19,14 @@ _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso": "aws-iso", "e
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The console of one region; there is one only for partitions whose console has a public address."""
+    """The console of one region; there is one only for partitions whose console has a public address.
+
+    >>> arn = "arn:aws-cn:imagebuilder:cn-north-1:123456789012:image-pipeline/spot-runner-linux-x64"
+    >>> Console.of_arn(arn)
+    Console(domain='console.amazonaws.cn', region='cn-north-1')
+    >>> Console.of_region("us-iso-east-1") is None
+    True
+    """
 
     domain: str
     region: str
@@ -46,26 +53,48 @@ class Console:
         return cls(domain, region) if domain else None
 
     def pipeline(self, arn: str) -> str:
-        """Return the address of an Image Builder pipeline."""
+        """Return the address of an Image Builder pipeline.
+
+        >>> arn = "arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64"
+        >>> Console.of_region("us-east-1").pipeline(arn).partition("/home?")[2]
+        'region=us-east-1#/pipelines/arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64'
+        """
         return f"{self._home('imagebuilder')}#/pipelines/{quote(arn, safe=':/')}"
 
     def image(self, arn: str) -> str:
-        """Return the address of an image, that is one build of a pipeline."""
+        """Return the address of an image, that is one build of a pipeline.
+
+        >>> arn = "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7"
+        >>> Console.of_region("us-east-1").image(arn).partition("#")[2]
+        '/images/arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7'
+        """
         return f"{self._home('imagebuilder')}#/images/{quote(arn, safe=':/')}"
 
     def parameter(self, name: str) -> str:
-        """Return the address of an SSM parameter; the console takes its name quoted twice."""
+        """Return the address of an SSM parameter; the console takes its name quoted twice.
+
+        >>> Console.of_region("us-east-1").parameter("/spot-runner/configs/linux-x64").partition("parameters/")[2]
+        '%252Fspot-runner%252Fconfigs%252Flinux-x64/description?region=us-east-1&tab=Table'
+        """
         twice = quote(quote(name, safe=""), safe="")
         region = quote(self.region, safe="")
         return f"https://{self.domain}/systems-manager/parameters/{twice}/description?region={region}&tab=Table"
 
     def record(self, table_name: str, preset_name: str) -> str:
-        """Return the address of a preset's DynamoDB record."""
+        """Return the address of a preset's DynamoDB record.
+
+        >>> Console.of_region("us-east-1").record("spot-runner-state", "linux-x64").partition("#")[2]
+        'edit-item?itemMode=2&pk=AMI%23linux-x64&route=ROUTE_ITEM_EXPLORER&sk=&table=spot-runner-state'
+        """
         key, table = quote(job_id(preset_name), safe=""), quote(table_name, safe="")
         return f"{self._home('dynamodbv2')}#edit-item?itemMode=2&pk={key}&route=ROUTE_ITEM_EXPLORER&sk=&table={table}"
 
     def log_group(self, name: str) -> str:
-        """Return the address of a CloudWatch log group; the console takes its name quoted twice, with its own sign."""
+        """Return the address of a CloudWatch log group; the console takes its name quoted twice, with its own sign.
+
+        >>> Console.of_region("us-east-1").log_group("/aws/imagebuilder/linux-x64").partition("#")[2]
+        'logsV2:log-groups/log-group/$252Faws$252Fimagebuilder$252Flinux-x64'
+        """
         twice = quote(quote(name, safe=""), safe="").replace("%", "$")
         return f"{self._home('cloudwatch')}#logsV2:log-groups/log-group/{twice}"
 

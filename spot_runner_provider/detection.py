@@ -28,7 +28,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the table says at ``checked_at``: every record, what was refused, and what needs reconciling."""
+    """What the table says at ``checked_at``: every record, what was refused, and what needs reconciling.
+
+    >>> now = datetime.fromisoformat("2026-02-11T16:00:00Z")
+    >>> found = survey([], [], now=now, stale_after=timedelta(minutes=30))
+    >>> found.to_json()
+    {'checkedAt': '2026-02-11T16:00:00.000Z', 'states': [], 'malformed': []}
+    """
 
     checked_at: datetime
     states: tuple[AmiState, ...]
@@ -65,6 +71,18 @@ def survey(
     :param intents: the items of intents.
     :param named: the presets that somebody asked for, with their items: then ``items`` is not looked at, and each
         is a candidate if it is building, whatever its age.
+
+    >>> items = [
+    ...     {"jobId": "AMI#linux-x64", "presetName": "linux-x64", "status": "building",
+    ...      "updatedAt": "2026-02-11T15:00:00.000Z"},
+    ...     {"jobId": "AMI#nameless", "status": "building"},
+    ... ]
+    >>> now = datetime.fromisoformat("2026-02-11T16:00:00Z")
+    >>> found = survey(items, [], now=now, stale_after=timedelta(minutes=30))
+    >>> [candidate.preset_name for candidate in found.candidates]
+    ['linux-x64']
+    >>> found.malformed
+    (Malformed(job_id='AMI#nameless', preset_name=None, reason='presetName is missing'),)
     """
     refused: list[Malformed] = []
     states: dict[str, AmiState] = {}
@@ -112,7 +130,12 @@ def survey(
 
 
 def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:
-    """Divide preset names that somebody gave into those that can exist, each once, and the refused."""
+    """Divide preset names that somebody gave into those that can exist, each once, and the refused.
+
+    >>> good, refused = sift(["linux-x64", "linux/x64", "linux-x64"])
+    >>> good, [refusal.preset_name for refusal in refused]
+    (['linux-x64'], ['linux/x64'])
+    """
     good: dict[str, None] = {}
     refused = []
     for name in names:
@@ -124,7 +147,13 @@ def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:
 
 
 def divide(items: Sequence[T], tasks: int) -> list[list[T]]:
-    """Return ``items`` in at most ``tasks`` batches of even size; one item a batch while there are enough."""
+    """Return ``items`` in at most ``tasks`` batches of even size; one item a batch while there are enough.
+
+    >>> divide(["linux-arm64", "linux-x64", "windows-2022"], tasks=8)
+    [['linux-arm64'], ['linux-x64'], ['windows-2022']]
+    >>> divide(["linux-arm64", "linux-x64", "windows-2022"], tasks=2)
+    [['linux-arm64', 'linux-x64'], ['windows-2022']]
+    """
     count = min(len(items), tasks)
     bounds = [round(len(items) * number / count) for number in range(count + 1)] if count else [0]
     return [list(items[start:end]) for start, end in pairwise(bounds)]

@@ -37,6 +37,16 @@ class Intent:
 
     ``logged_at`` is when it was written (the item's ``updatedAt``); ``param_version`` is the version of the SSM
     parameter that was read before, ``ami_id`` and ``build_id`` what the record was to be given.
+
+    >>> logged_at = datetime(2026, 2, 11, 16, tzinfo=UTC)
+    >>> logged = Intent.of("linux-x64", owner="spot_runner_reconcile/manual__1/1", at=logged_at, param_version=7,
+    ...                    ami_id="ami-0e3f", build_id="arn:aws:imagebuilder:us-east-1:123456789012:image/...")
+    >>> logged.job_id
+    'AMI-INTENT#linux-x64#spot_runner_reconcile/manual__1/1'
+    >>> Intent.from_item(logged.to_item()) == logged
+    True
+    >>> logged.is_abandoned(logged_at + timedelta(minutes=6))
+    True
     """
 
     job_id: str
@@ -91,7 +101,11 @@ class Intent:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return what finishing it needs, for XCom."""
+        """Return what finishing it needs, for XCom.
+
+        >>> Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", 7, "ami-0e3f").to_json()
+        {'jobId': 'AMI-INTENT#linux-x64#dag/run/1', 'updatedAt': '2026-02-11T16:00:00.000Z', 'paramVersion': 7}
+        """
         return {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
 
     @property
@@ -101,11 +115,22 @@ class Intent:
         return logged + min(ABANDONED_AFTER, datetime.max.replace(tzinfo=UTC) - logged)
 
     def is_due(self, now: datetime) -> bool:
-        """Return whether its own try must renew it, lest another run takes it for abandoned."""
+        """Return whether its own try must renew it, lest another run takes it for abandoned.
+
+        >>> logged = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
+        >>> logged.is_due(datetime(2026, 2, 11, 16, 0, 30, tzinfo=UTC))
+        False
+        """
         return now - parse_timestamp(self.logged_at) > RENEWED_AFTER
 
     def renewed(self, now: datetime) -> Self:
-        """Return the same intent, logged at a later moment."""
+        """Return the same intent, logged at a later moment.
+
+        >>> now = datetime(2026, 2, 11, 16, 2, tzinfo=UTC)
+        >>> logged = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
+        >>> logged.is_due(now), logged.renewed(now).is_due(now)
+        (True, False)
+        """
         return replace(self, logged_at=render_timestamp(now))
 
     def is_abandoned(self, now: datetime) -> bool:
@@ -114,12 +139,21 @@ class Intent:
 
 
 def base_of(intents: Iterable[Intent]) -> int:
-    """Return the oldest version of the parameter that any of ``intents`` had read."""
+    """Return the oldest version of the parameter that any of ``intents`` had read.
+
+    >>> key, logged_at = "AMI-INTENT#linux-x64#dag/run/", "2026-02-11T16:00:00.000Z"
+    >>> base_of([Intent(key + "1", "linux-x64", logged_at, 8), Intent(key + "2", "linux-x64", logged_at, 7)])
+    7
+    """
     return min(intent.param_version for intent in intents)
 
 
 def is_intent(job_id: str | None) -> bool:
-    """Return whether a partition key is one of an intent, whatever else the item holds."""
+    """Return whether a partition key is one of an intent, whatever else the item holds.
+
+    >>> is_intent("AMI-INTENT#linux-x64#dag/run/1"), is_intent("AMI#linux-x64"), is_intent(None)
+    (True, False, False)
+    """
     return job_id is not None and job_id.startswith(f"{RECORD_TYPE}#")
 
 

@@ -15,6 +15,9 @@ class ConsoleLink(BaseOperatorLink):
 
     So it is there while the task runs, and it stays if the worker dies: Airflow's own way, which the Amazon
     provider's links take, is to ask for the address once the task has ended.
+
+    >>> PipelineLink().name, PipelineLink().xcom_key
+    ('Image Builder pipeline', '_link_PipelineLink')
     """
 
     name = "AWS console"

@@ -25,7 +25,13 @@ PREFIX = "spot_runner"
 
 
 class Kind(StrEnum):
-    """What a receiver does with values: keep the last one, or add them up."""
+    """What a receiver does with values: keep the last one, or add them up.
+
+    A word compares and prints as its text.
+
+    >>> Kind.GAUGE == "gauge"
+    True
+    """
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -33,7 +39,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One value to send."""
+    """One value to send: seconds where its name says so, a number of presets otherwise.
+
+    >>> Metric("spot_runner.presets.ready", Kind.GAUGE, 9)
+    Metric(name='spot_runner.presets.ready', kind=<Kind.GAUGE: 'gauge'>, value=9)
+    """
 
     name: str
     kind: Kind
@@ -48,6 +58,14 @@ def metrics(
     :param report: the report, as XCom has it.
     :param batches: what detection returned: the presets to reconcile, with their records as they were.
     :param now: the moment of the report.
+
+    >>> ready = {"status": "ready", "outcome": "corrected_ready"}
+    >>> stale = {"presetName": "linux-x64", "status": "building", "updatedAt": "2026-02-11T15:00:00.000Z"}
+    >>> report = {"checkedAt": "2026-02-11T16:00:00.000Z", "presets": [ready]}
+    >>> sent = metrics(report, [[stale]], now=parse_timestamp("2026-02-11T16:00:04.000Z"))
+    >>> {metric.name: metric.value for metric in sent if metric.value}
+    {'spot_runner.presets.ready': 1, 'spot_runner.outcomes.corrected_ready': 1,
+     'spot_runner.oldest_stale_seconds': 3600.0, 'spot_runner.seconds_spent': 4.0}
     """
     if report["checkedAt"] is None:
         return

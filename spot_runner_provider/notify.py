@@ -25,12 +25,26 @@ _NEED_ATTENTION = {outcome.value for outcome in Outcome if outcome.needs_attenti
 
 
 def calls_for_attention(report: Report) -> bool:
-    """Return whether to tell people: the images are degraded, or the run fails."""
+    """Return whether to tell people: the images are degraded, or the run fails.
+
+    >>> calls_for_attention(Report({"status": "building"}, failures=()))
+    False
+    >>> calls_for_attention(Report({"status": "building"}, failures=("error: linux-x64",)))
+    True
+    """
     return report.value["status"] == DEGRADED or bool(report.failures)
 
 
 def message(report: Report) -> str:
-    """Return the report as a short text: the counts, why the run failed, and a line for what needs attention."""
+    """Return the report as a short text: the counts, why the run failed, and a line for what needs attention.
+
+    >>> failed = {"name": "linux-x64", "status": "failed", "amiId": "ami-0a1d", "outcome": "corrected_failed",
+    ...           "detail": "FAILED: Build timed out"}
+    >>> value = {"status": "degraded", "message": "1 preset failed", "presets": [failed], "malformed": []}
+    >>> print(message(Report(value, failures=())))
+    Runner images are degraded: 1 preset failed
+    - linux-x64: failed, ami-0a1d, corrected_failed: FAILED: Build timed out
+    """
     value = report.value
     troubles = list(_troubles(value))
     more = [f"- and {len(troubles) - LINES_LIMIT} more"] if len(troubles) > LINES_LIMIT else []
@@ -45,7 +59,14 @@ def message(report: Report) -> str:
 
 
 def failed_callbacks(callbacks: Iterable[Callback], context: Any) -> Iterator[tuple[Callback, Exception]]:
-    """Call each with the context; yield those that failed, with the error."""
+    """Call each with the context; yield those that failed, with the error.
+
+    >>> def tell(context):
+    ...     raise ConnectionError("no chat today")
+    >>> [str(error) for callback, error in failed_callbacks([print, tell], "a context")]
+    a context
+    ['no chat today']
+    """
     for callback in callbacks:
         try:
             callback(context)
@@ -54,7 +75,11 @@ def failed_callbacks(callbacks: Iterable[Callback], context: Any) -> Iterator[tu
 
 
 def as_callbacks(given: Callback | Sequence[Callback] | None) -> list[Callback]:
-    """Return the callbacks that an operator was given, one or many or none."""
+    """Return the callbacks that an operator was given, one or many or none.
+
+    >>> as_callbacks(print), as_callbacks(None)
+    ([<built-in function print>], [])
+    """
     if given is None:
         return []
     return list(given) if isinstance(given, Sequence) else [given]

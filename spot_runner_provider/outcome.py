@@ -10,7 +10,11 @@ from spot_runner_provider.ami_state import AmiState, shorten
 
 
 class Outcome(StrEnum):
-    """What reconciling did. Only ``ERROR`` fails a task."""
+    """What reconciling did. Only ``ERROR`` fails a task.
+
+    >>> Outcome.CORRECTED_READY.needs_attention, Outcome.CONFIG_INVALID.needs_attention
+    (False, True)
+    """
 
     CORRECTED_READY = "corrected_ready"
     """The build had succeeded: the record is ready and the parameter names its AMI."""
@@ -69,6 +73,10 @@ class Result:
     ``None`` if unknown. ``log_group`` is the image's, where Image Builder names one. ``replacement`` is what this run
     made of the parameter, in this try or an earlier one; ``None`` if its AMI is the same. ``warn`` asks for a warning
     in the log even if the outcome alone needs none.
+
+    >>> result = Result.of(None, "linux-x64", Outcome.FINISHED, detail="the record is gone")
+    >>> {name: value for name, value in result.to_json().items() if value}
+    {'presetName': 'linux-x64', 'outcome': 'finished', 'detail': 'the record is gone'}
     """
 
     preset_name: str

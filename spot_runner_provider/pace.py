@@ -47,7 +47,11 @@ SMOOTHING = 0.2
 
 
 class Permit(NamedTuple):
-    """Leave to make so many calls, none if it is not one's turn yet, and the moment at which it was given."""
+    """Leave to make so many calls, none if it is not one's turn yet, and the moment (in seconds) at which it was given.
+
+    >>> Pace(expected=3.0, now=lambda: 60.0).take(place=0, wanted=10)
+    Permit(calls=10, at=60.0)
+    """
 
     calls: int
     at: float
@@ -58,6 +62,16 @@ class Pace:
 
     :param expected: the calls a second that AWS is expected to take once it throttles: where the search begins.
     :param now: a clock in seconds.
+
+    >>> seconds = 60.0
+    >>> pace = Pace(expected=3.0, now=lambda: seconds)
+    >>> pace.throttled(pace.take(place=0))
+    >>> pace.rate, pace.take(place=0, seconds=0)
+    (3.0, Permit(calls=0, at=60.0))
+    >>> seconds = 61.0
+    >>> pace.worked(pace.take(place=0))
+    >>> pace.rate > 3.0
+    True
     """
 
     def __init__(self, expected: float, now: Callable[[], float] = time.monotonic) -> None:

@@ -23,7 +23,13 @@ _BLANK = re.compile(r"[ \t\n\r]*")
 
 
 class InvalidConfig(ValueError):
-    """The parameter holds nothing that could be updated; the text says why and never quotes the value."""
+    """The parameter holds nothing that could be updated; the text says why and never quotes the value.
+
+    >>> ConfigVersion(7, "ami-0a1d").parse()
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.preset_config.InvalidConfig: is a bare AMI id, not a JSON object with a key 'ami'
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,12 @@ class ConfigVersion:
 
     ``key_id`` (of a SecureString) and ``tier`` are known only where they matter; ``modified`` only in a history.
     The value may be a secret: it is left out of the ``repr``.
+
+    >>> config = ConfigVersion(7, '{"ami": "ami-0a1d", "timeout": 3600}')
+    >>> config.parse()["timeout"], config.fits
+    (3600, True)
+    >>> config.with_text('{"ami": "ami-0e3f", "timeout": 3600}', version=8)
+    ConfigVersion(version=8, secure=False, key_id=None, tier=None, modified=None)
     """
 
     version: int
@@ -71,7 +83,13 @@ class ConfigVersion:
 
 
 def ami_of(config: ConfigVersion) -> str | None:
-    """Return the AMI that runners start from by this version, if it is text."""
+    """Return the AMI that runners start from by this version, if it is text.
+
+    :raises InvalidConfig: if the value is empty, no JSON, or no object.
+
+    >>> ami_of(ConfigVersion(7, '{"ami": "ami-0a1d", "timeout": 3600}'))
+    'ami-0a1d'
+    """
     ami = config.parse().get("ami")
     return ami if isinstance(ami, str) else None
 
@@ -101,6 +119,16 @@ def merge(
     :param until: the moment after which no put of ours can have covered anything. What somebody took back later
         was taken back on purpose.
     :raises InvalidConfig: if the newest version is no JSON object. An older one that is none is passed over.
+
+    Here our put, made from version 7, covered somebody's longer ``timeout``, which comes back:
+
+    >>> history = [
+    ...     ConfigVersion(7, '{"ami": "ami-0a1d", "timeout": 3600}'),
+    ...     ConfigVersion(8, '{"ami": "ami-0a1d", "timeout": 7200}'),
+    ...     ConfigVersion(9, '{"ami": "ami-0e3f", "timeout": 3600}'),
+    ... ]
+    >>> merge(history, "ami-0e3f", base=7)
+    '{"ami": "ami-0e3f", "timeout": 7200}'
     """
     newest = history[-1]
     present = newest.parse()

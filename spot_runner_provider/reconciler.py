@@ -48,7 +48,15 @@ MAX_ROUNDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a store, for one preset."""
+    """One request to a store, for one preset.
+
+    A call is a value, so that a test can say which one it expects:
+
+    >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime(2026, 2, 11, 16))
+    >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
+    >>> next(reconcile(Candidate("linux-x64", seen), run)) == FindPipeline("spot-runner-linux-x64")
+    True
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +159,20 @@ class Lost:
 
 
 class Refused(Exception):
-    """A store refused the call, so that it was certainly not applied; the text names resource and remedy."""
+    """A store refused the call, so that it was certainly not applied; the text names resource and remedy.
+
+    A store's refusal comes back to who asked for it, unless there is something to tidy up before, or to wait for:
+
+    >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime(2026, 2, 11, 16))
+    >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
+    >>> flow = reconcile(Candidate("linux-x64", seen), run)
+    >>> next(flow)
+    FindPipeline(name='spot-runner-linux-x64')
+    >>> flow.throw(ConfigurationError("Access denied: allow imagebuilder:ListImagePipelines"))
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.reconciler.ConfigurationError: Access denied: allow imagebuilder:ListImagePipelines
+    """
 
 
 class ConfigurationError(Refused):
@@ -175,7 +196,13 @@ class PutsInVain(Exception):
 
 
 def resource_of(call: Call) -> str:
-    """Return what ``call`` is about, in the words of an error message."""
+    """Return what ``call`` is about, in the words of an error message.
+
+    >>> resource_of(ReadState("linux-x64"))
+    'record AMI#linux-x64'
+    >>> resource_of(ReadHistory("linux-x64"))
+    'the parameter of linux-x64'
+    """
     match call:
         case FindPipeline(name):
             return f"pipeline {name}"
@@ -204,6 +231,14 @@ class Candidate:
     """A preset with work to do: its record as detected, and intents that dead tries of earlier runs left.
 
     ``state`` is ``None`` if only the intents are left.
+
+    >>> item = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
+    ...         "updatedAt": "2026-02-11T15:35:48.123Z", "buildId": None}
+    >>> candidate = Candidate.from_json(item)
+    >>> candidate.state.ami_id, candidate.intents
+    ('ami-0a1d', ())
+    >>> candidate.to_json() == item
+    True
     """
 
     preset_name: str
@@ -244,6 +279,10 @@ class Run:
     ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
     the tries apart, so that no try overwrites the intent of another that may still be alive. ``since`` is when the
     run began: what a parameter named then tells whether this run replaced it, in whichever try; now if ``None``.
+
+    >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
+    >>> run.pipeline_name, run.dry_run
+    ('spot-runner-{preset}', False)
     """
 
     owner: str
@@ -259,7 +298,24 @@ class Run:
 
 
 def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
-    """Correct the preset's record and parameter if they are wrong, and finish what dead tries left."""
+    """Correct the preset's record and parameter if they are wrong, and finish what dead tries left.
+
+    :return: by way of ``StopIteration``, what it came to.
+    :raises ValueError: if the record is not ``building`` and no intent stands, so that there is nothing to do.
+    :raises Refused: what a store threw in, once there is nothing left to tidy up; so does :class:`PutsInVain`.
+
+    >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime(2026, 2, 11, 16))
+    >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
+    >>> flow = reconcile(Candidate("linux-x64", seen), run)
+    >>> next(flow)
+    FindPipeline(name='spot-runner-linux-x64')
+    >>> flow.send("arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64")
+    LatestImage(pipeline_arn='arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64')
+    >>> flow.send(Image("arn:aws:imagebuilder:us-east-1:123456789012:image/linux-x64/1.0.0/7", "TESTING", created=None))
+    Traceback (most recent call last):
+        ...
+    StopIteration: Result(preset_name='linux-x64', outcome=<Outcome.STILL_BUILDING: 'still_building'>, ...)
+    """
     result = None
     if candidate.state is not None and candidate.state.status is Status.BUILDING:
         result = yield from _correct(candidate.state, run)

@@ -22,6 +22,10 @@ class Report:
     ``value`` is the report as XCom has it: ``{"status", "message", "checkedAt", "presets": [{"name", "status",
     "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...]}``; ``failures`` says, a sentence each, why
     the run must not pass for a success.
+
+    >>> made = report(None, batches=[], results=[])
+    >>> made.value["status"], made.failures
+    ('degraded', ('detection failed',))
     """
 
     value: dict[str, Any]
@@ -40,6 +44,15 @@ def report(
     :param batches: what detection returned.
     :param results: every result that reconciling pushed, in any order.
     :param fail_on: outcomes that count as failures besides ``error``.
+
+    >>> seen = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
+    ...         "updatedAt": "2026-02-11T15:00:00.000Z"}
+    >>> result = {"presetName": "linux-x64", "status": "ready", "amiId": "ami-0e3f", "outcome": "corrected_ready",
+    ...           "updatedAt": "2026-02-11T15:59:03.001Z", "detail": "", "dryRun": False}
+    >>> survey = {"checkedAt": "2026-02-11T16:00:03.120Z", "states": [seen], "malformed": []}
+    >>> made = report(survey, batches=[[seen]], results=[result])
+    >>> made.value["status"], made.value["message"], made.failures
+    ('ready', '1 preset ready', ())
     """
     if survey is None:
         message = "detection failed: nothing is known about any preset; see the log of the detecting task"
@@ -80,6 +93,12 @@ def overall_status(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any
     """Return ``ready`` if all presets are, with an AMI.
 
     ``building`` if some are and none failed, drifted or lacks an AMI; else ``degraded``, as with any malformed record.
+
+    >>> ready = {"status": "ready", "amiId": "ami-0e3f", "outcome": None}
+    >>> overall_status([ready, ready | {"status": "building"}], malformed=[])
+    'building'
+    >>> overall_status([ready, ready | {"amiId": None}], malformed=[])
+    'degraded'
     """
     statuses = {preset["status"] for preset in presets}
     unsound = Status.FAILED in statuses or any(preset["outcome"] == Outcome.DRIFTED for preset in presets)
@@ -89,7 +108,14 @@ def overall_status(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any
 
 
 def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], flagged: Iterable[str]) -> str:
-    """Return the counts in one sentence, such as ``3 presets ready, 1 preset building, 1 preset failed``."""
+    """Return the counts in one sentence, such as ``3 presets ready, 1 preset building, 1 preset failed``.
+
+    :param flagged: the names of the presets that detection flagged.
+
+    >>> ready = {"status": "ready", "amiId": "ami-0e3f", "outcome": None}
+    >>> message_of([ready, ready | {"outcome": "drifted"}], malformed=[], flagged=[])
+    '2 presets ready, 1 parameter drifted; none was stale'
+    """
     counts = Counter(preset["status"] for preset in presets)
     parts = [
         f"{_count(counts[status], 'preset')} {status}"

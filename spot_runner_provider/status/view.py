@@ -21,7 +21,11 @@ LATENESS = timedelta(minutes=5)
 
 
 class State(StrEnum):
-    """How far what is shown can be trusted."""
+    """How far what is shown can be trusted.
+
+    >>> state_of(Deployment("spot_runner_reconcile"), now=datetime.fromisoformat("2026-02-11T16:00:00Z"))
+    <State.EMPTY: 'empty'>
+    """
 
     EMPTY = "empty"
     """There was no run yet, or there is no deployment at all."""
@@ -37,7 +41,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a deployment's DAG; ``began`` is when it started, or was queued."""
+    """One run of a deployment's DAG; ``began`` is when it started, or was queued.
+
+    >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
+    >>> Run("manual__1", "running", began).ended is None
+    True
+    """
 
     run_id: str
     state: str
@@ -47,7 +56,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task instance, for its log; ``map_index`` is -1 if it is not mapped."""
+    """A task instance, for its log; ``map_index`` is -1 if it is not mapped.
+
+    >>> Task("reconcile_preset", map_index=3), Task("detect_stale")
+    (Task(task_id='reconcile_preset', map_index=3), Task(task_id='detect_stale', map_index=-1))
+    """
 
     task_id: str
     map_index: int = -1
@@ -64,6 +77,10 @@ class Told:
     :param detect: the task that detected.
     :param reconcile_task_id: the task that reconciled.
     :param fields: the detecting task's rendered fields.
+
+    >>> report = {"status": "ready", "message": "no presets", "checkedAt": "2026-02-11T16:00:00.000Z", "presets": []}
+    >>> Told("manual__1", report, detect=Task("detect_stale")).report["message"]
+    'no presets'
     """
 
     run_id: str
@@ -78,7 +95,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One DAG: its latest runs, newest first, when the next one should have begun, and the newest whole report."""
+    """One DAG: its latest runs, newest first, when the next one should have begun, and the newest whole report.
+
+    >>> began, ended = map(datetime.fromisoformat, ["2026-02-11T16:00:00Z", "2026-02-11T16:00:09Z"])
+    >>> failed = Deployment("spot_runner_reconcile", [Run("manual__1", "failed", began, ended)])
+    >>> state_of(failed, now=ended)
+    <State.FAILED: 'failed'>
+    """
 
     dag_id: str
     runs: Sequence[Run] = ()
@@ -95,6 +118,17 @@ def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime)
 
     :param deployment: the one to show; ``None`` if there is none.
     :param dag_ids: all that the user may choose from.
+
+    >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f", "updatedAt": "2026-02-11T15:59:03.001Z",
+    ...          "outcome": "corrected_ready", "detail": ""}
+    >>> report = {"status": "ready", "message": "1 preset ready", "checkedAt": "2026-02-11T16:00:03.120Z",
+    ...           "presets": [ready], "malformed": []}
+    >>> began, now = map(datetime.fromisoformat, ["2026-02-11T16:00:00Z", "2026-02-11T16:05:00Z"])
+    >>> run = Run("manual__1", "success", began, ended=now)
+    >>> deployment = Deployment("spot_runner_reconcile", [run], told=Told("manual__1", report))
+    >>> answer = status(deployment, ["spot_runner_reconcile"], now)
+    >>> answer["status"], answer["message"], answer["state"], answer["presets"][0]["needsAttention"]
+    ('ready', '1 preset ready', 'current', False)
     """
     if deployment is None:
         deployment = Deployment("")
@@ -124,6 +158,10 @@ def is_whole(report: Any, fields: Mapping[str, Any]) -> bool:
 
     It is not if detection failed, if somebody asked for a few presets only, or if XCom is kept where it takes more
     than the metadata database to read it.
+
+    >>> report = {"checkedAt": "2026-02-11T16:00:03.120Z", "presets": []}
+    >>> is_whole(report, {"presets": "None"}), is_whole(report, {"presets": "['linux-x64']"})
+    (True, False)
     """
     if not isinstance(report, Mapping) or not isinstance(report.get("presets"), list):
         return False
@@ -131,7 +169,13 @@ def is_whole(report: Any, fields: Mapping[str, Any]) -> bool:
 
 
 def state_of(deployment: Deployment, now: datetime) -> State:
-    """Return how far what is shown can be trusted; what is worse for the reader comes first."""
+    """Return how far what is shown can be trusted; what is worse for the reader comes first.
+
+    >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
+    >>> deployment = Deployment("dag", [Run("r1", "success", began, began)], due=began + timedelta(hours=1))
+    >>> state_of(deployment, now=began + timedelta(minutes=64)), state_of(deployment, now=began + timedelta(minutes=66))
+    (<State.CURRENT: 'current'>, <State.STALE: 'stale'>)
+    """
     if not deployment.runs:
         return State.EMPTY
     if deployment.due and now > deployment.due + LATENESS:
