@@ -74,14 +74,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The three stores that the protocol speaks to. Their methods are called from several threads."""
+    """The three stores that the protocol speaks to. Their methods are called from several threads.
+
+    >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
+    >>> from spot_runner_provider.hooks.image_builder import ImageBuilderHook
+    >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
+    >>> stores = Stores(AmiStateHook(table_name="spot-runner-state"), ImageBuilderHook(), PresetConfigHook())
+    >>> stores.perform([FindPipeline("spot-runner-linux-x64"), FindPipeline("spot-runner-linux-riscv64")])
+    ['arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64', None]
+    >>> [config.version for config in stores.perform_one(ReadHistory("linux-x64"))]
+    [1]
+    """
 
     states: AmiStateHook
     images: ImageBuilderHook
     configs: PresetConfigHook
 
     def perform(self, calls: Sequence[Any]) -> list[Any]:
-        """Return the answers to ``calls``, which are all of one kind, in as few requests as AWS allows."""
+        """Return the answers to ``calls``, which are all of one kind, in as few requests as AWS allows.
+
+        :raises Exception: what the hook raises; see there. Then each call may have been applied, or not.
+        """
         match calls[0]:
             case FindPipeline():
                 arns = self.images.find_pipelines([call.name for call in calls])
@@ -99,7 +112,10 @@ class Stores:
         return [None] * len(calls)
 
     def perform_one(self, call: Call) -> Any:
-        """Return the answer to one call."""
+        """Return the answer to one call.
+
+        :raises Exception: what the hook raises; see there.
+        """
         match call:
             case LatestImage(arn):
                 return self.images.latest_image(arn)
@@ -127,6 +143,20 @@ class Batch:
     :param run: for whom, and how.
     :param max_workers: threads, each of which takes :data:`BUNDLE` presets at a time.
     :param on_result: called with each result as soon as it is there, from any thread.
+
+    >>> from datetime import UTC, datetime
+    >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
+    >>> from spot_runner_provider.hooks.image_builder import ImageBuilderHook
+    >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
+    >>> stores = Stores(AmiStateHook(table_name="spot-runner-state"), ImageBuilderHook(), PresetConfigHook())
+    >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime.now(UTC))
+    >>> states = stores.states.read_states(["linux-x64", "linux-arm64"])
+    >>> batch = Batch(stores, run, max_workers=2, on_result=lambda result: print(result.preset_name, "is done"))
+    >>> results = batch.reconcile([Candidate(name, state) for name, state in states.items()])
+    linux-... is done
+    linux-... is done
+    >>> [str(result.outcome) for result in results]
+    ['corrected_ready', 'corrected_failed']
     """
 
     def __init__(self, stores: Stores, run: Run, *, max_workers: int, on_result: Callable[[Result], None]) -> None:

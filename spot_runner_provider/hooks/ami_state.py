@@ -42,6 +42,17 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
 
     Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
     mend, and botocore's errors for the rest.
+
+    >>> hook = AmiStateHook(table_name="spot-runner-state")
+    >>> sorted(item["presetName"] for item in hook.list_states())
+    ['linux-arm64', 'linux-x64', 'windows-2022']
+    >>> hook.read_items(["linux-riscv64"]), hook.read_states(["windows-2022"])["windows-2022"].usable_ami
+    ({'linux-riscv64': None}, 'ami-0a1d')
+    >>> list(AmiStateHook(table_name="nowhere").list_states())
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.reconciler.ConfigurationError: No DynamoDB table 'nowhere' in region us-east-1: correct
+    [spot_runner] table_name, or the region
     """
 
     def __init__(self, *, table_name: str, index_name: str = "recordType-index", **kwargs: Any) -> None:
@@ -63,7 +74,10 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         return self._list(intent.RECORD_TYPE)
 
     def read_items(self, preset_names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-        """Return each preset's item as it is now (a consistent read), ``None`` where there is none."""
+        """Return each preset's item as it is now (a consistent read), ``None`` where there is none.
+
+        :raises TimeoutError: if DynamoDB leaves part of the keys unread again and again.
+        """
         found: dict[str, dict[str, Any] | None] = dict.fromkeys(preset_names)
         by_key = {job_id(name): name for name in preset_names}
         for keys in chunks([{"jobId": key} for key in by_key], READ_LIMIT):
@@ -84,6 +98,15 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         """Write ``corrected`` in one conditional update, if the record is still building since the same moment.
 
         :return: whether the condition held; if not, the record that stands, at no further read.
+
+        >>> hook = AmiStateHook(table_name="spot-runner-state")
+        >>> seen = hook.read_states(["linux-x64"])["linux-x64"]
+        >>> image = "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/1"
+        >>> ready = seen.now_ready("ami-0e3f", build_id=image, at=seen.updated, by="spot_runner_reconcile/manual__1")
+        >>> hook.commit(seen, ready)
+        Committed()
+        >>> hook.commit(seen, ready)  # the record is not as it was seen any more
+        Lost(present=AmiState(preset_name='linux-x64', status=<Status.READY: 'ready'>, ...))
         """
         values = {
             "status": corrected.status.value,
@@ -123,11 +146,24 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         return Committed()
 
     def log_intents(self, intents: Sequence[Intent]) -> None:
-        """Put each intent. When this returns they all stand."""
+        """Put each intent. When this returns they all stand.
+
+        :raises TimeoutError: if DynamoDB leaves part of them unwritten again and again.
+
+        >>> hook = AmiStateHook(table_name="spot-runner-state")
+        >>> intent = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=1)
+        >>> hook.log_intents([intent])
+        >>> [item["jobId"] for item in hook.list_intents()]
+        ['AMI-INTENT#linux-x64#dag/run/1']
+        >>> hook.forget_intents([intent.job_id])
+        """
         self._write([{"PutRequest": {"Item": intent.to_item()}} for intent in intents])
 
     def forget_intents(self, job_ids: Sequence[str]) -> None:
-        """Delete the intents with these keys. When this returns they are all gone."""
+        """Delete the intents with these keys. When this returns they are all gone.
+
+        :raises TimeoutError: if DynamoDB leaves part of them undeleted again and again.
+        """
         self._write([{"DeleteRequest": {"Key": {"jobId": key}}} for key in job_ids])
 
     def _list(self, record_type: str) -> Iterator[dict[str, Any]]:

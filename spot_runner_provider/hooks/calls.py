@@ -37,8 +37,8 @@ DEFAULTS = Config(
     max_pool_connections=32,
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
 )
-"""What applies where neither the operator's ``botocore_config`` nor the connection says otherwise. A call is given
-up well within the five minutes after which another run may take its preset over."""
+"""What applies where neither the operator's ``botocore_config`` nor the connection says otherwise; timeouts are in
+seconds. A call is given up well within the five minutes after which another run may take its preset over."""
 
 _NO_ACCESS = frozenset(
     {
@@ -72,6 +72,12 @@ class ConfiguredHook(AwsGenericHook[Any]):
         of its own costs some tenths of a second.
     :param caller: who AWS is told is calling, in the user agent. To find it out on the stack, as the base does,
         costs as much as all clients together.
+
+    >>> hook = ConfiguredHook(aws_conn_id="aws_default", client_type="ssm")
+    >>> hook.connect()
+    'us-east-1'
+    >>> hook.config.read_timeout, hook.config.retries["total_max_attempts"]
+    (15, 8)
     """
 
     def __init__(
@@ -122,6 +128,15 @@ def explained(service: str, resource: str) -> Iterator[None]:
 
     :param service: the prefix of the service's IAM actions, such as ``ssm``.
     :param resource: the resource in words, such as ``parameter /spot-runner/configs/linux-x64``.
+    :raises ConfigurationError: for a missing region, missing or wrong credentials, and a missing permission.
+
+    >>> denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
+    >>> with explained("ssm", "parameter /spot-runner/configs/linux-x64"):
+    ...     raise denied
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.reconciler.ConfigurationError: Access denied: allow ssm:PutParameter on parameter
+    /spot-runner/configs/linux-x64 for the identity of the connection. AWS says: no
     """
     try:
         yield
@@ -161,7 +176,13 @@ def explained(service: str, resource: str) -> Iterator[None]:
 
 
 def withheld(error: ClientError) -> ClientError:
-    """Return the error without AWS's words, which may quote the request, and what is secret in it."""
+    """Return the error without AWS's words, which may quote the request, and what is secret in it.
+
+    >>> error = ClientError({"Error": {"Code": "ValidationException", "Message": "Value 's3cr3t' ..."}}, "PutParameter")
+    >>> print(withheld(error))
+    An error occurred (ValidationException) when calling the PutParameter operation: (AWS's words are withheld: they may
+    quote a secret)
+    """
     told: Any = {"Code": code_of(error), "Message": "(AWS's words are withheld: they may quote a secret)"}
     return ClientError({**error.response, "Error": told}, error.operation_name)
 
@@ -172,6 +193,13 @@ def retry_throttles(client: BaseClient, codes: frozenset[str], *operations: str)
     It may wait as long as botocore's own retries do.
 
     :param operations: the calls that are repeated, such as ``GetImage``; all if omitted.
+
+    >>> from spot_runner_provider.embedded.faults import Fault
+    >>> aws.add_fault(Fault("imagebuilder.ListImagePipelines", "CallRateLimitExceededException", times=2))
+    >>> client = ConfiguredHook(aws_conn_id="aws_default", client_type="imagebuilder").conn
+    >>> retry_throttles(client, frozenset({"CallRateLimitExceededException"}), "ListImagePipelines")
+    >>> len(client.list_image_pipelines()["imagePipelineList"]), aws.calls()["imagebuilder.ListImagePipelines"]
+    (2, 3)
     """
 
     def delay(response: Any, attempts: int, **_: Any) -> float | None:
@@ -187,11 +215,19 @@ def retry_throttles(client: BaseClient, codes: frozenset[str], *operations: str)
 
 
 def code_of(error: ClientError) -> str:
-    """Return the AWS error code, without a namespace before it."""
+    """Return the AWS error code, without a namespace before it.
+
+    >>> code_of(ClientError({"Error": {"Code": "com.amazonaws.dynamodb.v20120810#ValidationException"}}, "Query"))
+    'ValidationException'
+    """
     return str(error.response.get("Error", {}).get("Code", "")).rsplit("#", 1)[-1]
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield ``items`` in pieces of at most ``size``."""
+    """Yield ``items`` in pieces of at most ``size``.
+
+    >>> list(chunks(["linux-arm64", "linux-x64", "windows-2022"], size=2))
+    [['linux-arm64', 'linux-x64'], ['windows-2022']]
+    """
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -31,6 +31,14 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
 
     Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
     mend, and botocore's errors for the rest.
+
+    >>> hook = ImageBuilderHook(aws_conn_id="aws_default", region_name="us-east-1")
+    >>> pipelines = hook.find_pipelines(["spot-runner-linux-x64", "spot-runner-linux-riscv64"])
+    >>> pipelines["spot-runner-linux-riscv64"] is None
+    True
+    >>> image = hook.latest_image(pipelines["spot-runner-linux-x64"])
+    >>> image.status, image.amis
+    ('AVAILABLE', (Ami(image_id='ami-0e3f', region='us-east-1', account='123456789012', status=None),))
     """
 
     def __init__(self, **kwargs: Any) -> None:

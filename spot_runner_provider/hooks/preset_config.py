@@ -46,6 +46,15 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
 
     Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
     mend, and botocore's errors for the rest.
+
+    >>> hook = PresetConfigHook(prefix="/spot-runner/configs")
+    >>> hook.name_of("linux-x64")
+    '/spot-runner/configs/linux-x64'
+    >>> config = hook.read(["linux-x64"])["linux-x64"]
+    >>> hook.put("linux-x64", config, config.text.replace("ami-0a1d", "ami-0e3f"))
+    2
+    >>> [version.parse()["ami"] for version in hook.history("linux-x64")]
+    ['ami-0a1d', 'ami-0e3f']
     """
 
     def __init__(self, *, prefix: str = "/spot-runner/configs", **kwargs: Any) -> None:
@@ -96,6 +105,11 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         """Return ``config`` with the parameter's tier and key, which reading it does not tell.
 
         :raises Refused: if DescribeParameters does not list the parameter.
+
+        >>> hook = PresetConfigHook()
+        >>> config = hook.newest(["linux-x64"])["linux-x64"]
+        >>> config.tier, hook.describe("linux-x64", config).tier
+        (None, 'Standard')
         """
         name = self.name_of(preset_name)
         with explained("ssm", f"parameter {name}"):
@@ -126,6 +140,13 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         :raises Throttled: if SSM refuses it for now.
         :raises Busy: if SSM is just updating the parameter for somebody else. A moment has passed then.
         :raises AmbiguousPut: if the reply was lost, so that it may have been applied. A moment has passed then.
+
+        >>> from spot_runner_provider.embedded.faults import Fault
+        >>> aws.add_fault(Fault("ssm.PutParameter", "lost_reply"))
+        >>> PresetConfigHook().put("linux-x64", ConfigVersion(1, '{"ami": "ami-0a1d"}'), '{"ami": "ami-0e3f"}')
+        Traceback (most recent call last):
+            ...
+        spot_runner_provider.reconciler.AmbiguousPut: no answer to the put of parameter /spot-runner/configs/...
         """
         try:
             try:
