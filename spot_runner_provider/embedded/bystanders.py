@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 
 class Bystanders:
-    """The layer that runs an action once, right before the first call that fits is applied."""
+    """The layer that runs an action once, right before the first call that fits is applied.
+
+    >>> bystanders = Bystanders(lambda call, environ: Response("put"))
+    >>> bystanders.before("ssm.*", "/spot-runner/configs/*", lambda: print("somebody edits the parameter"))
+    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> bystanders(put, {}).get_data(), bystanders(put, {}).get_data()
+    somebody edits the parameter
+    (b'put', b'put')
+    """
 
     def __init__(self, inner: Handler) -> None:
         self._inner = inner

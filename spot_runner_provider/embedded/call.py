@@ -27,6 +27,10 @@ class Call:
     :param status: None as long as there is no answer, and for ever when the connection was closed instead
     :param scanned_count: the items that a dynamodb Query or Scan read
     :param size: bytes of the answer
+
+    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> put.service, put.matches("ssm.*"), put.matches("*.PutParameter", "*/windows-*")
+    ('ssm', True, False)
     """
 
     operation: str
@@ -59,7 +63,16 @@ Handler = Callable[[Call, "WSGIEnvironment"], Response]
 
 
 def read_call(environ: "WSGIEnvironment") -> Call:
-    """Read the AWS call out of a request whose ``wsgi.input`` can be rewound."""
+    """Read the AWS call out of a request whose ``wsgi.input`` can be rewound.
+
+    >>> from werkzeug.test import EnvironBuilder
+    >>> signature = "AWS4-HMAC-SHA256 Credential=testing/20260211/us-east-1/ssm/aws4_request, ..."
+    >>> headers = {"X-Amz-Target": "AmazonSSM.GetParameter", "Authorization": signature}
+    >>> request = EnvironBuilder(headers=headers, data=b'{"Name": "/spot-runner/configs/linux-x64:3"}')
+    >>> call = read_call(request.get_environ())
+    >>> call.operation, call.keys, call.region
+    ('ssm.GetParameter', ('/spot-runner/configs/linux-x64',), 'us-east-1')
+    """
     request = Request(environ)
     raw = environ["wsgi.input"].read()
     environ["wsgi.input"].seek(0)

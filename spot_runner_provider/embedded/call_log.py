@@ -17,7 +17,16 @@ SCANNED_COUNT = re.compile(rb'"ScannedCount":\s*(\d+)')
 
 
 class CallLog:
-    """The layer that keeps every call in order of arrival, throttled and failed ones too."""
+    """The layer that keeps every call in order of arrival, throttled and failed ones too.
+
+    >>> log = CallLog(lambda call, environ: Response("{}"))
+    >>> answer = log(Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1"), {})
+    >>> log.counts(), [(call.status, call.size) for call in log.calls()]
+    ({'ssm.PutParameter': 1}, [(200, 2)])
+    >>> log.clear()
+    >>> log.counts()
+    {}
+    """
 
     def __init__(self, inner: Handler) -> None:
         self._inner = inner

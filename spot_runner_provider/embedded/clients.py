@@ -14,8 +14,17 @@ from spot_runner_provider.embedded.call import BYSTANDER_HEADER
 def make_client(endpoint_url: str, region: str, service: str, config: Config | None, *, bystander: bool) -> Any:
     """Return a boto3 client, with dummy credentials and without proxies.
 
+    :param endpoint_url: where the embedded AWS is
+    :param region: the AWS region, such as ``us-east-1``
+    :param service: as boto3 names it, such as ``ssm``
+    :param config: botocore's, such as one that repeats nothing; proxies are left out in any case
     :param bystander: for seeds, checks and whoever else is not the code under test: its calls are neither
         counted nor delayed, throttled or disturbed
+
+    >>> once = Config(retries={"total_max_attempts": 1})
+    >>> client = make_client(aws.endpoint_url, "eu-central-1", "dynamodb", once, bystander=True)
+    >>> client.list_tables()["TableNames"], aws.calls()
+    ([], {})
     """
     direct = Config(proxies={})
     client = _session().client(

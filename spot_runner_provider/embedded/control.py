@@ -44,7 +44,13 @@ PREFIX = "/embedded/"
 
 
 class Control:
-    """Answers requests under ``/embedded/``."""
+    """Answers requests under ``/embedded/``.
+
+    >>> from urllib.request import urlopen
+    >>> names = aws.client("dynamodb").list_tables()["TableNames"]
+    >>> json.load(urlopen(f"{aws.endpoint_url}/embedded/calls"))
+    {'dynamodb.ListTables': 1}
+    """
 
     def __init__(self, aws: "EmbeddedAws") -> None:
         self._aws = aws
@@ -103,6 +109,14 @@ class ControlClient:
 
     :param endpoint_url: where it is
     :param region: of the clients that :meth:`client` makes
+
+    >>> control = ControlClient(aws.endpoint_url)
+    >>> control.add_fault(Fault("dynamodb.ListTables", "500", times=1))
+    >>> control.client("dynamodb").list_tables()["TableNames"]
+    ['spot-runner-state']
+    >>> control.calls(), control.faults_hit()
+    ({'dynamodb.ListTables': 2}, {'500': 1})
+    >>> control.reset()
     """
 
     def __init__(self, endpoint_url: str, region: str = "us-east-1") -> None:
@@ -161,7 +175,13 @@ class ControlClient:
         return int(self._request("release", {"apply": apply}))
 
     def add_image(self, pipeline: str, *, amis: Iterable[Ami] = (), **image: Any) -> str:
-        """Add an image to a pipeline, as :meth:`.ImageBuilderBackend.add_image` does; return its ARN."""
+        """Add an image to a pipeline, as :meth:`.ImageBuilderBackend.add_image` does; return its ARN.
+
+        >>> from spot_runner_provider.embedded.seed import create_pipeline
+        >>> pipeline = create_pipeline(aws.client("imagebuilder"), "linux-x64")
+        >>> ControlClient(aws.endpoint_url).add_image(pipeline, status="FAILED", reason="Build timed out")
+        'arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/1'
+        """
         body = {"pipeline": pipeline, "amis": [asdict(ami) for ami in amis], **image}
         return str(self._request("images", body))
 

@@ -30,6 +30,10 @@ def error_reply(call: Call, code: str, message: str) -> Response:
     """Answer ``call`` with an error, its HTTP status taken from botocore's model of the service.
 
     :param code: such as ``AccessDeniedException``, or ``500`` or ``503`` for the service's own word
+
+    >>> reply = error_reply(Call("imagebuilder.GetImage", {}, (), "us-east-1"), "503", "Try again")
+    >>> reply.status_code, reply.headers["x-amzn-ErrorType"]
+    (503, 'ServiceUnavailableException')
     """
     service = call.service
     if code in HTTP_ERRORS:
@@ -46,7 +50,12 @@ def error_reply(call: Call, code: str, message: str) -> Response:
 
 
 def throttled_reply(call: Call) -> Response:
-    """Answer ``call`` with the throttling error of its service."""
+    """Answer ``call`` with the throttling error of its service.
+
+    >>> reply = throttled_reply(Call("imagebuilder.GetImage", {}, (), "us-east-1"))
+    >>> reply.status_code, reply.headers["x-amzn-ErrorType"]
+    (429, 'CallRateLimitExceededException')
+    """
     return error_reply(call, THROTTLED.get(call.service, "ThrottlingException"), "Rate exceeded")
 
 

@@ -43,6 +43,13 @@ class Fault:
     :param key: pattern of what the call must be about (:attr:`.Call.keys`)
     :param seconds: how long a ``timeout`` takes
     :raises ValueError: when one of these makes no sense
+
+    >>> Fault("dynamodb.UpdateItem", "lost_reply", times=1, key="AMI#linux-x64").seconds
+    5.0
+    >>> Fault("ssm.PutParameter", "sometimes")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'sometimes' is neither an AWS error code nor one of ['500', '503', 'hold', ...]
     """
 
     operation: str
@@ -62,7 +69,15 @@ class Fault:
 
 
 class Holds:
-    """The calls that are being held."""
+    """The calls that are being held.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> holds = Holds()
+    >>> with ThreadPoolExecutor(1) as pool:
+    ...     held = pool.submit(holds.hold, Call("ssm.PutParameter", {}, (), "us-east-1"))
+    ...     [call.operation for call in holds.wait(count=1, timeout=10)], holds.release(apply=False), held.result()
+    (['ssm.PutParameter'], 1, False)
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -95,7 +110,19 @@ class Holds:
 
 
 class Faults:
-    """The layer that lets calls fail."""
+    """The layer that lets calls fail.
+
+    >>> faults = Faults(lambda call, environ: Response("put"), Holds(), seed=0)
+    >>> faults.add(Fault("ssm.PutParameter", "reset", times=1))
+    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> faults(put, {})
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.embedded.call.ConnectionDropped
+    >>> faults(put, {}).get_data(), faults.hits()
+    (b'put', {'reset': 1})
+    >>> faults.clear()
+    """
 
     def __init__(self, inner: Handler, holds: Holds, seed: int) -> None:
         self._inner = inner

@@ -32,6 +32,13 @@ class HttpServer(ThreadedWSGIServer):
 
     :param port: 0 for any free one
     :raises OSError: when the port is taken
+
+    >>> from urllib.request import urlopen
+    >>> server = HttpServer(0, lambda environ: Response(environ["PATH_INFO"]))
+    >>> server.start()
+    >>> urlopen(f"{server.url}/health").read()
+    b'/health'
+    >>> server.stop()
     """
 
     def __init__(self, port: int, respond: "Callable[[WSGIEnvironment], Response]") -> None:

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 
 class Moto:
-    """moto's server application; it looks for a service's backend on disk, so each is looked for once."""
+    """moto's server application; it looks for a service's backend on disk, so each is looked for once.
+
+    >>> from werkzeug.test import EnvironBuilder
+    >>> signature = "AWS4-HMAC-SHA256 Credential=testing/20260211/us-east-1/ssm/aws4_request, ..."
+    >>> headers = {"X-Amz-Target": "AmazonSSM.DescribeParameters", "Authorization": signature}
+    >>> environ = EnvironBuilder(method="POST", headers=headers, data="{}").get_environ()
+    >>> Moto()(Call("ssm.DescribeParameters", {}, (), "us-east-1"), environ).status_code
+    200
+    """
 
     def __init__(self) -> None:
         self._dispatcher = DomainDispatcherApplication(create_backend_app)
@@ -28,7 +36,18 @@ class Moto:
 
 
 class OneAtATime:
-    """The layer that makes calls atomic, which conditional writes are in DynamoDB and are not in moto."""
+    """The layer that makes calls atomic, which conditional writes are in DynamoDB and are not in moto.
+
+    >>> one_at_a_time = OneAtATime(lambda call, environ: Response("put"))
+    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> one_at_a_time(put, {}).get_data()
+    b'put'
+    >>> one_at_a_time.close()
+    >>> one_at_a_time(put, {})
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.embedded.call.ConnectionDropped
+    """
 
     def __init__(self, inner: Handler) -> None:
         self._inner = inner

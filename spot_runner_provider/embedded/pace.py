@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 class Latency:
-    """The layer that lets every call take longer."""
+    """The layer that lets every call take longer.
+
+    >>> latency = Latency(lambda call, environ: Response("put"))
+    >>> latency.set(0.001, "ssm.*")
+    >>> latency(Call("ssm.PutParameter", {}, (), "us-east-1"), {}).get_data()  # a millisecond later
+    b'put'
+    >>> latency.clear()
+    """
 
     def __init__(self, inner: Handler) -> None:
         self._inner = inner
@@ -38,7 +45,15 @@ class Latency:
 
 
 class RateLimit:
-    """The layer that throttles, with one token bucket for each pattern."""
+    """The layer that throttles, with one token bucket for each pattern.
+
+    >>> limit = RateLimit(lambda call, environ: Response("put"))
+    >>> limit.set("ssm.PutParameter", per_second=0.001, burst=2)
+    >>> put = Call("ssm.PutParameter", {}, (), "us-east-1")
+    >>> [limit(put, {}).status_code for _ in range(3)]
+    [200, 200, 400]
+    >>> limit.clear()
+    """
 
     def __init__(self, inner: Handler) -> None:
         self._inner = inner

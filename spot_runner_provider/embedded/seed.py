@@ -17,7 +17,13 @@ BATCH = 25
 
 
 def create_table(client: Any, name: str = TABLE) -> None:
-    """Create the state table: key ``jobId``, two indexes, on-demand billing, TTL attribute ``ttl``."""
+    """Create the state table: key ``jobId``, two indexes, on-demand billing, TTL attribute ``ttl``.
+
+    >>> dynamodb = aws.client("dynamodb")
+    >>> create_table(dynamodb, "other-state")
+    >>> sorted(dynamodb.list_tables()["TableNames"])
+    ['other-state', 'spot-runner-state']
+    """
     attributes = ("jobId", "recordType", "updatedAt", "status", "createdAt")
     indexes = {"recordType-index": ("recordType", "updatedAt"), "status-index": ("status", "createdAt")}
     client.create_table(
@@ -50,7 +56,12 @@ def ami_state(
     error: str | None = None,
     **others: Any,
 ) -> dict[str, Any]:
-    """Return an AMI state as the event handler writes it; ``others`` are added or replace what it writes."""
+    """Return an AMI state as the event handler writes it; ``others`` are added or replace what it writes.
+
+    >>> ami_state("linux-x64", "building", datetime.fromisoformat("2026-02-11T15:35:48Z"), ami="ami-0a1d", ttl=0)
+    {'jobId': 'AMI#linux-x64', 'recordType': 'AMI', 'presetName': 'linux-x64', 'amiId': 'ami-0a1d',
+     'status': 'building', 'updatedAt': '2026-02-11T15:35:48.000Z', 'ttl': 0}
+    """
     item = {
         "jobId": f"AMI#{preset}",
         "recordType": "AMI",
@@ -66,7 +77,15 @@ def ami_state(
 def intent(
     preset: str, run: str, updated_at: datetime, *, ami: str, build: str, parameter_version: int
 ) -> dict[str, Any]:
-    """Return what a reconciliation leaves behind that stopped before the SSM parameter followed."""
+    """Return what a reconciliation leaves behind that stopped before the SSM parameter followed.
+
+    :param run: the run that stopped, as it would sign the record
+
+    >>> moment = datetime.fromisoformat("2026-02-11T15:35:48Z")
+    >>> left = intent("linux-x64", "dag/run/1", moment, ami="ami-0e3f", build="arn:image", parameter_version=7)
+    >>> left["jobId"], left["paramVersion"]
+    ('AMI-INTENT#linux-x64#dag/run/1', 7)
+    """
     return {
         "jobId": f"AMI-INTENT#{preset}#{run}",
         "recordType": "AMI-INTENT",
@@ -79,7 +98,12 @@ def intent(
 
 
 def runner_job(number: int, status: str, created_at: datetime) -> dict[str, Any]:
-    """Return a runner job; such items share the table and are nobody's business here."""
+    """Return a runner job; such items share the table and are nobody's business here.
+
+    >>> job = runner_job(9000000001, "running", datetime.fromisoformat("2026-02-11T15:35:48Z"))
+    >>> job["jobId"], "recordType" in job
+    ('9000000001', False)
+    """
     return {
         "jobId": str(number),
         "status": status,
@@ -90,14 +114,24 @@ def runner_job(number: int, status: str, created_at: datetime) -> dict[str, Any]
 
 
 def put_items(client: Any, items: Iterable[Mapping[str, Any]], table: str = TABLE) -> None:
-    """Write items whose attributes are text, whole numbers or None."""
+    """Write items whose attributes are text, whole numbers or None.
+
+    >>> dynamodb = aws.client("dynamodb")
+    >>> put_items(dynamodb, [ami_state("linux-x64", "ready", datetime.fromisoformat("2026-02-11T15:35:48Z"))])
+    >>> dynamodb.scan(TableName="spot-runner-state")["Items"][0]["jobId"]
+    {'S': 'AMI#linux-x64'}
+    """
     requests = [{"PutRequest": {"Item": to_attributes(item)}} for item in items]
     for start in range(0, len(requests), BATCH):
         client.batch_write_item(RequestItems={table: requests[start : start + BATCH]})
 
 
 def to_attributes(item: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return an item as DynamoDB's API spells it."""
+    """Return an item as DynamoDB's API spells it.
+
+    >>> to_attributes({"jobId": "AMI#linux-x64", "amiId": None, "paramVersion": 7})
+    {'jobId': {'S': 'AMI#linux-x64'}, 'amiId': {'NULL': True}, 'paramVersion': {'N': '7'}}
+    """
     return {name: _to_attribute(value) for name, value in item.items()}
 
 
@@ -111,7 +145,12 @@ def _to_attribute(value: Any) -> dict[str, Any]:
 
 
 def preset_config(ami: str = "pending", platform: str = "linux") -> dict[str, Any]:
-    """Return a runner configuration; a fresh deployment's ``ami`` is ``pending``."""
+    """Return a runner configuration; a fresh deployment's ``ami`` is ``pending``.
+
+    >>> config = preset_config("ami-0a1d", "windows")
+    >>> config["ami"], config["labels"]
+    ('ami-0a1d', ['self-hosted', 'X64', 'Windows'])
+    """
     return {
         "instanceTypes": ["m5.large", "m5.xlarge"],
         "ami": ami,
@@ -128,6 +167,9 @@ def put_parameter(client: Any, preset: str, value: Mapping[str, Any] | str, **op
 
     :param value: a configuration, or the bare text of a broken one
     :param options: further arguments of PutParameter, such as ``Type`` and ``KeyId``
+
+    >>> put_parameter(aws.client("ssm"), "linux-x64", preset_config("ami-0a1d"), Type="SecureString")
+    1
     """
     text = value if isinstance(value, str) else json.dumps(value)
     name = PARAMETER_PREFIX + preset
@@ -137,13 +179,24 @@ def put_parameter(client: Any, preset: str, value: Mapping[str, Any] | str, **op
 
 
 def edit_parameter(client: Any, preset: str, **changes: Any) -> int:
-    """Read a preset's parameter, change some of its keys, put it back; return its new version."""
+    """Read a preset's parameter, change some of its keys, put it back; return its new version.
+
+    >>> ssm = aws.client("ssm")
+    >>> put_parameter(ssm, "linux-x64", preset_config("ami-0a1d"))
+    1
+    >>> edit_parameter(ssm, "linux-x64", timeout=7200)
+    2
+    """
     read = client.get_parameter(Name=PARAMETER_PREFIX + preset, WithDecryption=True)["Parameter"]
     return put_parameter(client, preset, json.loads(read["Value"]) | changes)
 
 
 def create_pipeline(client: Any, preset: str, recipe_version: str = "1.0.0") -> str:
-    """Create ``spot-runner-<preset>``, with images ``spotrunnerstack-<preset>``; return its ARN."""
+    """Create ``spot-runner-<preset>``, with images ``spotrunnerstack-<preset>``; return its ARN.
+
+    >>> create_pipeline(aws.client("imagebuilder"), "linux-x64")
+    'arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64'
+    """
     prefix = f"arn:aws:imagebuilder:{client.meta.region_name}:123456789012"
     created = client.create_image_pipeline(
         name=PIPELINE_PREFIX + preset,

@@ -39,6 +39,11 @@ class EmbeddedAws:
     :param region: of the clients that :meth:`client` makes
     :param seed: of the faults' probabilities
     :param upstream: URL of another emulator whose DynamoDB and SSM to use instead of moto's; emptying it is up to you
+
+    >>> with EmbeddedAws(region="eu-central-1") as aws:
+    ...     table_names = aws.client("dynamodb").list_tables()["TableNames"]
+    ...     aws.calls(), [(call.operation, call.region) for call in aws.call_log()]
+    ({'dynamodb.ListTables': 1}, [('dynamodb.ListTables', 'eu-central-1')])
     """
 
     account = DEFAULT_ACCOUNT_ID
@@ -93,8 +98,14 @@ class EmbeddedAws:
     def client(self, service: str, config: Config | None = None, *, bystander: bool = False) -> Any:
         """Return a boto3 client of this AWS, with dummy credentials and without proxies.
 
+        :param service: as boto3 names it, such as ``ssm``
+        :param config: botocore's
         :param bystander: for seeds, checks and whoever else is not the code under test: its calls are neither
             counted nor delayed, throttled or disturbed
+
+        >>> names = aws.client("dynamodb", bystander=True).list_tables()["TableNames"]
+        >>> aws.calls()
+        {}
         """
         return make_client(self.endpoint_url, self.region, service, config, bystander=bystander)
 
@@ -116,11 +127,28 @@ class EmbeddedAws:
         self._log.clear()
 
     def add_fault(self, fault: Fault) -> None:
-        """Let ``fault`` happen; of several that fit a call, the one added first does."""
+        """Let ``fault`` happen; of several that fit a call, the one added first does.
+
+        >>> from spot_runner_provider.embedded.seed import put_parameter
+        >>> aws.add_fault(Fault("ssm.PutParameter", "TooManyUpdates", times=1))
+        >>> put_parameter(aws.client("ssm"), "linux-x64", {"ami": "ami-0a1d"})
+        Traceback (most recent call last):
+            ...
+        botocore.errorfactory.TooManyUpdates: An error occurred (TooManyUpdates) when calling the PutParameter ...
+        >>> aws.faults_hit()
+        {'TooManyUpdates': 1}
+        """
         self._faults.add(fault)
 
     def set_seed(self, seed: int) -> None:
-        """Draw the faults' probabilities by another seed from now on."""
+        """Draw the faults' probabilities by another seed from now on.
+
+        :param seed: the same seed hits the same calls
+
+        >>> aws.set_seed(7)
+        >>> aws.add_fault(Fault("dynamodb.*", "500", probability=0.25))  # hits the same calls in each run
+        >>> aws.clear_faults()
+        """
         self._faults.seed = seed
 
     def faults_hit(self) -> dict[str, int]:
@@ -132,22 +160,46 @@ class EmbeddedAws:
         self._faults.clear()
 
     def set_latency(self, seconds: float, operation: str = "*") -> None:
-        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 takes that back."""
+        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 takes that back.
+
+        >>> aws.set_latency(0.001, "dynamodb.*")
+        >>> aws.client("dynamodb").list_tables()["TableNames"]  # a millisecond later
+        ['spot-runner-state']
+        """
         self._latency.set(seconds, operation)
 
     def set_rate(self, operation: str, per_second: float, burst: int = 1) -> None:
-        """Throttle the calls that fit ``operation``: together ``per_second`` after a first ``burst``."""
+        """Throttle the calls that fit ``operation``: together ``per_second`` after a first ``burst``.
+
+        >>> aws.set_rate("ssm.PutParameter", per_second=3)  # what an account has by default
+        """
         self._rates.set(operation, per_second, burst)
 
     def before(self, operation: str, key: str | None, action: Callable[[], object]) -> None:
         """Run ``action`` once, right before the first call is applied that fits the patterns.
 
         The action runs outside the lock, so it may call this AWS; let it use a bystander's client.
+
+        >>> from spot_runner_provider.embedded.seed import edit_parameter, put_parameter
+        >>> ours, theirs = aws.client("ssm"), aws.client("ssm", bystander=True)
+        >>> version = put_parameter(theirs, "linux-x64", {"ami": "ami-0a1d", "timeout": 3600})
+        >>> name = "/spot-runner/configs/linux-x64"
+        >>> aws.before("ssm.PutParameter", name, lambda: edit_parameter(theirs, "linux-x64", timeout=7200))
+        >>> ours.put_parameter(Name=name, Value='{"ami": "ami-0e3f"}', Overwrite=True)["Version"]  # not 2
+        3
         """
         self._bystanders.before(operation, key, action)
 
     def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[Call]:
-        """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s."""
+        """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s.
+
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> aws.add_fault(Fault("dynamodb.ListTables", "hold", times=1))
+        >>> with ThreadPoolExecutor(1) as pool:
+        ...     listed = pool.submit(aws.client("dynamodb").list_tables)
+        ...     [call.operation for call in aws.wait_until_held()], aws.release(), listed.result()["TableNames"]
+        (['dynamodb.ListTables'], 1, ['spot-runner-state'])
+        """
         return self._holds.wait(count, timeout)
 
     def release(self, *, apply: bool = True) -> int:
@@ -158,13 +210,25 @@ class EmbeddedAws:
         return self._holds.release(apply)
 
     def reset(self) -> None:
-        """Forget calls, faults, latencies and rates; drop held calls."""
+        """Forget calls, faults, latencies and rates; drop held calls.
+
+        >>> aws.set_rate("ssm.*", per_second=1)
+        >>> aws.reset()
+        """
         for layer in (self._log, self._faults, self._latency, self._rates):
             layer.clear()
         self._holds.release(apply=False)
 
     def empty(self) -> None:
-        """Be as empty as at the start, and :meth:`reset`."""
+        """Be as empty as at the start, and :meth:`reset`.
+
+        >>> aws.empty()
+        >>> aws.client("dynamodb").list_tables()["TableNames"]
+        []
+        >>> aws.reset_calls()
+        >>> aws.calls()
+        {}
+        """
         self.reset()
         BackendDict.reset()
 

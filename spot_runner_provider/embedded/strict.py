@@ -34,7 +34,13 @@ class Refusal(Exception):
 
 
 class Strict:
-    """The layer that stands for AWS's own validation; reading moto's state, it belongs inside the lock."""
+    """The layer that stands for AWS's own validation; reading moto's state, it belongs inside the lock.
+
+    >>> strict = Strict(lambda call, environ: Response("written"), "123456789012")
+    >>> requests = {"RequestItems": {"spot-runner-state": [{"DeleteRequest": {}}] * 26}}
+    >>> strict(Call("dynamodb.BatchWriteItem", requests, (), "us-east-1"), {}).status_code
+    400
+    """
 
     def __init__(self, inner: Handler, account: str) -> None:
         self._inner = inner

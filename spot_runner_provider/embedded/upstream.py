@@ -15,7 +15,20 @@ CONNECTIONS = 64
 
 
 class Upstream:
-    """The innermost layer that hands the calls of :data:`SERVICES` on to ``url``, and the others to ``inner``."""
+    """The innermost layer that hands the calls of :data:`SERVICES` on to ``url``, and the others to ``inner``.
+
+    >>> from spot_runner_provider.embedded.http_server import HttpServer
+    >>> from werkzeug.test import create_environ
+    >>> other = HttpServer(0, lambda environ: Response("there"))
+    >>> other.start()
+    >>> upstream = Upstream(lambda call, environ: Response("here"), other.url)
+    >>> for operation in ("ssm.GetParameters", "imagebuilder.GetImage"):
+    ...     upstream(Call(operation, {}, (), "us-east-1"), create_environ()).get_data()
+    b'there'
+    b'here'
+    >>> upstream.close()
+    >>> other.stop()
+    """
 
     def __init__(self, inner: Handler, url: str) -> None:
         self._inner = inner

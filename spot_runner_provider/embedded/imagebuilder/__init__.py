@@ -15,6 +15,12 @@ def register() -> None:
     """Make this backend known to moto as ``moto.imagebuilder``.
 
     Call it before ``mock_aws`` or a server starts; calling it again does nothing.
+
+    >>> register()
+    >>> from moto import mock_aws
+    >>> with mock_aws():
+    ...     imagebuilder_backends["123456789012"]["us-east-1"].list_pipelines([], None, None)
+    ([], None)
     """
     sys.modules["moto.imagebuilder"] = sys.modules[__name__]
     for module in (models, responses, urls):

@@ -19,13 +19,21 @@ MAX_FILTER_VALUES = 10
 
 
 def timestamp(moment: datetime) -> str:
-    """Return an aware ``moment`` as AWS and the deployed programs write it: ``2020-02-19T18:56:11.511Z``."""
+    """Return an aware ``moment`` as AWS and the deployed programs write it: ``2020-02-19T18:56:11.511Z``.
+
+    >>> timestamp(datetime(2020, 2, 19, 18, 56, 11, 511000, tzinfo=UTC))
+    '2020-02-19T18:56:11.511Z'
+    """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
 class Ami:
-    """One AMI that an image was distributed as."""
+    """One AMI that an image was distributed as.
+
+    >>> Ami("us-east-1", "ami-0e3f", "123456789012").to_json()
+    {'region': 'us-east-1', 'image': 'ami-0e3f', 'accountId': '123456789012'}
+    """
 
     region: str
     image: str
@@ -44,6 +52,12 @@ class Image:
     :param date_created: such as ``2020-02-19T18:56:11.511Z``
     :param unlisted: members of the API's shape (``state``, ``outputResources``) that listings leave out and
         only ``GetImage`` has
+
+    >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
+    >>> pipeline = backend.create_pipeline("spot-runner-linux-x64")
+    >>> image = backend.add_image(pipeline.arn, status="TESTING", unlisted={"state"})
+    >>> image.to_json()["state"], "state" in image.to_summary()
+    ({'status': 'TESTING'}, False)
     """
 
     arn: str
@@ -83,7 +97,12 @@ class Image:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """An image pipeline; ``recipe`` and ``recipe_version`` name and number the images that it builds."""
+    """An image pipeline; ``recipe`` and ``recipe_version`` name and number the images that it builds.
+
+    >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
+    >>> backend.create_pipeline("spot-runner-Linux-x64", recipe="linux").to_json()["arn"]
+    'arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64'
+    """
 
     arn: str
     name: str
@@ -106,7 +125,15 @@ class Pipeline:
 
 
 class ImageBuilderBackend(BaseBackend):
-    """Image Builder in one region of one account."""
+    """Image Builder in one region of one account.
+
+    >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
+    >>> pipeline = backend.create_pipeline("spot-runner-linux-x64")
+    >>> image = backend.start_execution(pipeline.arn)
+    >>> image = backend.set_image_state(image.arn, "AVAILABLE", amis=[Ami("us-east-1", "ami-0e3f", "123456789012")])
+    >>> backend.get_image(image.arn).status
+    'AVAILABLE'
+    """
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -127,7 +154,17 @@ class ImageBuilderBackend(BaseBackend):
         """Create a pipeline whose ARN ends in its lower-cased name.
 
         :param recipe: name of the images; the pipeline's own name when omitted
+        :param client_token: makes a repeated call harmless
         :raises ResourceAlreadyExists: unless ``client_token`` is that of the call that created it
+
+        >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
+        >>> pipeline = backend.create_pipeline("spot-runner-linux-x64")
+        >>> backend.create_pipeline("spot-runner-linux-x64")
+        Traceback (most recent call last):
+            ...
+        spot_runner_provider.embedded.imagebuilder.exceptions.ResourceAlreadyExists: ResourceAlreadyExistsException: The
+        resource with ARN 'arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64' already
+        exists.
         """
         arn = self._arn("image-pipeline", name.lower())
         if client_token is not None and self._answers.get(client_token) == arn:
@@ -167,6 +204,15 @@ class ImageBuilderBackend(BaseBackend):
         :param version: the recipe's version; the pipeline's present one when omitted
         :param build: the build number; the next one of that recipe version when omitted
         :param date_created: as AWS writes it; now when omitted
+        :raises ResourceNotFound: if there is no such pipeline
+        :raises ResourceAlreadyExists: if there is such a build already
+
+        >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
+        >>> pipeline = backend.create_pipeline("spot-runner-linux-x64", recipe="spotrunnerstack-linux-x64")
+        >>> backend.add_image(pipeline.arn, status="FAILED", build=36, reason="Build timed out").arn
+        'arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/36'
+        >>> backend.add_image("spot-runner-linux-x64", status="AVAILABLE").version
+        '1.0.0/37'
         """
         known = self._pipeline(pipeline)
         version = version or known.recipe_version
@@ -224,7 +270,14 @@ class ImageBuilderBackend(BaseBackend):
         return image
 
     def get_image(self, arn: str) -> Image:
-        """Return an image by the ARN of its build version; raises :class:`ResourceNotFound`."""
+        """Return an image by the ARN of its build version; raises :class:`ResourceNotFound`.
+
+        >>> ImageBuilderBackend("us-east-1", "123456789012").get_image("arn:image")
+        Traceback (most recent call last):
+            ...
+        spot_runner_provider.embedded.imagebuilder.exceptions.ResourceNotFound: ResourceNotFoundException: The resource
+        with ARN 'arn:image' does not exist.
+        """
         try:
             return self._images[arn]
         except KeyError:
@@ -233,7 +286,23 @@ class ImageBuilderBackend(BaseBackend):
     def list_pipelines(
         self, filters: list[dict[str, Any]], max_results: int | None, token: str | None
     ) -> tuple[list[Pipeline], str | None]:
-        """Return a page of the pipelines whose names match, and the next page's token."""
+        """Return a page of the pipelines whose names match, and the next page's token.
+
+        :param filters: as the API takes them; ``*`` in a value stands for any text
+        :raises InvalidRequest: for another filter than ``name``, or one of no value or more than ten
+
+        >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
+        >>> for name in ("spot-runner-linux-x64", "spot-runner-linux-arm64", "spot-runner-windows-2022"):
+        ...     pipeline = backend.create_pipeline(name)
+        >>> page, token = backend.list_pipelines([{"name": "name", "values": ["spot-runner-linux-*"]}], None, None)
+        >>> sorted(pipeline.name for pipeline in page)
+        ['spot-runner-linux-arm64', 'spot-runner-linux-x64']
+        >>> backend.list_pipelines([{"name": "name", "values": []}], None, None)
+        Traceback (most recent call last):
+            ...
+        spot_runner_provider.embedded.imagebuilder.exceptions.InvalidRequest: InvalidRequestException: A filter takes
+        1 to 10 values, not 0.
+        """
         found = self._pipelines
         for condition in filters:
             name, values = condition.get("name"), condition.get("values") or []
@@ -248,7 +317,11 @@ class ImageBuilderBackend(BaseBackend):
     def list_pipeline_images(
         self, pipeline_arn: str, max_results: int | None, token: str | None
     ) -> tuple[list[Image], str | None]:
-        """Return a page of a pipeline's images and the next page's token; nothing for an unknown ARN."""
+        """Return a page of a pipeline's images and the next page's token; nothing for an unknown ARN.
+
+        >>> ImageBuilderBackend("us-east-1", "123456789012").list_pipeline_images("arn:unknown", None, None)
+        ([], None)
+        """
         images = {arn: self._images[arn] for arn in self._arns_by_pipeline.get(pipeline_arn, [])}
         return page_of(images, f"images {pipeline_arn}", max_results, token)
 

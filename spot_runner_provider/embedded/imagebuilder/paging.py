@@ -25,6 +25,19 @@ def page_of(
 
     :param listing: what is listed; a token is good for the listing that handed it out, and for no other
     :param max_results: 1 to 100; a page never has more than 25 items
+    :raises InvalidRequest: for another ``max_results``
+    :raises InvalidPaginationToken: for a token of another listing, or of none
+
+    >>> items = {f"arn:{number}": number for number in range(60)}
+    >>> page, token = page_of(items, "images", 25, None)
+    >>> rest, token = page_of(items, "images", 25, token)
+    >>> len(page), len(rest), token is None
+    (13, 0, False)
+    >>> page_of(items, "pipelines", 25, token)
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.embedded.imagebuilder.exceptions.InvalidPaginationToken: InvalidPaginationTokenException:
+    The provided pagination token is invalid.
     """
     if max_results is not None and not 1 <= max_results <= MAX_RESULTS:
         raise InvalidRequest(f"maxResults must be between 1 and {MAX_RESULTS}.")

@@ -15,7 +15,22 @@ from spot_runner_provider.embedded.imagebuilder.models import ImageBuilderBacken
 
 
 class ImageBuilderResponse(BaseResponse):
-    """One method for each operation, named as the operation is."""
+    """One method for each operation, named as the operation is.
+
+    >>> client, prefix = aws.client("imagebuilder"), "arn:aws:imagebuilder:us-east-1:123456789012"
+    >>> pipeline = client.create_image_pipeline(
+    ...     name="spot-runner-linux-x64",
+    ...     imageRecipeArn=f"{prefix}:image-recipe/spotrunnerstack-linux-x64/1.0.0",
+    ...     infrastructureConfigurationArn=f"{prefix}:infrastructure-configuration/spotrunnerstack",
+    ... )["imagePipelineArn"]
+    >>> image = client.start_image_pipeline_execution(imagePipelineArn=pipeline)["imageBuildVersionArn"]
+    >>> client.get_image(imageBuildVersionArn=image)["image"]["state"]
+    {'status': 'PENDING'}
+    >>> len(client.list_image_pipelines()["imagePipelineList"])
+    1
+    >>> len(client.list_image_pipeline_images(imagePipelineArn=pipeline)["imageSummaryList"])
+    1
+    """
 
     def __init__(self) -> None:
         super().__init__(service_name="imagebuilder")
