@@ -33,6 +33,10 @@ def readable(request: Request, user: GetUserDep, session: SessionDep, dag_id: st
     """Return the deployments that the user may see: their runs and their XCom.
 
     :raises HTTPException: 401 for nobody; 403 if the one that was asked for, or each that there is, may not be seen.
+
+    >>> from fastapi.testclient import TestClient
+    >>> TestClient(app).get("/status").status_code  # nobody has logged in
+    401
     """
 
     def may_read(dag_id: str | None) -> bool:
@@ -61,7 +65,15 @@ app = FastAPI(
 
 @app.get("/status")
 def get_status(dag_ids: Readable, session: SessionDep, dag_id: str | None = None) -> JSONResponse:
-    """Return a deployment's status: the one asked for, or the first."""
+    """Return a deployment's status: the one asked for, or the first.
+
+    :raises HTTPException: 404 if the one that was asked for does not exist, or may not be seen.
+
+    >>> import json
+    >>> answer = json.loads(get_status(["spot_runner_reconcile"], session).body)
+    >>> answer["status"], answer["message"]
+    ('degraded', 'no run yet, the DAG is paused')
+    """
     if dag_id and dag_id not in dag_ids:
         raise HTTPException(404, f"no DAG {dag_id} has the tag {store.TAG}")
     chosen = dag_id or next(iter(dag_ids), None)
@@ -71,23 +83,39 @@ def get_status(dag_ids: Readable, session: SessionDep, dag_id: str | None = None
 
 @app.get("/schema.json")
 def get_schema() -> FileResponse:
-    """Return the JSON schema of what ``status`` answers."""
+    """Return the JSON schema of what ``status`` answers.
+
+    >>> get_schema().media_type
+    'application/schema+json'
+    """
     return FileResponse(HERE / "schema.json", media_type="application/schema+json", headers=HEADERS)
 
 
 @app.get("/")
 def get_page() -> FileResponse:
-    """Return the page."""
+    """Return the page.
+
+    >>> get_page().headers["content-security-policy"].partition(";")[0]
+    "default-src 'none'"
+    """
     return FileResponse(HERE / "page" / "index.html", headers=HEADERS)
 
 
 @app.get("/page.js")
 def get_script() -> FileResponse:
-    """Return the page's script."""
+    """Return the page's script.
+
+    >>> get_script().media_type, get_script().path.name
+    ('text/javascript', 'page.js')
+    """
     return FileResponse(HERE / "page" / "page.js", media_type="text/javascript", headers=HEADERS)
 
 
 @app.get("/style.css")
 def get_style() -> FileResponse:
-    """Return the page's style."""
+    """Return the page's style.
+
+    >>> get_style().media_type
+    'text/css'
+    """
     return FileResponse(HERE / "page" / "style.css", headers=HEADERS)

@@ -16,6 +16,9 @@ class SpotRunnerPlugin(AirflowPlugin):
 
     Both are looked up by the api-server alone. Every other process, each task's included, makes the plugin too, and
     must not pay for FastAPI.
+
+    >>> [view["href"] for view in SpotRunnerPlugin().external_views]
+    ['spot-runner/']
     """
 
     name = "spot_runner"

@@ -31,13 +31,21 @@ _DETECT, _RECONCILE, _REPORT = "DetectStaleOperator", "ReconcilePresetOperator",
 
 
 def dag_ids(session: Session) -> list[str]:
-    """Return the DAGs that are deployments of this provider."""
+    """Return the DAGs that are deployments of this provider.
+
+    >>> dag_ids(session)
+    ['spot_runner_reconcile']
+    """
     query = select(DagModel.dag_id).join(DagTag, DagTag.dag_id == DagModel.dag_id)
     return list(session.scalars(query.where(DagTag.name == TAG, ~DagModel.is_stale).order_by(DagModel.dag_id)))
 
 
 def deployment(dag_id: str, session: Session) -> Deployment:
-    """Return a deployment as its latest runs show it."""
+    """Return a deployment as its latest runs show it.
+
+    >>> deployment("spot_runner_reconcile", session)
+    Deployment(dag_id='spot_runner_reconcile', runs=[], due=None, paused=..., told=None)
+    """
     runs = _runs(dag_id, session)
     return Deployment(
         dag_id=dag_id,
