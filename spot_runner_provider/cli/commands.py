@@ -44,6 +44,9 @@ class Caller:
 
     No two calls share a signature, unlike the tries of a run: what another call wrote, even one that was broken off,
     is another program's. The intent that it left is taken up like any other.
+
+    >>> Caller.new().run_id
+    '...@.../2026-02-11T16:05:48.123Z/...'
     """
 
     run_id: str
@@ -64,6 +67,17 @@ def command(work: Callable[[Namespace], dict[str, Any]]) -> Callable[[Namespace]
     Connections may be kept in the metadata database, which Airflow asks on behalf of a server only. Nothing but the
     report goes to stdout, where Airflow's loggers write. With ``--verbose`` everything is logged, except for what AWS's
     libraries log below ``INFO``: each request and each answer, with all that is secret in it.
+
+    :param work: takes the parsed arguments; their ``output`` is how the report is printed.
+    :raises SystemExit: always; see :data:`EXIT_CODES` and :data:`UNUSABLE`.
+
+    >>> @command
+    ... def forget(args: Namespace) -> dict[str, Any]:
+    ...     raise InvalidArgument(f"{args.preset} cannot be forgotten")
+    >>> forget(Namespace(preset="linux-x64", output="table", verbose=False))
+    Traceback (most recent call last):
+        ...
+    SystemExit: 2
     """
 
     @suppress_logs_and_warning
@@ -91,7 +105,15 @@ def command(work: Callable[[Namespace], dict[str, Any]]) -> Callable[[Namespace]
 
 @command
 def status(args: Namespace) -> dict[str, Any]:
-    """Return what the status page's endpoint answers."""
+    """Return what the status page's endpoint answers.
+
+    ``airflow spot-runner status --dag-id nowhere`` says which DAGs there are, and exits with 2:
+
+    >>> status(Namespace(dag_id="nowhere", output="table", verbose=False))
+    Traceback (most recent call last):
+        ...
+    SystemExit: 2
+    """
     from spot_runner_provider.status import store, view
 
     with create_session() as session:
@@ -101,7 +123,15 @@ def status(args: Namespace) -> dict[str, Any]:
 
 @command
 def detect(args: Namespace) -> dict[str, Any]:
-    """Return every preset as its record is, and which ones are stale or unfinished."""
+    """Return every preset as its record is, and which ones are stale or unfinished.
+
+    ``airflow spot-runner detect``, while a preset is building, prints a table and exits with 3:
+
+    >>> detect(Namespace(output="table", verbose=False))
+    Traceback (most recent call last):
+        ...
+    SystemExit: 3
+    """
     states, flagged = _detect(())
     made = _told(report(states, (), ()))
     stale = {item["presetName"] for item in flagged if item.get("status") == Status.BUILDING}
@@ -116,7 +146,15 @@ def detect(args: Namespace) -> dict[str, Any]:
 
 @command
 def reconcile(args: Namespace) -> dict[str, Any]:
-    """Return what reconciling the presets came to, in a report of all that were looked at."""
+    """Return what reconciling the presets came to, in a report of all that were looked at.
+
+    ``airflow spot-runner reconcile linux-x64``, when its build ended well, prints a table and exits with 0:
+
+    >>> reconcile(Namespace(presets=["linux-x64"], dry_run=False, output="table", verbose=False))
+    Traceback (most recent call last):
+        ...
+    SystemExit: 0
+    """
     names, refused = sift(args.presets)
     if refused:
         raise InvalidArgument(f"{refused[0].reason}; nothing was done")

@@ -27,7 +27,11 @@ _DRY_RUN = Arg(  # type: ignore[no-untyped-call]
 
 
 def get_commands() -> list[CLICommand]:
-    """Return the commands, as the metadata key ``cli`` wants them."""
+    """Return the commands, as the metadata key ``cli`` wants them.
+
+    >>> [command.name for command in get_commands()[0].subcommands]
+    ['status', 'detect', 'reconcile']
+    """
     return [
         GroupCommand(
             name="spot-runner",

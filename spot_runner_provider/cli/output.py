@@ -16,6 +16,19 @@ def show(report: dict[str, Any], output: str) -> None:
 
     What others wrote into a record is printed as it is: in brackets it would be markup to the console, and between
     colons an emoji.
+
+    :param report: as :mod:`~spot_runner_provider.report` makes it.
+    :param output: ``table``, ``json`` or ``yaml``.
+
+    >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f"}
+    >>> report = {"status": "ready", "message": "1 preset ready", "checkedAt": None, "presets": [ready],
+    ...           "malformed": []}
+    >>> show(report, "table")
+    name      | status | amiId
+    ==========+========+=========
+    linux-x64 | ready  | ami-0e3f
+    <BLANKLINE>
+    ready: 1 preset ready
     """
     console = AirflowConsole(markup=False, emoji=False, highlight=False)
     if output == "json":
