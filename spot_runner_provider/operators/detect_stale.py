@@ -55,6 +55,10 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
     :param botocore_config: settings for botocore's client.
+
+    >>> operator = DetectStaleOperator(task_id="detect_stale", table_name="spot-runner-state", stale_after="30")
+    >>> [[preset["presetName"] for preset in batch] for batch in operator.execute(context)]
+    [['linux-arm64'], ['linux-x64']]
     """
 
     aws_hook_class = AmiStateHook
@@ -89,7 +93,10 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         return {**super()._hook_parameters, **names}
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
-        """Query the table and return batches of what must be reconciled."""
+        """Query the table and return batches of what must be reconciled.
+
+        :raises AirflowFailException: if an argument holds something that it cannot mean, or only a person can mend it.
+        """
         try:
             tasks = arguments.count("max_mapped_tasks", self.max_mapped_tasks)
             states, flagged = self.detect()
@@ -99,7 +106,17 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         return divide(flagged, min(tasks, conf.getint("core", "max_map_length", fallback=1024)))
 
     def detect(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return the XCom ``states``, and what must be reconciled."""
+        """Return the XCom ``states``, and what must be reconciled.
+
+        :raises InvalidArgument: if an argument holds something that it cannot mean.
+        :raises ConfigurationError: if something is missing that only a person can mend.
+
+        >>> presets = ["windows-2022"]
+        >>> operator = DetectStaleOperator(task_id="detect_stale", table_name="spot-runner-state", presets=presets)
+        >>> states, flagged = operator.detect()
+        >>> [state["status"] for state in states["states"]], flagged
+        (['ready'], [])
+        """
         arguments.text("table_name", self.table_name, TABLE_REMEDY)
         audited = arguments.boolean("audit", self.audit)
         prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")

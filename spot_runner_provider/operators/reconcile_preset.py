@@ -68,6 +68,11 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
     :param botocore_config: settings for botocore's clients.
+
+    >>> presets = ["linux-x64", "windows-2022"]
+    >>> operator = ReconcilePresetOperator(task_id="repair", presets=presets, table_name="spot-runner-state")
+    >>> {result["presetName"]: result["outcome"] for result in operator.execute(context)}
+    {'windows-2022': None, 'linux-x64': 'corrected_ready'}
     """
 
     aws_hook_class = AmiStateHook
@@ -111,7 +116,11 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         return {**super()._hook_parameters, **names}
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Reconcile each preset and return the results."""
+        """Reconcile each preset and return the results.
+
+        :raises AirflowFailException: if nothing can work until a person mends it, and nothing was written yet.
+        :raises AirflowException: if a preset ended in ``error``; the results are pushed before.
+        """
         try:
             given = arguments.items("presets", self.presets)
             context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
@@ -135,6 +144,12 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         :param ti: the task instance; of one that stands in for it nothing is asked but what signs records, if
             ``do_xcom_push`` is off.
         :param since: when the run began; now if ``None``.
+        :raises InvalidArgument: if an argument holds something that it cannot mean.
+        :raises ConfigurationError: if something is missing that only a person can mend, and nothing was written yet.
+
+        >>> operator = ReconcilePresetOperator(task_id="r", presets=(), table_name="spot-runner-state", dry_run=True)
+        >>> [result.detail for result in operator.reconcile(["linux-x64"], context["ti"])]
+        ['dry run: would set ready with ami-0e3f, and ami from ami-0a1d']
         """
         table_name = arguments.text("table_name", self.table_name, TABLE_REMEDY)
         prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
@@ -275,6 +290,11 @@ def label(names: Sequence[str]) -> str:
 
     With native template rendering Airflow would read a label such as ``2022`` as a number and refuse it, so one
     that reads as a Python literal is quoted.
+
+    >>> label(["linux-arm64", "linux-x64", "windows-2019", "windows-2022", "windows-2025"])
+    'linux-arm64, linux-x64, windows-2019 +2'
+    >>> label(["2022"])
+    "'2022'"
     """
     more = f" +{len(names) - 3}" if len(names) > 3 else ""
     text = shorten(", ".join(names[:3]), LABEL_LIMIT - len(more)) + more

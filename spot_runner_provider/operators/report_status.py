@@ -48,6 +48,11 @@ class ReportStatusOperator(BaseOperator):
     :param on_degraded_callback: who is told if ``status`` is ``degraded`` or the task is about to fail: a function
         that takes the context, a notifier, or a list of them. The report is pushed before; one that fails is logged,
         and changes nothing.
+
+    >>> operator = ReportStatusOperator(task_id="report_status", fail_on=["drifted"], trigger_rule="all_done")
+    >>> report = operator.execute(context)
+    >>> report["status"], report["message"]
+    ('degraded', '2 presets ready, 1 preset failed')
     """
 
     template_fields: Sequence[str] = ("fail_on",)
@@ -68,7 +73,10 @@ class ReportStatusOperator(BaseOperator):
         self.on_degraded_callback = on_degraded_callback
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the report, or push it and fail."""
+        """Return the report, or push it and fail.
+
+        :raises AirflowFailException: saying why the run must not pass for a success.
+        """
         ti = context["ti"]
         fail_on, complaint = self._outcomes()
         batches = ti.xcom_pull(task_ids=self.detect_task_id, default=None)
