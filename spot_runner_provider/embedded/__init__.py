@@ -4,4 +4,6 @@ DynamoDB, SSM and STS are moto's, Image Builder is a backend here.
 
 ``with EmbeddedAws() as aws:`` (:mod:`.server`) starts it, :mod:`.seed` and :mod:`.demo` fill it, and
 ``python -m spot_runner_provider.embedded`` does both in a process of its own. Needs ``moto[server]``.
+
+In the examples ``aws`` is one that was started, with an empty state table.
 """

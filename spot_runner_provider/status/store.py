@@ -1,4 +1,7 @@
-"""Reads what a deployment's runs left in Airflow's metadata database."""
+"""Reads what a deployment's runs left in Airflow's metadata database.
+
+In the examples ``session`` is one of a database with a paused deployment that has never run.
+"""
 
 from __future__ import annotations
 
