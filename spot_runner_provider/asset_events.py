@@ -19,7 +19,11 @@ class UnknownAlias(LookupError):
 
 
 def with_alias(outlets: Iterable[Any] | None) -> list[Any]:
-    """Return a task's outlets, the default alias among them if there is no other."""
+    """Return a task's outlets, the default alias among them if there is no other.
+
+    >>> [alias.name for alias in with_alias(None)], [alias.name for alias in with_alias([AssetAlias("team-a")])]
+    (['spot-runner'], ['team-a'])
+    """
     given = list(outlets or ())
     return given if _aliases(given) else [*given, AssetAlias(ALIAS)]
 
@@ -27,7 +31,12 @@ def with_alias(outlets: Iterable[Any] | None) -> list[Any]:
 def add(promotion: Promotion, outlets: Iterable[Any], context: Context) -> None:
     """Let Airflow send the event when the task succeeds.
 
+    :param outlets: the task's; the event goes through each asset alias among them.
+    :param context: the task's.
     :raises UnknownAlias: where Airflow 2 would fail the task for it, after it has succeeded.
+
+    >>> promotion = Promotion("spot-runner://123456789012/us-east-1/linux-x64", {"amiId": "ami-0e3f"})
+    >>> add(promotion, [], context)  # no alias, no event
     """
     for alias in _aliases(outlets):
         if not AIRFLOW_V_3_0_PLUS:

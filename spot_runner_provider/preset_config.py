@@ -99,6 +99,11 @@ def standing_at(history: Sequence[ConfigVersion], moment: datetime | None) -> Co
 
     :param history: the versions that SSM still has, oldest first; never empty. One without a date counts as old.
     :param moment: the newest version stands if ``None``.
+
+    >>> at = datetime.fromisoformat
+    >>> one, two = (ConfigVersion(hour, "{}", modified=at(f"2026-02-11T0{hour}:00Z")) for hour in (1, 2))
+    >>> standing_at([one, two], at("2026-02-11T01:30Z")).version, standing_at([one, two], None).version
+    (1, 2)
     """
     old = [each for each in history if moment is None or each.modified is None or each.modified <= moment]
     return old[-1] if old else history[0]

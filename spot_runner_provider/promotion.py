@@ -13,7 +13,16 @@ ALIAS = "spot-runner"
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """An event of the asset ``uri``. The values of ``extra`` are texts or ``None``: Airflow 2 hashes them."""
+    """An event of the asset ``uri``. The values of ``extra`` are texts or ``None``: Airflow 2 hashes them.
+
+    >>> from spot_runner_provider.outcome import Outcome, Replacement
+    >>> replaced = Replacement("ami-0e3f", "ami-0a1d")
+    >>> arn = "arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64"
+    >>> result = Result("linux-x64", Outcome.CORRECTED_READY, replacement=replaced, pipeline_arn=arn)
+    >>> promotion = Promotion.of(result)
+    >>> promotion.uri, promotion.extra["amiId"], promotion.extra["previousAmiId"]
+    ('spot-runner://123456789012/us-east-1/linux-x64', 'ami-0e3f', 'ami-0a1d')
+    """
 
     uri: str
     extra: dict[str, Any]
@@ -41,7 +50,11 @@ class Promotion:
 
 
 def uri(account: str, region: str, preset_name: str) -> str:
-    """Return the URI of a preset's asset. A preset's name has no character that would have to be quoted."""
+    """Return the URI of a preset's asset. A preset's name has no character that would have to be quoted.
+
+    >>> uri("123456789012", "eu-central-1", "linux-x64")
+    'spot-runner://123456789012/eu-central-1/linux-x64'
+    """
     return f"spot-runner://{account}/{region}/{preset_name}"
 
 

@@ -22,7 +22,11 @@ AGE = timedelta(hours=1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Lose the event, and say what stands where now."""
+    """Lose the event, and say what stands where now.
+
+    >>> main([aws.endpoint_url, "linux-x64"])
+    linux-x64 is stale: its record says building for an hour, and Image Builder has ami-...
+    """
     arguments = _parser().parse_args(argv)
     aws = ControlClient(arguments.address, arguments.region)
     try:
@@ -38,6 +42,9 @@ def lose_event(aws: ControlClient, preset: str, table: str = TABLE) -> str:
     """Add an image that is AVAILABLE to the preset's pipeline, and let its record be building; return the new AMI.
 
     :raises LookupError: if the preset has no record or no pipeline; then nothing was changed
+
+    >>> lose_event(ControlClient(aws.endpoint_url, aws.region), "linux-x64")[:4]
+    'ami-'
     """
     dynamodb = aws.client("dynamodb", bystander=True)
     key = to_attributes({"jobId": f"AMI#{preset}"})
