@@ -26,6 +26,7 @@ html_theme = "furo"
 html_title = f"Spot runner provider {release}"
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 
