@@ -1,4 +1,4 @@
-"""What ``airflow spot-runner`` does: the operators' work, with the settings of ``[spot_runner]``, and its report."""
+"""What ``airflow spot-runner`` does: the work of a deployment's operators, and its report."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from airflow.providers.common.compat.sdk import AirflowException, conf
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
 from airflow.utils.platform import getuser
 from airflow.utils.session import create_session
@@ -26,10 +26,11 @@ from spot_runner_provider.ami_state import Status, render_timestamp
 from spot_runner_provider.arguments import InvalidArgument, boolean
 from spot_runner_provider.cli.output import show
 from spot_runner_provider.detection import NO_RECORD, sift
-from spot_runner_provider.operators.detect_stale import DetectStaleOperator
-from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.report import DEGRADED, Report, message_of, report
+
+if TYPE_CHECKING:
+    from spot_runner_provider.cli.deployment import Deployment
 
 EXIT_CODES = {Status.READY: 0, DEGRADED: 1, Status.BUILDING: 3}
 """Exit code of each overall status."""
@@ -127,12 +128,12 @@ def detect(args: Namespace) -> dict[str, Any]:
 
     ``airflow spot-runner detect``, while a preset is building, prints a table and exits with 3:
 
-    >>> detect(Namespace(output="table", verbose=False))
+    >>> detect(Namespace(dag_id=None, output="table", verbose=False))
     Traceback (most recent call last):
         ...
     SystemExit: 3
     """
-    states, flagged = _detect(())
+    states, flagged = _deployment(args).detect.detect()
     made = _told(report(states, (), ()))
     stale = {item["presetName"] for item in flagged if item.get("status") == Status.BUILDING}
     unfinished = {state["presetName"] for state in states["states"] if state.get("unfinished")}
@@ -150,7 +151,7 @@ def reconcile(args: Namespace) -> dict[str, Any]:
 
     ``airflow spot-runner reconcile linux-x64``, when its build ended well, prints a table and exits with 0:
 
-    >>> reconcile(Namespace(presets=["linux-x64"], dry_run=False, output="table", verbose=False))
+    >>> reconcile(Namespace(presets=["linux-x64"], dag_id=None, dry_run=False, output="table", verbose=False))
     Traceback (most recent call last):
         ...
     SystemExit: 0
@@ -158,14 +159,12 @@ def reconcile(args: Namespace) -> dict[str, Any]:
     names, refused = sift(args.presets)
     if refused:
         raise InvalidArgument(f"{refused[0].reason}; nothing was done")
-    operator = ReconcilePresetOperator(
-        task_id="reconcile",
-        presets=(),
-        do_xcom_push=False,
-        **_settings("table_name", "config_prefix", "pipeline_name", "dry_run", "aws_conn_id", "region_name")
-        | ({"dry_run": True} if args.dry_run else {}),
-    )
-    states, flagged = _detect(names)
+    deployment = _deployment(args)
+    operator = deployment.reconcile
+    if args.dry_run:
+        operator.is_dry_run = True
+    deployment.detect.presets = names
+    states, flagged = deployment.detect.detect()
     if missing := [refusal["presetName"] for refusal in states["malformed"] if refusal["reason"] == NO_RECORD]:
         raise InvalidArgument(f"table {operator.table_name} has no record of {', '.join(missing)}; nothing was done")
     results = [result.to_json() for result in operator.reconcile(flagged, Caller.new())]
@@ -174,21 +173,25 @@ def reconcile(args: Namespace) -> dict[str, Any]:
     return made | ({"message": f"dry run, nothing was written: {made['message']}"} if dry else {})
 
 
-def _detect(names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return what detection says now of these presets, or of all, and what must be reconciled."""
-    settings = _settings("table_name", "config_prefix", "audit", "aws_conn_id", "region_name")
-    stale_after = {"stale_after": minutes} if (minutes := _setting("stale_after_minutes")) else {}
-    return DetectStaleOperator(task_id="detect", presets=names, **settings | stale_after).detect()
+def _deployment(args: Namespace) -> Deployment:
+    """Return the deployment to work on, and say which one it is.
 
+    Nobody shall repair a wrong table by mistake: ``[spot_runner]`` stands for itself only as long as no DAG that has
+    the tag says otherwise.
+    """
+    from spot_runner_provider.cli import deployment
+    from spot_runner_provider.status import store
 
-def _settings(*names: str) -> dict[str, Any]:
-    """Return operator arguments from the settings of the same name; the operator's default stands for the others."""
-    return {"table_name": None} | {name: value for name in names if (value := _setting(name))}
-
-
-def _setting(name: str) -> str | None:
-    value: str | None = conf.get("spot_runner", name, fallback=None)
-    return value
+    with create_session() as session:
+        dag_ids = store.dag_ids(session)
+        if args.dag_id is None and not dag_ids:
+            found = deployment.of_settings()
+        else:
+            found = deployment.of_dag(_chosen(args.dag_id, dag_ids), session)
+            if args.dag_id is None:
+                found = deployment.of_settings().confirmed_by(found)
+    found.announce()
+    return found
 
 
 def _chosen(dag_id: str | None, dag_ids: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ _OUTPUT = Arg(  # type: ignore[no-untyped-call]
     default="table",
 )
 _DAG_ID = Arg(  # type: ignore[no-untyped-call]
-    ("-d", "--dag-id"), help="The deployment's DAG, if several have the tag spot-runner"
+    ("-d", "--dag-id"), help="The deployment's DAG, needed if several have the tag spot-runner"
 )
 _PRESETS = Arg(  # type: ignore[no-untyped-call]
     ("presets",), metavar="PRESET", nargs="*", help="Only these, whatever their age; all stale ones if none"
@@ -49,14 +49,14 @@ def get_commands() -> list[CLICommand]:
                     name="detect",
                     help="Read the records now: what is stale, unfinished or malformed; nothing is written",
                     func=lazy_load_command(f"{_COMMANDS}.detect"),
-                    args=(_OUTPUT, ARG_VERBOSE),
+                    args=(_DAG_ID, _OUTPUT, ARG_VERBOSE),
                     epilog=_EXIT_CODES,
                 ),
                 ActionCommand(
                     name="reconcile",
                     help="Ask Image Builder about presets now, and correct their records and parameters",
                     func=lazy_load_command(f"{_COMMANDS}.reconcile"),
-                    args=(_PRESETS, _DRY_RUN, _OUTPUT, ARG_VERBOSE),
+                    args=(_PRESETS, _DAG_ID, _DRY_RUN, _OUTPUT, ARG_VERBOSE),
                     epilog=_EXIT_CODES,
                 ),
             ),

@@ -19,6 +19,7 @@ from spot_runner_provider.embedded.call import BYSTANDER_HEADER
 from spot_runner_provider.embedded.control import ControlClient
 from spot_runner_provider.embedded.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
+from tests.integration.command_line import Answer, call
 from tests.integration.deployment import Deployment, WorkerDied
 from tests.integration.ministack import PYTHON as ministack_python
 from tests.integration.ministack import Ministack
@@ -92,6 +93,19 @@ def far_aws(aws_process: ControlClient, monkeypatch: pytest.MonkeyPatch) -> Cont
 @pytest.fixture
 def deployment(aws: EmbeddedAws) -> Deployment:
     return Deployment(aws)
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """Run a command in this process, with settings of ``[spot_runner]``."""
+
+    def run(*arguments: str, **settings: str) -> Answer:
+        monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+        for name, value in settings.items():
+            monkeypatch.setenv(f"AIRFLOW__SPOT_RUNNER__{name.upper()}", value)
+        return call(capsys, *arguments)
+
+    return run
 
 
 @pytest.fixture

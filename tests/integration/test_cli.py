@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -28,6 +24,7 @@ from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import TABLE, ami_state, create_table, preset_config
 from spot_runner_provider.embedded.server import EmbeddedAws
+from tests.integration.command_line import REPOSITORY, cli
 from tests.integration.deployment import NEW, OLD, Deployment
 from tests.integration.test_dag_run import DAG_FILE
 
@@ -35,7 +32,10 @@ pytestmark = pytest.mark.skipif(
     not hasattr(ProvidersManager, "cli_command_functions"), reason="providers have no commands before Airflow 3.2"
 )
 
-REPOSITORY = Path(__file__).parents[2]
+PLACE = (
+    f"[spot_runner]: table {TABLE}, region us-east-1, parameters /spot-runner/configs, "
+    "pipelines spot-runner-{preset}\n"
+)
 DAG, OTHER = "spot_runner_reconcile", "spot_runner_elsewhere"
 PRESET, FRESH = "linux-x64", "windows-2022"
 
@@ -45,52 +45,6 @@ with contextlib.suppress(SystemExit):
     runpy.run_module("airflow", run_name="__main__")
 print("MODULES", *sys.modules)
 """
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def report(self) -> dict[str, Any]:
-        return dict(json.loads(self.out))
-
-    @property
-    def outcomes(self) -> dict[str, str | None]:
-        return {preset["name"]: preset["outcome"] for preset in self.report["presets"]}
-
-
-def cli(*arguments: str, **settings: str) -> Answer:
-    """Run a command, with settings of ``[spot_runner]``."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment |= {f"AIRFLOW__SPOT_RUNNER__{name.upper()}": value for name, value in settings.items()}
-    command = [sys.executable, "-m", "airflow", "spot-runner", *arguments]
-    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    return Answer(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
-    """Run a command in this process, for what does not depend on how Airflow starts."""
-
-    def run(*arguments: str, **settings: str) -> Answer:
-        from airflow.cli.cli_parser import get_parser
-
-        monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
-        for name, value in settings.items():
-            monkeypatch.setenv(f"AIRFLOW__SPOT_RUNNER__{name.upper()}", value)
-        parsed = get_parser().parse_args(["spot-runner", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            parsed.func(parsed)
-        printed = capsys.readouterr()
-        return Answer(exit.value.code, printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,7 +97,7 @@ def test_detect_tells_what_it_finds_and_writes_nothing(deployment, deploy, code,
     assert (answer.code, answer.report["status"], answer.report["message"]) == (code, status, message)
     lines = answer.report["presets"]
     assert {line["name"] for line in lines if line["stale"]} == ({PRESET} if deploy is stale else set())
-    assert answer.err == ""
+    assert answer.err == PLACE
     assert deployment.writes() == []
 
 
@@ -160,7 +114,7 @@ def test_unfinished_work_of_an_earlier_call_is_told(deployment):
     deployment.stale(PRESET)
     broken = cli("reconcile", "-o", "json")
     assert (broken.code, broken.outcomes) == (1, {PRESET: "error"})
-    assert broken.err == f"error: {PRESET}\n"
+    assert broken.err == f"{PLACE}error: {PRESET}\n"
     found = cli("detect", "-o", "yaml")
     assert found.code == 3
     (line,) = yaml.safe_load(found.out)["presets"]
@@ -173,7 +127,7 @@ def test_unfinished_work_of_an_earlier_call_is_told(deployment):
 def test_reconcile_corrects_what_is_stale(deployment):
     stale(deployment)
     answer = cli("reconcile", "-o", "json")
-    assert (answer.code, answer.err) == (3, "")
+    assert (answer.code, answer.err) == (3, PLACE)
     assert answer.outcomes == {PRESET: "corrected_ready", FRESH: None}
     record = deployment.record(PRESET)
     assert (record["status"], record["amiId"]) == ("ready", NEW)
@@ -239,7 +193,7 @@ def test_the_log_goes_to_stderr_without_what_is_secret_in_a_request(deployment):
 def test_a_process_says_in_one_line_what_is_wrong(deployment):
     answer = cli("reconcile", "linux-x46")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == f"table {TABLE} has no record of linux-x46; nothing was done\n"
+    assert answer.err == f"{PLACE}table {TABLE} has no record of linux-x46; nothing was done\n"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +212,9 @@ def test_a_usage_or_configuration_error_is_one_line_and_changes_nothing(deployme
     deployment.stale(PRESET)
     answer = here(*arguments, **settings)
     assert (answer.code, answer.out) == (2, "")
-    assert re.fullmatch(re.sub(r"[\[\]]", r"\\\g<0>", why) + "\n", answer.err), answer.err
+    *place, line = answer.err.splitlines()
+    assert re.fullmatch(re.sub(r"[\[\]]", r"\\\g<0>", why), line), line
+    assert all(each.startswith("[spot_runner]: table") for each in place)
     assert deployment.writes() == []
 
 
@@ -269,7 +225,7 @@ def test_aws_that_does_not_answer_leaves_everything_unknown(aws, here, monkeypat
     aws.add_fault(Fault("dynamodb.Query", "503"))
     answer = here("detect")
     assert (answer.code, answer.out) == (1, "")
-    assert re.fullmatch(r"Nothing is known about any preset: .*Query operation.*\n", answer.err), answer.err
+    assert re.fullmatch(r"Nothing is known about any preset: .*Query operation.*\n", answer.err.removeprefix(PLACE))
 
 
 def test_a_connection_may_be_kept_in_airflows_database(deployment, monkeypatch):

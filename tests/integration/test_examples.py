@@ -121,6 +121,7 @@ NAMESPACES = {
     "asset_events": {"context": "context"},
     "batch": {"aws": "deployed"},
     "cli.commands": {"aws": "deployed"},
+    "cli.deployment": {"aws": "deployed", "session": "session"},
     "embedded.clients": {"aws": "aws"},
     "embedded.control": {"aws": "aws"},
     "embedded.lose_event": {"aws": "deployed"},

@@ -47,8 +47,10 @@ def test_the_metadata_names_the_function():
     [
         ("status", {"dag_id": None, "output": "table"}),
         ("status --dag-id other -o json", {"dag_id": "other", "output": "json"}),
-        ("detect --output yaml", {"output": "yaml"}),
+        ("detect --output yaml", {"dag_id": None, "output": "yaml"}),
+        ("detect -d other", {"dag_id": "other"}),
         ("reconcile", {"presets": [], "dry_run": False, "output": "table"}),
+        ("reconcile a b --dag-id other", {"presets": ["a", "b"], "dag_id": "other", "dry_run": False}),
         ("reconcile a b --dry-run", {"presets": ["a", "b"], "dry_run": True, "output": "table"}),
     ],
 )

@@ -1,0 +1,171 @@
+"""Which deployment a command works on: that of a DAG, as Airflow's scheduler knows it, or that of ``[spot_runner]``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.providers.common.compat.sdk import DAG, conf
+from airflow.sdk.execution_time.context import ConnectionAccessor, VariableAccessor
+from jinja2 import StrictUndefined
+from sqlalchemy.orm import Session
+
+from spot_runner_provider import arguments
+from spot_runner_provider.arguments import InvalidArgument
+from spot_runner_provider.operators.detect_stale import TABLE_REMEDY, DetectStaleOperator
+from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+
+PLACE = ("table_name", "config_prefix", "pipeline_name", "region_name", "aws_conn_id")
+"""The arguments that say where records, parameters and pipelines are."""
+
+_DELTA = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+"""A ``timedelta`` as Airflow's database has it: as its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The two tasks of a deployment, with rendered arguments; which presets, it is up to a command to set.
+
+    :param source: where the arguments come from, in words.
+
+    >>> found = of_settings()
+    >>> found.source, found.reconcile.table_name, found.confirmed_by(found) is found
+    ('[spot_runner]', 'spot-runner-state', True)
+    >>> found.announce()  # on stderr
+    """
+
+    source: str
+    detect: DetectStaleOperator
+    reconcile: ReconcilePresetOperator
+
+    def announce(self) -> None:
+        """Say on stderr what is worked on, and make sure that there is such a place.
+
+        :raises InvalidArgument: if there is no table name.
+        :raises ConfigurationError: if there is no region.
+        """
+        table = arguments.text("table_name", self.reconcile.table_name, TABLE_REMEDY)
+        region = self.reconcile.hook.connect()
+        sys.stderr.write(
+            f"{self.source}: table {table}, region {region}, parameters {self.reconcile.config_prefix}, "
+            f"pipelines {self.reconcile.pipeline_name}\n"
+        )
+
+    def confirmed_by(self, other: Deployment) -> Deployment:
+        """Return this one, if the other one says that the records, parameters and pipelines are in the same place.
+
+        :raises InvalidArgument: if it says otherwise, naming what differs.
+        """
+        for name in PLACE:
+            here, there = getattr(self.reconcile, name), getattr(other.reconcile, name)
+            if here != there:
+                raise InvalidArgument(
+                    f"{self.source} and the {other.source} differ in {name}: {here!r} and {there!r}. "
+                    "Take the DAG's by --dag-id, or correct the setting; nothing was done"
+                )
+        return self
+
+
+def of_settings() -> Deployment:
+    """Return what ``[spot_runner]`` says; the operators' defaults stand for what it does not.
+
+    >>> of_settings().detect.table_name
+    'spot-runner-state'
+    """
+    place = {"table_name": None, **_settings("table_name", "config_prefix", "aws_conn_id", "region_name")}
+    stale_after = {"stale_after": minutes} if (minutes := _setting("stale_after_minutes")) else {}
+    return Deployment(
+        "[spot_runner]",
+        DetectStaleOperator(task_id="detect", **place, **_settings("audit"), **stale_after),
+        _reconcile({**place, **_settings("pipeline_name", "dry_run")}),
+    )
+
+
+def of_dag(dag_id: str, session: Session) -> Deployment:
+    """Return what a DAG's tasks are given, as Airflow's database has it, with the defaults of the DAG's params.
+
+    The DAG's file is not run: it would read the settings of this process, which need not be the workers'. Nor is
+    anything guessed: a template that needs a run is refused. ``botocore_config`` is not in the database.
+
+    :raises InvalidArgument: if it cannot be told, or if the two tasks work on different tables.
+
+    >>> of_dag("spot_runner_reconcile", session)
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: Airflow has not parsed the DAG spot_runner_reconcile yet; ...
+    """
+    dag = SerializedDagModel.get_dag(dag_id, session=session)
+    if dag is None:
+        raise InvalidArgument(f"Airflow has not parsed the DAG {dag_id} yet; nothing was done")
+    detecting = _given(dag, DetectStaleOperator)
+    if isinstance(after := detecting.get("stale_after"), str) and (parts := _DELTA.fullmatch(after)):
+        days, hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+        detecting["stale_after"] = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    reconciling = _given(dag, ReconcilePresetOperator)
+    with DAG(
+        dag_id,
+        schedule=None,
+        render_template_as_native_obj=dag.render_template_as_native_obj,
+        template_undefined=StrictUndefined,
+    ):
+        found = Deployment(f"DAG {dag_id}", DetectStaleOperator(task_id="detect", **detecting), _reconcile(reconciling))
+    context: Any = {
+        "params": dag.params.dump(),
+        "var": {"value": VariableAccessor(deserialize_json=False), "json": VariableAccessor(deserialize_json=True)},
+        "conn": ConnectionAccessor(),
+    }
+    for task in (found.detect, found.reconcile):
+        try:
+            task.render_template_fields(context)
+        except Exception as error:  # whatever a template does
+            raise InvalidArgument(
+                f"a template of the DAG {dag_id} cannot be rendered without a run: {error}; nothing was done"
+            ) from error
+    for name in ("aws_conn_id", "region_name", "table_name"):
+        one, other = getattr(found.detect, name), getattr(found.reconcile, name)
+        if one != other:
+            raise InvalidArgument(
+                f"the DAG {dag_id} detects with {name} {one!r}, and reconciles with {other!r}; nothing was done"
+            )
+    return found
+
+
+def _settings(*names: str) -> dict[str, Any]:
+    """Return operator arguments from the settings of the same name, as far as they are set."""
+    return {name: value for name in names if (value := _setting(name))}
+
+
+def _setting(name: str) -> str | None:
+    value: str | None = conf.get("spot_runner", name, fallback=None)
+    return value
+
+
+def _reconcile(given: Mapping[str, Any]) -> ReconcilePresetOperator:
+    return ReconcilePresetOperator(task_id="reconcile", presets=(), do_xcom_push=False, **given)
+
+
+def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
+    """Return what the DAG's one task of an operator is given of what can be templated, but ``presets``."""
+    tasks = [task for task in dag.tasks if task.task_type == operator.__name__]
+    if len(tasks) != 1:
+        raise InvalidArgument(
+            f"the DAG {dag.dag_id} has {len(tasks) or 'no'} tasks of {operator.__name__}, and must have one; "
+            "nothing was done"
+        )
+    (task,) = tasks
+    given = {name: getattr(task, name, None) for name in task.template_fields}
+    if "is_dry_run" in given:
+        given["dry_run"] = given.pop("is_dry_run")
+    if task.is_mapped:
+        mapped = task.expand_input.value
+        if not isinstance(mapped, Mapping) or set(mapped) != {"presets"}:
+            raise InvalidArgument(
+                f"the task {task.task_id} of the DAG {dag.dag_id} is mapped over more than presets; nothing was done"
+            )
+        given = {name: task.partial_kwargs[name] for name in given if name in task.partial_kwargs}
+    return {"table_name": None} | {name: value for name, value in given.items() if name != "presets"}
