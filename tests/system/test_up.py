@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -64,13 +65,16 @@ class Up:
             assert time.monotonic() < deadline, self.text
             self._look()
             time.sleep(0.1)
-        self._look()
         return found
 
     def end(self, ask: Callable[[], Any]) -> int:
         """Ask for the end and wait for it; then nothing is left of it. Return the exit code."""
         ask()
-        code = self.process.wait(60)
+        deadline = time.monotonic() + 60
+        while (code := self.process.poll()) is None:
+            assert time.monotonic() < deadline, self.text
+            self._look()
+            time.sleep(0.01)
         left = {pid: psutil.Process(pid) for session in self.sessions for pid in session_members(session)}
         assert [pid for pid, process in left.items() if is_alive(process)] == []
         return code
@@ -111,10 +115,15 @@ def client(up: Up) -> Iterator[httpx.Client]:
         yield client
 
 
+def lines(api: httpx.Client) -> dict[str, dict[str, Any]]:
+    """Return what the page shows, by preset."""
+    return {preset["name"]: preset for preset in api.get("/spot-runner/status").json()["presets"]}
+
+
 def test_the_printed_login_leads_to_the_presets_of_the_first_run(up: Up) -> None:
     with client(up) as api:
         status = api.get("/spot-runner/status").json()
-        assert {preset["name"]: preset["outcome"] for preset in status["presets"]} == OUTCOMES
+        assert {name: line["outcome"] for name, line in lines(api).items()} == OUTCOMES
         assert f"The first run has reported: {status['status']}, {status['message']}\n" in up.text
         assert len(api.get("/api/v2/dags/spot_runner_reconcile/dagRuns").json()["dag_runs"]) == 1
         plugins = api.get("/api/v2/plugins").json()["plugins"]
@@ -132,6 +141,13 @@ def test_the_commands_that_are_printed_work(up: Up) -> None:
     ami = re.search(r"ami-\w+", lost.stdout)[0]
     assert f"dry run: would set ready with {ami}" in dry.stdout, dry.stderr
     assert re.search(r"^degraded at .*: 9 presets ready", status.stdout, re.M), status.stderr
+    with client(up) as api:
+        api.post("/api/v2/dags/spot_runner_reconcile/dagRuns", json={"logical_date": None}).raise_for_status()
+        deadline = time.monotonic() + 300
+        while lines(api)["linux-x64-docker"]["outcome"] != "corrected_ready":
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        assert lines(api)["linux-x64-docker"]["amiId"] == ami
 
 
 def test_a_second_one_works_beside_it(up: Up, tmp_path: Path) -> None:
@@ -171,3 +187,4 @@ def test_what_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None
     folder = up.folder.relative_to(REPOSITORY)
     assert f"db-migrate ended, with exit code 1. The end of {folder}/db-migrate.log:\n  no Airflow today\n" in up.text
     assert "Traceback" not in up.text
+    shutil.rmtree(up.folder)
