@@ -12,6 +12,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.httpsession import URLLib3Session
+from sqlalchemy import update
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
@@ -88,6 +89,18 @@ def far_aws(aws_process: ControlClient, monkeypatch: pytest.MonkeyPatch) -> Cont
     create_table(aws_process.client("dynamodb", bystander=True))
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws_process))
     return aws_process
+
+
+@pytest.fixture(scope="module")
+def no_deployments() -> None:
+    """A metadata database in which no DAG is a deployment: what other modules left there is stale."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.db import initdb
+    from airflow.utils.session import create_session
+
+    initdb()
+    with create_session() as session:
+        session.execute(update(DagModel).values(is_stale=True))
 
 
 @pytest.fixture

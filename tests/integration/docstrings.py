@@ -19,7 +19,15 @@ import spot_runner_provider
 
 PACKAGE = spot_runner_provider.__name__
 
-ONLY_3_1 = {"cli.commands.status", "status.api", "status.plugin", "status.store"}
+ONLY_3_1 = {
+    "cli.commands.detect",
+    "cli.commands.reconcile",
+    "cli.commands.status",
+    "cli.deployment",
+    "status.api",
+    "status.plugin",
+    "status.store",
+}
 """What can do its work on Airflow 3.1 and newer only; it is left out on the others."""
 
 METHODS = (FunctionType, classmethod, staticmethod)

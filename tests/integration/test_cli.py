@@ -15,7 +15,6 @@ from airflow.models import Connection
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.log import Log
 from airflow.providers_manager import ProvidersManager
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -28,9 +27,12 @@ from tests.integration.command_line import REPOSITORY, cli
 from tests.integration.deployment import NEW, OLD, Deployment
 from tests.integration.test_dag_run import DAG_FILE
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(ProvidersManager, "cli_command_functions"), reason="providers have no commands before Airflow 3.2"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not hasattr(ProvidersManager, "cli_command_functions"), reason="providers have no commands before Airflow 3.2"
+    ),
+    pytest.mark.usefixtures("no_deployments"),
+]
 
 PLACE = (
     f"[spot_runner]: table {TABLE}, region us-east-1, parameters /spot-runner/configs, "
@@ -45,11 +47,6 @@ with contextlib.suppress(SystemExit):
     runpy.run_module("airflow", run_name="__main__")
 print("MODULES", *sys.modules)
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def database() -> None:
-    initdb()
 
 
 @pytest.fixture
@@ -250,7 +247,7 @@ def test_help_loads_neither_boto3_nor_what_the_commands_do():
 
 
 @pytest.fixture(scope="module")
-def ran(database: None) -> None:
+def ran(no_deployments: None) -> None:
     """A run of the DAG that corrected the one preset that is stale, in an AWS that is gone by now."""
     with EmbeddedAws() as aws, pytest.MonkeyPatch.context() as patch:
         create_table(aws.client("dynamodb", bystander=True))

@@ -13,7 +13,6 @@ from airflow.models import Variable
 from airflow.models.dag import DagModel
 from airflow.providers.common.compat.sdk import DAG, Param
 from airflow.providers_manager import ProvidersManager
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
 from spot_runner_provider import clock
@@ -83,10 +82,9 @@ class Team:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def database() -> None:
+def database(no_deployments: None) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    initdb()
     DagBundlesManager().sync_bundles_to_db()
 
 

@@ -121,6 +121,7 @@ NAMESPACES = {
     "asset_events": {"context": "context"},
     "batch": {"aws": "deployed"},
     "cli.commands": {"aws": "deployed"},
+    **{f"cli.commands.{name}": {"database": "no_deployments"} for name in ("detect", "reconcile", "status")},
     "cli.deployment": {"aws": "deployed", "session": "session"},
     "embedded.clients": {"aws": "aws"},
     "embedded.control": {"aws": "aws"},
