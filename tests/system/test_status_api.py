@@ -19,7 +19,7 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.embedded.__main__ import airflow_connection
@@ -48,8 +48,11 @@ def aws() -> Iterator[EmbeddedAws]:
 
 @pytest.fixture(scope="module")
 def after(aws: EmbeddedAws) -> Iterator[Snapshot]:
-    """What a run of the demo left in AWS; its results are in the metadata database."""
+    """What a run of the demo left in AWS; its results are in the metadata database, and no other run's."""
     initdb()
+    with create_session() as session:
+        session.execute(update(DagModel).values(is_stale=True))
+        session.execute(delete(DagRun))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__SPOT_RUNNER__TABLE_NAME", TABLE)
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws))
