@@ -59,14 +59,17 @@ _NEEDS_ATTENTION = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The parameter names another AMI since this run. The one before is ``None`` if there was none, or none to tell.
+    """The parameter names another AMI since this run, which ``build_id`` made, if that is known.
+
+    The one before is ``None`` if there was none, or none to tell.
 
     >>> Result("linux-x64", Outcome.CORRECTED_READY, replacement=Replacement("ami-0e3f", "ami-0a1d")).replacement
-    Replacement(ami_id='ami-0e3f', previous_ami_id='ami-0a1d')
+    Replacement(ami_id='ami-0e3f', previous_ami_id='ami-0a1d', build_id=None)
     """
 
     ami_id: str
     previous_ami_id: str | None
+    build_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

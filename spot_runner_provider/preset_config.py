@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NoReturn
@@ -94,19 +95,19 @@ def ami_of(config: ConfigVersion) -> str | None:
     return ami if isinstance(ami, str) else None
 
 
-def standing_at(history: Sequence[ConfigVersion], moment: datetime | None) -> ConfigVersion:
-    """Return the version that stood at a moment, the oldest if SSM has none of that time any more.
+def replaced_ami(history: Sequence[ConfigVersion]) -> str | None:
+    """Return the AMI that the parameter named before the one that it names now; ``None`` if there is none to tell.
 
-    :param history: the versions that SSM still has, oldest first; never empty. One without a date counts as old.
-    :param moment: the newest version stands if ``None``.
+    :param history: versions, oldest first; those that cannot be read count for nothing.
 
-    >>> at = datetime.fromisoformat
-    >>> one, two = (ConfigVersion(hour, "{}", modified=at(f"2026-02-11T0{hour}:00Z")) for hour in (1, 2))
-    >>> standing_at([one, two], at("2026-02-11T01:30Z")).version, standing_at([one, two], None).version
-    (1, 2)
+    >>> replaced_ami([ConfigVersion(n, f'{{"ami": "{ami}"}}') for n, ami in enumerate(("ami-0a1d", "ami-0e3f"), 1)])
+    'ami-0a1d'
     """
-    old = [each for each in history if moment is None or each.modified is None or each.modified <= moment]
-    return old[-1] if old else history[0]
+    named: list[tuple[str | None, bool]] = []
+    for version in history:
+        with suppress(InvalidConfig):
+            named.append((ami_of(version), version.secure))
+    return next((None if secure else ami for ami, secure in reversed(named) if ami != named[-1][0]), None)
 
 
 def merge(

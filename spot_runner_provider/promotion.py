@@ -11,6 +11,17 @@ ALIAS = "spot-runner"
 """Name of the asset alias that promotions go through unless the task has one of its own."""
 
 
+class UnknownPlace(LookupError):
+    """Nothing tells in which account and region a preset is.
+
+    >>> from spot_runner_provider.outcome import Replacement
+    >>> Promotion.of(Result("linux-x64", None, replacement=Replacement("ami-0e3f", "ami-0a1d")))
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.promotion.UnknownPlace: neither a pipeline nor the record's buildId tells account and region
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Promotion:
     """An event of the asset ``uri``. The values of ``extra`` are texts or ``None``: Airflow 2 hashes them.
@@ -32,19 +43,20 @@ class Promotion:
         """Return what a result is to tell others, ``None`` if its run did not replace the preset's AMI.
 
         Account and region are those of the pipeline; of what an earlier run began, those of the build.
+
+        :raises UnknownPlace: if neither is known.
         """
         replaced = result.replacement
-        place = _place(result.pipeline_arn or result.build_id)
-        if replaced is None or place is None or result.dry_run:
+        if replaced is None or result.dry_run:
             return None
-        account, region = place
+        account, region = _place(result.pipeline_arn or result.build_id)
         return cls(
             uri(account, region, result.preset_name),
             {
                 "presetName": result.preset_name,
                 "amiId": replaced.ami_id,
                 "previousAmiId": replaced.previous_ami_id,
-                "buildId": result.build_id,
+                "buildId": replaced.build_id,
             },
         )
 
@@ -58,9 +70,9 @@ def uri(account: str, region: str, preset_name: str) -> str:
     return f"spot-runner://{account}/{region}/{preset_name}"
 
 
-def _place(arn: str | None) -> tuple[str, str] | None:
-    """Return account and region of an Image Builder ARN, ``None`` if it names none."""
+def _place(arn: str | None) -> tuple[str, str]:
+    """Return account and region of an Image Builder ARN."""
     match (arn or "").split(":", 5):
         case ["arn", _, "imagebuilder", str(region), str(account), _] if region and account:
             return account, region
-    return None
+    raise UnknownPlace("neither a pipeline nor the record's buildId tells account and region")

@@ -32,7 +32,7 @@ from spot_runner_provider.preset_config import (
     InvalidConfig,
     ami_of,
     merge,
-    standing_at,
+    replaced_ami,
 )
 
 CLOCK_SKEW = timedelta(seconds=60)
@@ -277,8 +277,8 @@ class Run:
     """For whom, and how, presets are reconciled.
 
     ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
-    the tries apart, so that no try overwrites the intent of another that may still be alive. ``since`` is when the
-    run began: what a parameter named then tells whether this run replaced it, in whichever try; now if ``None``.
+    the tries apart, so that no try overwrites the intent of another that may still be alive. ``repeated`` says that
+    there was an earlier try, which may have put what this one finds.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
     >>> run.pipeline_name, run.dry_run
@@ -289,8 +289,8 @@ class Run:
     attempt: str
     region: str
     clock: Callable[[], datetime]
-    since: datetime | None = None
     pipeline_name: str = "spot-runner-{preset}"
+    repeated: bool = False
     dry_run: bool = False
 
 
@@ -323,8 +323,8 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
         finished = yield from _finish(candidate, run)
         if result is None or finished.outcome is Outcome.CONFIG_INVALID:
             result = finished
-        elif result.replacement is None:
-            result = replace(result, replacement=finished.replacement)
+        else:
+            result = replace(result, replacement=_joined(result.replacement, finished.replacement))
     if result is None:
         raise ValueError(f"preset {candidate.preset_name} is neither building nor unfinished")
     return result
@@ -435,7 +435,8 @@ def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) 
     if record.status is Status.FAILED:  # by an earlier try, which saw the build before this one
         yield ForgetIntent(intent.job_id)
         return _corrected(draft, record, record, detail=record.error_message or "")
-    return (yield from _follow_up(record, config, intent, draft, run))
+    repeated = run.repeated and isinstance(committed, Lost)
+    return (yield from _follow_up(record, config, intent, draft, run, repeated=repeated))
 
 
 def _give_way(
@@ -453,33 +454,26 @@ def _give_way(
             return _superseded(draft, lost)
         if present.status is Status.FAILED:
             try:
-                _, alone, followed = yield from _follow(present, [config], run, intent)
+                _, alone, replacement = yield from _follow(present, [config], run, intent)
             except InvalidConfig:
                 return _superseded(draft, lost)
-            replacement = _replacement(seen.ami_id, followed)
     if alone:
         yield ForgetIntent(intent.job_id)
     return replace(_superseded(draft, lost), replacement=replacement)
 
 
 def _follow_up(
-    record: AmiState, config: ConfigVersion | None, intent: Intent | None, draft: Result, run: Run
+    record: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run, *, repeated: bool
 ) -> Flow[Result]:
     """Let the parameter follow our commit, and forget the intent if nobody came in between.
 
     If somebody did, the intent stands for another look: who read the parameter while our put covered an edit may
     still write that back, and a put whose reply was lost may still arrive.
 
-    A record that named the AMI already (an earlier try wrote it, if a preset's name is all that is known, or the build
-    was recorded twice) does not tell which one was replaced: the parameter as it was when the run began does.
+    :param repeated: whether an earlier try made the commit, and may have put.
     """
-    before: ConfigVersion | str | None = draft.previous_ami_id
     try:
-        if config is None:
-            raise InvalidConfig("does not exist")
-        if before == record.ami_id:
-            before = _before((yield from _history(record.preset_name)), run)
-        present, alone, followed = yield from _follow(record, [config], run, intent)
+        present, alone, replacement = yield from _follow(record, [config], run, intent)
     except InvalidConfig as error:
         return replace(
             _corrected(draft, record, record, detail=""),
@@ -487,10 +481,15 @@ def _follow_up(
             status=Status.BUILDING,
             detail=f"the record is ready, but the parameter {error}. Repair the parameter; the next run finishes it",
         )
-    if intent and alone:
+    if alone:
         yield ForgetIntent(intent.job_id)
-    corrected = _corrected(draft, record, present, detail=draft.detail)
-    return replace(corrected, replacement=_replacement(before, followed))
+    detected = None if draft.previous_ami_id == record.ami_id else draft.previous_ami_id
+    if replacement and config.secure:
+        replacement = replace(replacement, previous_ami_id=detected)
+    elif replacement is None and repeated:
+        before = detected or replaced_ami((yield ReadHistory(record.preset_name)))
+        replacement = _replacement_of_earlier_try(record, before)
+    return replace(_corrected(draft, record, present, detail=draft.detail), replacement=replacement)
 
 
 def _follow(
@@ -501,26 +500,27 @@ def _follow(
     *,
     base: int | None = None,
     until: datetime | None = None,
-) -> Flow[tuple[AmiState, bool, str | None]]:
+) -> Flow[tuple[AmiState, bool, Replacement | None]]:
     """Make the parameter follow the record, and the record that stands after that.
 
     :param history: versions, oldest first; the newest is what the parameter holds.
     :param intent: our own, which is renewed before it looks abandoned.
     :param base: the version that the first put of this try, or of a dead one, was made from; the newest if omitted.
     :param until: as in :func:`~spot_runner_provider.preset_config.merge`.
-    :return: the record last seen, whether each put came right after the version that it was made from, and the AMI
-        that the parameter came to name, ``None`` if it did not come to that.
+    :return: the record last seen, whether each put came right after the version that it was made from, and what our
+        puts replaced.
     :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
     :raises PutsInVain: after :data:`MAX_ROUNDS`.
     """
     preset, alone = record.preset_name, True
-    followed: str | None = None
+    before: ConfigVersion | None = None
+    replacement: Replacement | None = None
     base = history[-1].version if base is None else base
     rounds = 0
     while (rounds := rounds + 1) <= MAX_ROUNDS:
         ami_id = record.usable_ami
         if ami_id is None:
-            return record, alone, followed
+            return record, alone, replacement
         newest = history[-1]
         text = merge(history, ami_id, base=base, until=until)
         if text != newest.text:
@@ -535,7 +535,7 @@ def _follow(
                     intent = yield from _renewed(intent, run)
                 meanwhile: AmiState | None = yield ReadState(preset)
                 if meanwhile is None or meanwhile.usable_ami is None:
-                    return meanwhile or record, alone, followed
+                    return meanwhile or record, alone, replacement
                 record = meanwhile
                 history = yield from _history(preset)
                 continue
@@ -549,12 +549,15 @@ def _follow(
                 history = yield from _history(preset)
                 if version or any(each.version > newest.version and each.text == text for each in history):
                     base, until = newest.version, None
+                    before = before or newest
+                    replacement = _replacement(before, record)
                 continue
             history = [*history, newest.with_text(text, version)]
-        followed = ami_id
+            before = before or newest
+            replacement = _replacement(before, record)
         present: AmiState | None = yield ReadState(preset)
         if present is None or present.usable_ami in (None, ami_id):
-            return present or record, alone, followed
+            return present or record, alone, replacement
         record = present
     raise PutsInVain(f"preset {preset}: others changed the parameter, or no reply came, {MAX_ROUNDS} times")
 
@@ -612,13 +615,15 @@ def _finish_put(
     own = _intent(record, history[-1], run, "finish")
     yield LogIntent(own)
     try:
-        record, alone, followed = yield from _follow(record, history, run, own, base=base, until=until)
+        record, alone, replacement = yield from _follow(record, history, run, own, base=base, until=until)
     except Refused:
         yield ForgetIntent(own.job_id)
         raise
     if alone:
         yield ForgetIntent(own.job_id)
-    return record, alone, _replacement(_before(history, run), followed)
+    if replacement is None and run.repeated:
+        replacement = _replacement_of_earlier_try(record, replaced_ami([v for v in history if v.version >= base]))
+    return record, alone, replacement
 
 
 def _intent(record: AmiState, config: ConfigVersion, run: Run, *part: str) -> Intent:
@@ -638,6 +643,45 @@ def _history(preset: str) -> Flow[Sequence[ConfigVersion]]:
     if not history:
         raise InvalidConfig("does not exist")
     return history
+
+
+# Presets with nothing to do.
+
+
+def untouched(state: AmiState) -> Result:
+    """Return the result of a preset that is not reconciled.
+
+    >>> untouched(AmiState("linux-x64", Status.READY, "2026-02-11T15:35:48.123Z", "ami-0a1d")).detail
+    'the record is ready: nothing to reconcile'
+    """
+    return Result.of(state, state.preset_name, None, detail=f"the record is {state.status}: nothing to reconcile")
+
+
+def retold(state: AmiState, history: Sequence[ConfigVersion]) -> Result:
+    """Return once more what an earlier try of the same run came to, as far as record and parameter tell.
+
+    :param state: the record, which that try signed; nothing is known of it as it was detected.
+    :param history: the versions of the parameter that SSM still has, oldest first, if the record is ready.
+    :raises InvalidConfig: if the parameter holds nothing that could be updated.
+
+    >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:35:48.123Z", "ami-0e3f", "arn:of-the-build")
+    >>> history = [ConfigVersion(1, '{"ami": "ami-0a1d"}'), ConfigVersion(2, '{"ami": "ami-0e3f"}')]
+    >>> result = retold(state, history)
+    >>> result.outcome.value, result.replacement.previous_ami_id
+    ('corrected_ready', 'ami-0a1d')
+    """
+    if state.status is Status.FAILED:
+        return replace(untouched(state), outcome=Outcome.CORRECTED_FAILED, detail=state.error_message or "")
+    if state.ami_id is None or not history or ami_of(history[-1]) != state.ami_id:
+        return untouched(state)
+    before = replaced_ami(history)
+    return replace(
+        untouched(state),
+        outcome=Outcome.CORRECTED_READY,
+        detail="by an earlier try",
+        previous_ami_id=before,
+        replacement=_replacement_of_earlier_try(state, before),
+    )
 
 
 # Its pure pieces.
@@ -699,22 +743,23 @@ def _corrected(draft: Result, written: AmiState, present: AmiState, *, detail: s
     )
 
 
-def _before(history: Sequence[ConfigVersion], run: Run) -> ConfigVersion:
-    """Return the version of the parameter when the run began, whatever an earlier try of it has put since."""
-    return standing_at(history, run.since and run.since - CLOCK_SKEW)
-
-
-def _replacement(before: ConfigVersion | str | None, ami_id: str | None) -> Replacement | None:
-    """Return what became of the AMI ``before``, the parameter naming ``ami_id`` now; a SecureString's is not told."""
-    secret = isinstance(before, ConfigVersion) and before.secure
-    if isinstance(before, ConfigVersion):
-        try:
-            before = ami_of(before)
-        except InvalidConfig:
-            before = None
-    if ami_id is None or ami_id == before:
+def _replacement(before: ConfigVersion, record: AmiState) -> Replacement | None:
+    """Return what puts of the record's AMI replaced; the first one was made from ``before``."""
+    known, ami_id = ami_of(before), record.ami_id
+    if ami_id is None or ami_id == known:
         return None
-    return Replacement(ami_id, None if secret else before)
+    build_id = record.build_id if record.status is Status.READY else None
+    return Replacement(ami_id, None if before.secure else known, build_id)
+
+
+def _replacement_of_earlier_try(record: AmiState, before: str | None) -> Replacement | None:
+    """Return what an earlier try replaced: the AMI ``before``, if that is known."""
+    return Replacement(record.ami_id, before, record.build_id) if record.ami_id and before else None
+
+
+def _joined(one: Replacement | None, other: Replacement | None) -> Replacement | None:
+    """Return what two replacements, one after the other, come to."""
+    return replace(other, previous_ami_id=one.previous_ami_id) if one and other else one or other
 
 
 def _account(arn: str) -> str:

@@ -6,7 +6,7 @@ import ast
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -14,7 +14,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from spot_runner_provider import arguments, asset_events, clock
-from spot_runner_provider.ami_state import MalformedRecord, Status, shorten
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, shorten
 from spot_runner_provider.batch import Batch, Stores
 from spot_runner_provider.build import is_pipeline_name
 from spot_runner_provider.console import Console
@@ -27,7 +27,7 @@ from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink,
 from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion
-from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run
+from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run, retold, untouched
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -124,7 +124,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         try:
             given = arguments.items("presets", self.presets)
             context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
-            results = self.reconcile(given, context["ti"], since=_start(context))
+            results = self.reconcile(given, context["ti"])
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
         values = [result.to_json() for result in results]
@@ -138,12 +138,11 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self._promote(results, context)
         return values
 
-    def reconcile(self, given: list[Any], ti: Any, *, since: datetime | None = None) -> list[Result]:
+    def reconcile(self, given: list[Any], ti: Any) -> list[Result]:
         """Reconcile ``given``, as :attr:`presets` has it.
 
         :param ti: the task instance; of one that stands in for it nothing is asked but what signs records, if
             ``do_xcom_push`` is off.
-        :param since: when the run began; now if ``None``.
         :raises InvalidArgument: if an argument holds something that it cannot mean.
         :raises ConfigurationError: if something is missing that only a person can mend, and nothing was written yet.
 
@@ -173,8 +172,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}",
             region=region,
             clock=clock.now,
-            since=since,
             pipeline_name=template,
+            repeated=ti.try_number > 1,
             dry_run=dry_run,
         )
         parameter = record = ""
@@ -184,7 +183,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self._link(ti, RecordLink(), record)
         for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
             self._link(ti, link, "")
-        candidates, settled = self._candidates(given, run.owner if ti.try_number > 1 else None)
+        candidates, settled = self._candidates(given, configs, run.owner if run.repeated else None)
         for result in settled:
             self._log_result(result)
         batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
@@ -192,7 +191,11 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         arn = images.pipelines.get(template.replace("{preset}", first or ""))
         if arn and (console := Console.of_arn(arn)):
             self._link(ti, PipelineLink(), console.pipeline(arn))
-        logged = (result for result in results if result.outcome is Outcome.CORRECTED_FAILED and result.log_group)
+        logged = (
+            result
+            for result in results
+            if result.outcome is Outcome.CORRECTED_FAILED and result.log_group and result.build_id == result.image_arn
+        )
         failed = next(logged, None)
         if failed and failed.log_group and (console := Console.of_arn(failed.image_arn)):
             self._link(ti, LogGroupLink(), console.log_group(failed.log_group))
@@ -216,7 +219,9 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             except Exception as error:
                 self.log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, error)
 
-    def _candidates(self, given: list[Any], owner: str | None) -> tuple[list[Candidate], list[Result]]:
+    def _candidates(
+        self, given: list[Any], configs: PresetConfigHook, owner: str | None
+    ) -> tuple[list[Candidate], list[Result]]:
         """Return what there is to reconcile, and results for what there is not.
 
         :param owner: who signed what an earlier try of this run wrote; ``None`` if there was no earlier try.
@@ -237,15 +242,17 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             else:
                 candidates[candidate.preset_name] = candidate
         if named:
-            found, refused = self._look_up(named, owner)
+            found, refused = self._look_up(named, configs, owner)
             candidates |= found
             settled += refused
         return list(candidates.values()), settled
 
-    def _look_up(self, names: list[str], owner: str | None) -> tuple[dict[str, Candidate], list[Result]]:
+    def _look_up(
+        self, names: list[str], configs: PresetConfigHook, owner: str | None
+    ) -> tuple[dict[str, Candidate], list[Result]]:
         """Read the records of named presets, and what earlier runs left unfinished there.
 
-        One that an earlier try of this run settled is a candidate as that try saw it, for the same result.
+        What an earlier try of this run has begun and not finished is a candidate as that try saw it.
         """
         good, refused = sift(names)
         found = survey(
@@ -258,7 +265,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         candidates = {
             state.preset_name: Candidate(state.preset_name, replace(state, status=Status.BUILDING))
             for state in found.states
-            if owner and state.reconciled_by == owner and state.status is not Status.BUILDING
+            if owner and state.reconciled_by == owner and state.preset_name in found.unfinished
         } | {candidate.preset_name: candidate for candidate in found.candidates}
         return candidates, [
             *(
@@ -266,12 +273,18 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 for refusal in (*refused, *found.malformed)
                 if not is_intent(refusal.job_id)  # detection lists it; its preset goes on without
             ),
-            *(
-                Result.of(state, state.preset_name, None, detail=f"the record is {state.status}: nothing to reconcile")
-                for state in found.states
-                if state.preset_name not in candidates
-            ),
+            *(self._settled(state, configs, owner) for state in found.states if state.preset_name not in candidates),
         ]
+
+    def _settled(self, state: AmiState, configs: PresetConfigHook, owner: str | None) -> Result:
+        """Return the result of a preset with nothing to do: an earlier try's once more, if that one settled it."""
+        if owner is None or state.reconciled_by != owner:
+            return untouched(state)
+        try:
+            return retold(state, configs.history(state.preset_name) if state.status is Status.READY else ())
+        except Exception as error:
+            self.log.warning("preset %s: what became of its parameter is not known: %s", state.preset_name, error)
+            return untouched(state)
 
     def _log_result(self, result: Result) -> None:
         warn = result.warn or (result.outcome is not None and result.outcome.needs_attention)
@@ -305,12 +318,6 @@ def label(names: Sequence[str]) -> str:
     except (TypeError, RecursionError, MemoryError):
         pass
     return shorten(repr(text), LABEL_LIMIT)
-
-
-def _start(context: Context) -> datetime | None:
-    """Return when the run began; of a context that has no run nothing is known."""
-    run = context.get("dag_run")
-    return run.start_date if run else None
 
 
 def _first_preset(given: Sequence[Any]) -> str | None:

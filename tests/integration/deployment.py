@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, AssetAlias, BaseOperator
@@ -177,14 +176,12 @@ class TaskInstance:
     dag_id: str = "spot_runner_reconcile"
     task_id: str = "reconcile_preset"
     map_index: int = 0
-    run_began: datetime | None = None
     pushed: dict[str, Any] = field(default_factory=dict)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def context(self) -> dict[str, Any]:
-        dag_run = SimpleNamespace(start_date=self.run_began)
-        return {"ti": self, "dag_run": dag_run, "outlet_events": Outlets(self.events)}
+        return {"ti": self, "outlet_events": Outlets(self.events)}
 
     def xcom_push(self, key: str, value: Any) -> None:
         # What is pushed must survive JSON: XCom takes nothing else.

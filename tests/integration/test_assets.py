@@ -52,8 +52,8 @@ def event(deployment):
     return expected
 
 
-def tried(number: int, run_id: str = "scheduled__1", began: datetime | None = None) -> TaskInstance:
-    return TaskInstance(run_id, try_number=number, run_began=began or datetime.now(UTC))
+def tried(number: int, run_id: str = "scheduled__1") -> TaskInstance:
+    return TaskInstance(run_id, try_number=number)
 
 
 def test_each_preset_of_a_batch_has_its_own(deployment, event):
@@ -116,14 +116,13 @@ def test_a_second_try_has_what_the_first_was_killed_before(
     deployment, event, dies, monkeypatch, named, operation, when
 ):
     deployment.stale(PRESET)
-    began = datetime.now(UTC)
     given = [PRESET] if named else detect()[0][0]
     with monkeypatch.context():
         dies(operation, when)
         with pytest.raises(WorkerDied):
-            reconcile(given, first := tried(1, began=began))
+            reconcile(given, first := tried(1))
     assert first.events == []
-    assert reconcile(given, second := tried(2, began=began))[PRESET]["outcome"] == "corrected_ready"
+    assert reconcile(given, second := tried(2))[PRESET]["outcome"] == "corrected_ready"
     assert second.events == [event()]
     assert deployment.parameter(PRESET)["ami"] == NEW
 
@@ -133,13 +132,12 @@ def test_what_was_done_in_a_try_that_failed_for_another_preset_has_its_event_in_
     for name in (PRESET, "unlucky"):
         deployment.stale(name)
     given = [PRESET, "unlucky"] if named else detect(max_mapped_tasks=1)[0][0]
-    began = datetime.now(UTC)
     deployment.aws.add_fault(Fault("dynamodb.UpdateItem", "500", key="*unlucky"))
     with pytest.raises(AirflowException, match="1 of 2 presets failed: unlucky"):
-        reconcile(given, first := tried(1, began=began), botocore_config=ONCE)
+        reconcile(given, first := tried(1), botocore_config=ONCE)
     assert (first.events, deployment.parameter(PRESET)["ami"]) == ([], NEW)
     deployment.aws.clear_faults()
-    reconcile(given, second := tried(2, began=began))
+    reconcile(given, second := tried(2))
     assert sorted(second.events) == sorted([event(PRESET), event("unlucky")])
 
 
@@ -160,14 +158,13 @@ def test_a_later_run_that_replaces_the_ami_has_the_event(deployment, event, dies
             reconcile(detect()[0][0], tried(1, "scheduled__1"))
         pass_time(minutes=30)
         (batch,) = detect(max_mapped_tasks=1)[0]
-        began = datetime.now(UTC)
         if failed_try:
             deployment.aws.add_fault(Fault("dynamodb.UpdateItem", "500", key="*unlucky"))
             with pytest.raises(AirflowException):
-                reconcile(batch, tried(1, "scheduled__2", began), botocore_config=ONCE)
+                reconcile(batch, tried(1, "scheduled__2"), botocore_config=ONCE)
             deployment.aws.clear_faults()
             assert deployment.parameter(PRESET)["ami"] == NEW
-        results = reconcile(batch, ti := tried(1 + failed_try, "scheduled__2", began))
+        results = reconcile(batch, ti := tried(1 + failed_try, "scheduled__2"))
     assert results[PRESET]["outcome"] == "finished"
     assert event() in ti.events
 
@@ -184,7 +181,7 @@ def test_a_later_run_that_finds_everything_done_has_none(deployment, event, dies
         assert second.events == [event()]
         pass_time(minutes=15)
         (batch,) = detect(TaskInstance("scheduled__2"))[0]
-        assert reconcile(batch, ti := tried(1, "scheduled__2", clock.now()))[PRESET]["outcome"] == "finished"
+        assert reconcile(batch, ti := tried(1, "scheduled__2"))[PRESET]["outcome"] == "finished"
     assert ti.events == []
 
 
@@ -196,10 +193,30 @@ def test_an_ami_that_a_failed_builds_record_kept_has_its_event_too(deployment, e
     deployment.image(PRESET, "FAILED", None)
     (batch,) = detect()[0]
     assert reconcile(batch, ti := tried(1))[PRESET]["outcome"] == "corrected_failed"
-    assert (deployment.parameter(PRESET)["ami"], ti.events) == (NEW, [event()])
+    uri, extra = event()
+    assert (deployment.parameter(PRESET)["ami"], ti.events) == (NEW, [(uri, {**extra, "buildId": None})])
 
 
-def test_an_event_that_cannot_be_sent_stops_nothing(deployment, caplog):
+def test_a_second_try_leaves_an_ami_that_a_person_took_back(deployment):
+    """What the first try settled is told, if it still stands, and never put again."""
+    deployment.stale(PRESET)
+    reconcile([PRESET], tried(1))
+    put_parameter(deployment.ssm, PRESET, preset_config(OLD))
+    assert reconcile([PRESET], ti := tried(2))[PRESET]["outcome"] is None
+    assert (deployment.parameter(PRESET)["ami"], ti.events) == (OLD, [])
+
+
+def test_a_preset_of_an_unknown_account_is_finished_and_its_event_missed_aloud(deployment, caplog, capsys):
+    deployment.preset(PRESET, status="ready", ami=NEW, config=preset_config(OLD))
+    long_ago = clock.now() - timedelta(hours=1)
+    deployment.item(intent(PRESET, "run", long_ago, ami=NEW, build="arn", parameter_version=1))
+    (batch,) = detect()[0]
+    assert reconcile(batch, ti := tried(1))[PRESET]["outcome"] == "finished"
+    assert (deployment.parameter(PRESET)["ami"], ti.events) == (NEW, [])
+    assert "no asset event of its new AMI: neither a pipeline" in caplog.text + capsys.readouterr().out
+
+
+def test_an_event_that_cannot_be_sent_stops_nothing(deployment, caplog, capsys):
     class Eventless(TaskInstance):
         @property
         def context(self) -> dict[str, Any]:
@@ -207,6 +224,7 @@ def test_an_event_that_cannot_be_sent_stops_nothing(deployment, caplog):
 
     deployment.stale(PRESET)
     assert reconcile([PRESET], Eventless())[PRESET]["outcome"] == "corrected_ready"
+    assert f"preset {PRESET}: no asset event of its new AMI" in caplog.text + capsys.readouterr().out
 
 
 def events_of(dag_run: Any) -> list[tuple[str, dict[str, Any], int]]:

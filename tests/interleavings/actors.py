@@ -172,7 +172,7 @@ def reconciling(
     """
 
     def start(clock: Clock) -> Flow:
-        what = Run(owner=f"spot_runner/{run}", attempt=f"reconcile/0/{attempt}", region=REGION, clock=clock)
+        what = Run(f"spot_runner/{run}", f"reconcile/0/{attempt}", REGION, clock, repeated=attempt > 1)
         found = candidate if candidate is not None else (yield Detect())
         if found is None:
             return None

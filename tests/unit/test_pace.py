@@ -108,6 +108,29 @@ def test_a_call_that_came_late_is_followed_at_the_same_distance(limiter, clock):
     assert limiter.take(0).at + 0.13 - answered == pytest.approx(1 / rate, abs=0.001)  # the mean of the three: 0.13
 
 
+def test_a_throttled_call_tells_too_how_long_calls_take(limiter, clock):
+    limiter.throttled(limiter.take(0))
+    for seconds in (0.3, 0.3, *[0.1] * 30):
+        permit = limiter.take(0)
+        clock.time += seconds
+        again = permit.at == limiter._repeated_at
+        (limiter.worked if seconds == 0.3 or again else limiter.throttled)(permit)
+    permit = limiter.take(0)
+    clock.time += 0.1
+    limiter.worked(permit)
+    answered, rate = clock.time, limiter.rate
+    assert limiter.take(0).at + 0.1 - answered == pytest.approx(1 / rate, abs=0.01)
+
+
+def test_calls_that_are_let_through_together_are_followed_as_if_they_were_not(limiter, clock):
+    for _ in range(40):
+        limiter.worked(limiter.take(0))
+    limiter.throttled(limiter.take(0))
+    permit = limiter.take(0, 8)
+    limiter.worked(permit)
+    assert limiter.take(0).at - permit.at == pytest.approx(8 / 40)
+
+
 def test_it_finds_a_quota_that_changes(limiter, clock):
     bucket = Bucket(clock, 3)
     for _ in range(50):

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of, merge, standing_at
+from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of, merge, replaced_ami
 
 from .values import NOW
 
@@ -321,20 +321,17 @@ class TestRoom:
 
 
 @pytest.mark.parametrize(
-    ("ages", "age", "stood"),
+    ("texts", "secure", "before"),
     [
-        pytest.param((3, 2, 1), 2.5, 1, id="between-two"),
-        pytest.param((3, 2, 1), 2, 2, id="at-the-very-moment"),
-        pytest.param((3, 2, 1), 0, 3, id="after-all"),
-        pytest.param((3, 2, 1), 4, 1, id="before-all"),
-        pytest.param((3, 2, 1), None, 3, id="now"),
-        pytest.param((3, None, 1), 2, 2, id="without-a-date"),
+        pytest.param(['{"ami": "a"}', '{"ami": "b"}'], False, "a", id="another"),
+        pytest.param(['{"ami": "a"}', '{"ami": "b"}', '{"ami": "b", "x": 1}'], False, "a", id="edited-since"),
+        pytest.param(['{"ami": "a"}', '{"ami": "c"}', '{"ami": "a"}'], False, "c", id="back-and-forth"),
+        pytest.param(['{"ami": "a"}', "ami-broken", '{"ami": "b"}'], False, "a", id="one-that-cannot-be-read"),
+        pytest.param(["{}", '{"ami": "b"}'], False, None, id="none-before"),
+        pytest.param(['{"ami": "b"}', '{"ami": "b"}'], False, None, id="the-same-always"),
+        pytest.param(['{"ami": "a"}', '{"ami": "b"}'], True, None, id="SecureString"),
+        pytest.param([], False, None, id="no-versions"),
     ],
 )
-def test_which_version_stood_at_a_moment(ages, age, stood):
-    history = [
-        ConfigVersion(number, "{}", modified=None if old is None else NOW - timedelta(hours=old))
-        for number, old in enumerate(ages, 1)
-    ]
-    moment = None if age is None else NOW - timedelta(hours=age)
-    assert standing_at(history, moment).version == stood
+def test_which_ami_was_replaced(texts, secure, before):
+    assert replaced_ami([ConfigVersion(n, text, secure=secure) for n, text in enumerate(texts, 1)]) == before

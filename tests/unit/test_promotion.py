@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spot_runner_provider.outcome import Outcome, Replacement, Result
-from spot_runner_provider.promotion import Promotion, uri
+from spot_runner_provider.promotion import Promotion, UnknownPlace, uri
 
 from .values import ACCOUNT, REGION
 
@@ -19,7 +19,7 @@ READY = Result(
     previous_ami_id="ami-0old",
     build_id=BUILD,
     pipeline_arn=PIPELINE,
-    replacement=Replacement("ami-0new", "ami-0old"),
+    replacement=Replacement("ami-0new", "ami-0old", BUILD),
 )
 
 
@@ -47,12 +47,22 @@ def test_without_a_pipeline_the_build_tells_account_and_region():
     [
         pytest.param(replace(READY, replacement=None), id="the-ami-is-the-same"),
         pytest.param(replace(READY, dry_run=True), id="dry-run"),
-        pytest.param(replace(READY, pipeline_arn=None, build_id=None), id="no-account"),
-        pytest.param(replace(READY, pipeline_arn=None, build_id="arn:of-the-event"), id="no-arn"),
-        pytest.param(replace(READY, pipeline_arn="arn:aws:imagebuilder:eu-west-1::x"), id="arn-without-account"),
-        pytest.param(replace(READY, pipeline_arn=f"arn:aws:ec2:eu-west-1:{ACCOUNT}:x"), id="arn-of-another-service"),
         *(pytest.param(Result("linux-x64", outcome, pipeline_arn=PIPELINE), id=outcome) for outcome in Outcome),
     ],
 )
 def test_anything_else_is_none(result):
     assert Promotion.of(result) is None
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        pytest.param(replace(READY, pipeline_arn=None, build_id=None), id="no-account"),
+        pytest.param(replace(READY, pipeline_arn=None, build_id="arn:of-the-event"), id="no-arn"),
+        pytest.param(replace(READY, pipeline_arn="arn:aws:imagebuilder:eu-west-1::x"), id="arn-without-account"),
+        pytest.param(replace(READY, pipeline_arn=f"arn:aws:ec2:eu-west-1:{ACCOUNT}:x"), id="arn-of-another-service"),
+    ],
+)
+def test_where_nothing_tells_account_and_region_that_is_said(result):
+    with pytest.raises(UnknownPlace, match="account and region"):
+        Promotion.of(result)

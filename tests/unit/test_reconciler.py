@@ -36,6 +36,8 @@ from spot_runner_provider.reconciler import (
     Throttled,
     reconcile,
     resource_of,
+    retold,
+    untouched,
 )
 
 from .values import ACCOUNT, NOW, REGION
@@ -539,45 +541,53 @@ class TestDryRunOfAnAvailableImage:
 class TestReplacement:
     """What the run made of the parameter's AMI, whichever of its tries did."""
 
-    BEGAN = NOW - timedelta(minutes=5)
-    SINCE = replace(RUN, since=BEGAN)
+    DONE = Replacement("ami-0new", "ami-0old", IMAGE)
     AGAIN = Candidate(PRESET, replace(READY, status=Status.BUILDING))
     """As a second try knows a preset by its name: the record has the new AMI already."""
+    THERE = (ReadConfig(PRESET), replace(CONFIG, text=TEXT))
+    BEFORE = (ReadHistory(PRESET), [replace(CONFIG, version=6), replace(CONFIG, text=TEXT)])
 
-    def versions(self, put_at):
-        dates = (self.BEGAN - timedelta(hours=1), put_at)
-        return [ConfigVersion(7 + i, (CONFIG.text, TEXT)[i], modified=date) for i, date in enumerate(dates)]
-
-    def test_of_the_records_ami(self):
+    def test_of_the_parameters_ami(self):
         result = play(STALE, FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT)
-        assert result.replacement == Replacement("ami-0new", "ami-0old")
+        assert result.replacement == self.DONE
 
-    def test_it_counts_too_if_the_parameter_is_right_already(self):
-        """An earlier try put it, or the event handler: the record alone tells."""
-        there = (ReadConfig(PRESET), replace(CONFIG, text=TEXT))
-        result = play(STALE, FOUND, BUILT, there, LOGGED, COMMITTED, LOOKED, FORGOT)
-        assert result.replacement == Replacement("ami-0new", "ami-0old")
+    def test_of_what_the_parameter_named_not_the_record(self):
+        drifted = replace(CONFIG, text=CONFIG.text.replace("ami-0old", "ami-0drifted"))
+        put = (PutConfig(PRESET, drifted, TEXT), 8)
+        result = play(STALE, FOUND, BUILT, (ReadConfig(PRESET), drifted), LOGGED, COMMITTED, put, LOOKED, FORGOT)
+        assert result.replacement == replace(self.DONE, previous_ami_id="ami-0drifted")
 
-    @pytest.mark.parametrize(
-        ("put_at", "replacement"),
-        [
-            pytest.param(BEGAN + timedelta(seconds=1), Replacement("ami-0new", "ami-0old"), id="by-this-run"),
-            pytest.param(BEGAN - timedelta(seconds=59), Replacement("ami-0new", "ami-0old"), id="by-a-skewed-clock"),
-            pytest.param(BEGAN - timedelta(seconds=61), None, id="by-an-earlier-run"),
-        ],
-    )
-    def test_the_parameter_tells_where_the_record_cannot(self, put_at, replacement):
-        there = (ReadConfig(PRESET), ConfigVersion(8, TEXT))
-        history = (ReadHistory(PRESET), self.versions(put_at))
+    def test_a_parameter_that_is_right_already_was_not_replaced(self):
+        result = play(STALE, FOUND, BUILT, self.THERE, LOGGED, COMMITTED, LOOKED, FORGOT)
+        assert result.replacement is None
+
+    @pytest.mark.parametrize("repeated", [True, False])
+    def test_in_a_second_try_it_was_the_first_that_made_it_right(self, repeated):
+        lost = (Commit(SEEN, READY), Lost(READY))
+        run = replace(RUN, repeated=repeated)
+        result = play(STALE, FOUND, BUILT, self.THERE, LOGGED, lost, LOOKED, FORGOT, run=run)
+        assert result.replacement == (self.DONE if repeated else None)
+
+    def test_the_history_tells_where_the_record_as_it_was_is_not_known(self):
         lost = (Commit(self.AGAIN.state, replace(READY, updated_at="2026-02-11T16:04:48.124Z")), Lost(READY))
-        logged = (LogIntent(replace(INTENT, param_version=8)), None)
-        script = (FOUND, BUILT, there, logged, lost, history, LOOKED, FORGOT)
-        assert play(self.AGAIN, *script, run=self.SINCE).replacement == replacement
+        script = (FOUND, BUILT, self.THERE, LOGGED, lost, LOOKED, FORGOT, self.BEFORE)
+        assert play(self.AGAIN, *script, run=replace(RUN, repeated=True)).replacement == self.DONE
 
+    @pytest.mark.parametrize("repeated", [True, False])
+    def test_what_was_finished_by_the_try_before_counts_in_a_second_try_alone(self, repeated):
         left = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
-        own = TestUnfinished().logged(8)
-        finish = (LOOKED, history, own, LOOKED, (ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
-        assert play(left, *finish, run=self.SINCE).replacement == replacement
+        history = [replace(CONFIG, version=5), replace(CONFIG, version=6, text=TEXT)]
+        script = (LOOKED, (ReadHistory(PRESET), history), TestUnfinished().logged(6), LOOKED)
+        forgot = ((ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
+        result = play(left, *script, *forgot, run=replace(RUN, repeated=repeated))
+        assert result.replacement == (self.DONE if repeated else None)
+
+    def test_who_finishes_a_commit_that_another_program_overtook_replaces_too(self):
+        """Its record is of a failed build, so nothing tells which one made the AMI."""
+        failed = AmiState(PRESET, Status.FAILED, "2026-02-11T16:05:00.000Z", "ami-0new", "arn:failed", "no disk")
+        lost, looked = (Commit(SEEN, READY), Lost(failed)), (ReadState(PRESET), failed)
+        result = play(STALE, FOUND, BUILT, READ, LOGGED, lost, PUT, looked, FORGOT)
+        assert (result.outcome, result.replacement) == ("superseded", replace(self.DONE, build_id=None))
 
     def test_a_record_that_settles_nothing_any_more_leaves_the_parameter_as_it_is(self):
         throttled = (PutConfig(PRESET, CONFIG, TEXT), Throttled("too many"))
@@ -592,7 +602,32 @@ class TestReplacement:
         candidate = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
         script = (LOOKED, (ReadHistory(PRESET), history), own, put, LOOKED)
         result = play(candidate, *script, (ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
-        assert result.replacement == Replacement("ami-0new", None if secure else "ami-0old")
+        assert result.replacement == replace(self.DONE, previous_ami_id=None if secure else "ami-0old")
+
+
+class TestRetold:
+    HISTORY = (replace(CONFIG, version=6), replace(CONFIG, text=TEXT))
+
+    def test_a_promotion(self):
+        result = retold(READY, self.HISTORY)
+        assert (result.outcome, result.replacement) == ("corrected_ready", TestReplacement.DONE)
+        assert (result.ami_id, result.previous_ami_id) == ("ami-0new", "ami-0old")
+
+    def test_a_failed_build(self):
+        failed = replace(READY, status=Status.FAILED, error_message="no disk")
+        result = retold(failed, ())
+        assert (result.outcome, result.detail, result.replacement) == ("corrected_failed", "no disk", None)
+
+    @pytest.mark.parametrize(
+        "history",
+        [
+            pytest.param(HISTORY[:1], id="not-yet"),
+            pytest.param((*HISTORY, replace(CONFIG, version=8)), id="taken-back"),
+            pytest.param((), id="no-parameter"),
+        ],
+    )
+    def test_a_parameter_that_names_another_ami_is_left_alone(self, history):
+        assert retold(READY, history) == untouched(READY)
 
 
 class TestUnfinished:
