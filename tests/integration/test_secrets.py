@@ -31,6 +31,7 @@ from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE, create_table, preset_config, put_parameter
 from spot_runner_provider.embedded.server import EmbeddedAws
+from spot_runner_provider.outcome import Outcome
 from tests.integration.deployment import NEW, Deployment, TaskInstance, detect, reconcile
 
 REPOSITORY = Path(__file__).parents[2]
@@ -237,7 +238,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def test_the_run_meets_every_case(output):
     printed = output[STDOUT].decode()
-    met = dict(re.findall(r"preset (\w+): (\w+)", printed))
+    met = dict(re.findall(rf"preset (\w+): ({'|'.join(Outcome)})\b", printed))
     assert met == {preset: case.outcome for preset, case in CASES.items() if case.outcome}
     assert "AirflowFailException: Access denied: allow ssm:GetParameters on parameters" in printed
     assert "AirflowFailException: AWS does not accept the credentials for pipeline" in printed
