@@ -65,10 +65,10 @@ check: .venv/.installed
 
 # The 2.11 environment has the lowest versions that pyproject.toml allows, the other one the newest.
 lock: $(UV)
-	$(COMPILE) pyproject.toml --extra embedded --group install --group test --group system --group bench \
+	$(COMPILE) pyproject.toml --extra aiobotocore --extra embedded --group install --group test --group system --group bench \
 		--group browser --group docs --group package --group check --group lock \
 		--output-file requirements/airflow3.txt
-	$(COMPILE) pyproject.toml --extra embedded --group install --group test --resolution lowest-direct \
+	$(COMPILE) pyproject.toml --extra aiobotocore --extra embedded --group install --group test --resolution lowest-direct \
 		--output-file requirements/airflow2.txt
 	$(COMPILE) --group lock --constraints requirements/airflow3.txt \
 		--output-file requirements/uv.txt

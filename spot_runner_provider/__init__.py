@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
             f"spot_runner_provider.links.{link}"
             for link in ("PipelineLink", "ParameterLink", "RecordLink", "LogGroupLink")
         ],
+        "triggers": [{"integration-name": "Spot runner", "python-modules": ["spot_runner_provider.triggers.images"]}],
         "config": {
             "spot_runner": {
                 "description": "Settings of the DAG ``spot_runner_reconcile``.",

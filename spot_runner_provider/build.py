@@ -99,6 +99,11 @@ class Image:
         )
 
     @property
+    def is_building(self) -> bool:
+        """Whether the build goes on."""
+        return self.status in IN_PROGRESS
+
+    @property
     def is_summary(self) -> bool:
         """Whether what matters for its state is missing, so that ``GetImage`` must be asked."""
         if self.status is None:
@@ -171,7 +176,7 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     >>> judge(Image("arn:image", "AVAILABLE", None, amis=amis), region="us-east-1", account="123456789012").ami_id
     'ami-0e3f'
     """
-    if image.status in IN_PROGRESS:
+    if image.is_building:
         return Verdict(Meaning.BUILDING, reason=f"the build is {image.status}")
     if image.status in GIVEN_UP:
         return Verdict(Meaning.FAILED, reason=failure_reason(image))

@@ -167,7 +167,7 @@ def reconcile(args: Namespace) -> dict[str, Any]:
     states, flagged = deployment.detect.detect()
     if missing := [refusal["presetName"] for refusal in states["malformed"] if refusal["reason"] == NO_RECORD]:
         raise InvalidArgument(f"table {operator.table_name} has no record of {', '.join(missing)}; nothing was done")
-    results = [result.to_json() for result in operator.reconcile(flagged, Caller.new())]
+    results = operator.reconcile(flagged, Caller.new())
     made = _told(report(states, [flagged], results))
     dry = boolean("dry_run", operator.is_dry_run)
     return made | ({"message": f"dry run, nothing was written: {made['message']}"} if dry else {})

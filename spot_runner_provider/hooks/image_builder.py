@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from spot_runner_provider import clock
 from spot_runner_provider.build import Image, latest
@@ -47,8 +47,10 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         """The ARNs of the pipelines that were found, by name."""
 
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a client that waits when Image Builder throttles, but for listing images."""
+        """Return a client that waits when Image Builder throttles, but for listing images; a trigger's as it is."""
         client = super().get_client_type(*args, **kwargs)
+        if kwargs.get("deferrable"):
+            return client  # not connected yet
         retry_throttles(client, THROTTLES, "ListImagePipelines", "GetImage")
         return client
 
@@ -90,6 +92,20 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         with explained("imagebuilder", f"image {image.arn}"):
             return Image.from_api(self.conn.get_image(imageBuildVersionArn=image.arn)["image"])
 
+    def is_building(self, image_arn: str) -> bool:
+        """Return whether the build goes on: not if the image is gone, but if Image Builder does not answer.
+
+        >>> hook = ImageBuilderHook(aws_conn_id="aws_default")
+        >>> hook.is_building("arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/1")
+        False
+        """
+        try:
+            with explained("imagebuilder", f"image {image_arn}"):
+                return Image.from_api(self.conn.get_image(imageBuildVersionArn=image_arn)["image"]).is_building
+        except (BotoCoreError, ClientError) as error:
+            self.log.warning("image %s: %s", image_arn, error)
+            return not is_gone(error)
+
     def _list_images(self, **arguments: Any) -> Any:
         """Ask for one page; what was begun is waited for, so that a long listing need not begin anew."""
         for attempt in range(1, ATTEMPTS if "nextToken" in arguments else 1):
@@ -100,6 +116,17 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                     raise
                 time.sleep(clock.backoff(attempt))
         return self.conn.list_image_pipeline_images(**arguments)
+
+
+def is_gone(error: Exception) -> bool:
+    """Return whether Image Builder says that there is no such image.
+
+    >>> is_gone(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetImage"))
+    True
+    >>> is_gone(ClientError({"Error": {"Code": "ServiceUnavailableException"}}, "GetImage"))
+    False
+    """
+    return isinstance(error, ClientError) and code_of(error) == "ResourceNotFoundException"
 
 
 def _pages(call: Callable[..., Any], key: str, **arguments: Any) -> Iterator[Any]:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import ast
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, conf
 
 from spot_runner_provider import arguments, asset_events, clock
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, shorten
+from spot_runner_provider.ami_state import (
+    AmiState,
+    MalformedRecord,
+    Status,
+    parse_timestamp,
+    render_timestamp,
+    shorten,
+)
 from spot_runner_provider.batch import Batch, Stores
 from spot_runner_provider.build import is_pipeline_name
 from spot_runner_provider.console import Console
@@ -26,8 +34,10 @@ from spot_runner_provider.intent import is_intent
 from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
 from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
 from spot_runner_provider.outcome import Outcome, Result
-from spot_runner_provider.promotion import Promotion
+from spot_runner_provider.promotion import Promotion, UnknownPlace
 from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run, retold, untouched
+from spot_runner_provider.triggers.images import ImagesTrigger
+from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, can_defer
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -38,6 +48,9 @@ LABEL_VARIABLE = "preset_names"
 
 LABEL_LIMIT = 200
 """Characters of a mapped task's label; Airflow's column holds 250 and nothing shortens it."""
+
+TRIGGERER_GRACE = timedelta(minutes=10)
+"""How much later than the trigger itself Airflow may end the wait: then there was no triggerer, and the try fails."""
 
 
 class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
@@ -64,6 +77,12 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     :param index_name: the table's index on ``recordType``; needed for preset names only. (templated)
     :param max_workers: threads. (templated)
     :param dry_run: look everything up, write nothing, and say what would be done. (templated)
+    :param wait_for_completion: wait for builds that go on, and reconcile each when it has ended; what ended before
+        is done first. A dry run does not wait.
+    :param deferrable: wait in the triggerer, not in a worker's slot. Needs the extra ``aiobotocore``.
+    :param poll_interval: seconds from one look at the builds that are waited for to the next.
+    :param wait_timeout: how long to wait, in each try; what builds then is ``still_building``. A ``timedelta``, or
+        minutes.
     :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
@@ -91,6 +110,10 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         index_name: str = "recordType-index",
         max_workers: int | str = 16,
         dry_run: bool | str = False,
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: int = 60,
+        wait_timeout: timedelta | float = timedelta(hours=1),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -102,6 +125,10 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self.index_name = index_name
         self.max_workers = max_workers
         self.is_dry_run = dry_run  # ``dry_run`` is a method of every operator
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.wait_timeout = wait_timeout
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
@@ -122,24 +149,124 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         :raises AirflowException: if a preset ended in ``error``; the results are pushed before.
         """
         try:
-            given = arguments.items("presets", self.presets)
-            context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
-            results = self.reconcile(given, context["ti"])
+            given = self._given(context)
+            timeout = self._check_waiting()
+            progress = self._reconcile(given, context["ti"])
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
-        values = [result.to_json() for result in results]
-        failed = [result.preset_name for result in results if result.outcome is Outcome.ERROR]
-        if failed:
+        return self._go_on(progress, clock.now() + timeout, context)
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: Mapping[str, Any],
+        progress: Mapping[str, Any] | None = None,
+        deadline: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Go on after a deferral.
+
+        :param event: what the trigger tells.
+        :param progress: what was done before, and ``deadline``: until when to wait. ``dag.test()`` keeps neither, so
+            the whole batch is then looked at again, and not waited for a second time.
+        """
+        given = self._given(context)
+        if progress is None or deadline is None:
+            return self._go_on(self._reconcile(given, context["ti"], resumed=True), clock.now(), context)
+        resumed = self._resume(Progress.from_json(progress), event, context)
+        return self._go_on(resumed, parse_timestamp(deadline), context)
+
+    def _go_on(self, progress: Progress, deadline: datetime, context: Context) -> list[dict[str, Any]]:
+        """Wait for the builds that go on, if that is wanted; then return the results, or push them and fail.
+
+        Who has an error shall not wait for the others' builds: the next try waits for them.
+        """
+        while progress.builds and self.wait_for_completion and not progress.failed:
+            if clock.now() >= deadline:
+                progress = self._give_up(progress)
+                break
+            arns = [build.image_arn for build in progress.builds]
+            if self.deferrable:
+                self._defer(progress, arns, deadline, context)
+            progress = self._resume(progress, self._watch(arns, deadline), context)
+        values = [dict(result) for result in progress.results]
+        if failed := progress.failed:
             context["ti"].xcom_push(key="return_value", value=values)
             raise AirflowException(
-                f"{len(failed)} of {len(results)} presets failed: {shorten(', '.join(failed))}. "
+                f"{len(failed)} of {len(values)} presets failed: {shorten(', '.join(failed))}. "
                 "The others are done; the next try, or the next run, goes on with these"
             )
-        self._promote(results, context)
+        self._promote(progress.promotions, context)
         return values
 
-    def reconcile(self, given: list[Any], ti: Any) -> list[Result]:
-        """Reconcile ``given``, as :attr:`presets` has it.
+    def _given(self, context: Context) -> list[Any]:
+        given = arguments.items("presets", self.presets)
+        context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
+        return given
+
+    def _check_waiting(self) -> timedelta:
+        """Return how long to wait; what would end the wait before it begins is told before anything is done."""
+        arguments.count("poll_interval", self.poll_interval)
+        if self.wait_for_completion and self.deferrable and not can_defer():
+            raise ConfigurationError(f"deferrable needs aiobotocore: {AIOBOTOCORE_REMEDY}. Nothing was done")
+        return arguments.duration("wait_timeout", self.wait_timeout)
+
+    def _defer(self, progress: Progress, arns: Sequence[str], deadline: datetime, context: Context) -> None:
+        """Wait in the triggerer; the results so far are pushed, lest they be lost with the trigger."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="return_value", value=[dict(result) for result in progress.results])
+        self.log.info("waiting for %s builds, until %s at most: %s", len(arns), deadline, ", ".join(arns))
+        self.defer(
+            trigger=ImagesTrigger(
+                image_arns=arns,
+                deadline=render_timestamp(deadline),
+                poll_interval=arguments.count("poll_interval", self.poll_interval),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name=self.execute_complete.__name__,
+            kwargs={"progress": progress.to_json(), "deadline": render_timestamp(deadline)},
+            timeout=max(deadline - clock.now(), timedelta(0)) + TRIGGERER_GRACE,
+        )
+
+    def _watch(self, arns: Sequence[str], deadline: datetime) -> dict[str, Any]:
+        """Wait here, and return the event that the trigger would fire."""
+        images = ImageBuilderHook(**super()._hook_parameters)
+        interval = arguments.count("poll_interval", self.poll_interval)
+        try:
+            while True:
+                left = (deadline - clock.now()).total_seconds()
+                time.sleep(max(0, min(interval, left)))
+                finished = [arn for arn in arns if not images.is_building(arn)]
+                if finished or left <= interval:
+                    return {"finished": finished, "error": None}
+        except ConfigurationError as error:
+            return {"finished": [], "error": str(error)}
+
+    def _give_up(self, progress: Progress) -> Progress:
+        waited = f"waited {arguments.duration('wait_timeout', self.wait_timeout).total_seconds() / 60:g} minutes for it"
+        self.log.info("%s: %s", ", ".join(build.preset_name for build in progress.builds), waited)
+        return progress.given_up(waited)
+
+    def _resume(self, progress: Progress, event: Mapping[str, Any], context: Context) -> Progress:
+        """Reconcile the presets whose builds have ended, or give up waiting."""
+        if event["error"]:
+            self.log.warning("waiting for builds failed, and is given up: %s", event["error"])
+            return progress.given_up(f"waiting failed: {event['error']}")
+        if not event["finished"]:
+            return self._give_up(progress)
+        ended = progress.those_of(event["finished"])
+        try:
+            return progress.then(self._reconcile(ended, context["ti"], resumed=True))
+        except (arguments.InvalidArgument, ConfigurationError) as error:
+            results = [Result(_name(item), Outcome.ERROR, f"its build has ended, but {error}") for item in ended]
+            for result in results:
+                self._log_result(result)
+            return progress.then(Progress.of(results))
+
+    def reconcile(self, given: list[Any], ti: Any) -> list[Mapping[str, Any]]:
+        """Reconcile ``given``, as :attr:`presets` has it, and return the results; nothing is waited for.
 
         :param ti: the task instance; of one that stands in for it nothing is asked but what signs records, if
             ``do_xcom_push`` is off.
@@ -147,8 +274,15 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         :raises ConfigurationError: if something is missing that only a person can mend, and nothing was written yet.
 
         >>> operator = ReconcilePresetOperator(task_id="r", presets=(), table_name="spot-runner-state", dry_run=True)
-        >>> [result.detail for result in operator.reconcile(["linux-x64"], context["ti"])]
+        >>> [result["detail"] for result in operator.reconcile(["linux-x64"], context["ti"])]
         ['dry run: would set ready with ami-0e3f, and ami from ami-0a1d']
+        """
+        return list(self._reconcile(given, ti).results)
+
+    def _reconcile(self, given: Sequence[Any], ti: Any, *, resumed: bool = False) -> Progress:
+        """Reconcile ``given``.
+
+        :param resumed: whether this try has been at it before, so that the links of the whole batch are there.
         """
         table_name = arguments.text("table_name", self.table_name, TABLE_REMEDY)
         prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
@@ -173,23 +307,24 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             region=region,
             clock=clock.now,
             pipeline_name=template,
-            repeated=ti.try_number > 1,
+            repeated=resumed or ti.try_number > 1,
             dry_run=dry_run,
         )
         parameter = record = ""
         if (first := _first_preset(given)) and (console := Console.of_region(region)):
             parameter, record = console.parameter(configs.name_of(first)), console.record(table_name, first)
-        self._link(ti, ParameterLink(), parameter)
-        self._link(ti, RecordLink(), record)
-        for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
-            self._link(ti, link, "")
+        if not resumed:
+            self._link(ti, ParameterLink(), parameter)
+            self._link(ti, RecordLink(), record)
+            for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
+                self._link(ti, link, "")
         candidates, settled = self._candidates(given, configs, run.owner if run.repeated else None)
         for result in settled:
             self._log_result(result)
         batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
         results = [*settled, *batch.reconcile(candidates)]
         arn = images.pipelines.get(template.replace("{preset}", first or ""))
-        if arn and (console := Console.of_arn(arn)):
+        if arn and not resumed and (console := Console.of_arn(arn)):
             self._link(ti, PipelineLink(), console.pipeline(arn))
         logged = (
             result
@@ -199,7 +334,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         failed = next(logged, None)
         if failed and failed.log_group and (console := Console.of_arn(failed.image_arn)):
             self._link(ti, LogGroupLink(), console.log_group(failed.log_group))
-        return results
+        return Progress.of(results, candidates, self._promotions(results))
 
     def _link(self, ti: Any, link: ConsoleLink, address: str) -> None:
         """Push a link's address; a link is a help and never a reason to fail."""
@@ -210,17 +345,27 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         except Exception as error:
             self.log.warning("no link to the %s: %s", link.name, error)
 
-    def _promote(self, results: Sequence[Result], context: Context) -> None:
-        """Hand Airflow the event of each promotion; that it cannot be sent is no reason to fail."""
+    def _promotions(self, results: Sequence[Result]) -> list[Promotion]:
+        found = []
         for result in results:
             try:
                 if promotion := Promotion.of(result):
-                    asset_events.add(promotion, self.outlets, context)
-            except Exception as error:
+                    found.append(promotion)
+            except UnknownPlace as error:
                 self.log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, error)
+        return found
+
+    def _promote(self, promotions: Sequence[Promotion], context: Context) -> None:
+        """Hand Airflow the event of each promotion; that it cannot be sent is no reason to fail."""
+        for promotion in promotions:
+            try:
+                asset_events.add(promotion, self.outlets, context)
+            except Exception as error:
+                preset_name = promotion.extra["presetName"]
+                self.log.warning("preset %s: no asset event of its new AMI: %s", preset_name, error)
 
     def _candidates(
-        self, given: list[Any], configs: PresetConfigHook, owner: str | None
+        self, given: Sequence[Any], configs: PresetConfigHook, owner: str | None
     ) -> tuple[list[Candidate], list[Result]]:
         """Return what there is to reconcile, and results for what there is not.
 

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
+from airflow.providers.common.compat.sdk import DAG
+from airflow.utils.db import initdb
 from botocore.httpsession import URLLib3Session
 from sqlalchemy import update
 
@@ -18,8 +22,10 @@ from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.call import BYSTANDER_HEADER
 from spot_runner_provider.embedded.control import ControlClient
-from spot_runner_provider.embedded.seed import create_table
+from spot_runner_provider.embedded.seed import TABLE, create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
+from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+from tests.integration import asset_dags
 from tests.integration.command_line import Answer, call
 from tests.integration.deployment import Deployment, WorkerDied
 from tests.integration.ministack import PYTHON as ministack_python
@@ -95,7 +101,6 @@ def far_aws(aws_process: ControlClient, monkeypatch: pytest.MonkeyPatch) -> Cont
 def no_deployments() -> None:
     """A metadata database in which no DAG is a deployment: what other modules left there is stale."""
     from airflow.models.dag import DagModel
-    from airflow.utils.db import initdb
     from airflow.utils.session import create_session
 
     initdb()
@@ -162,3 +167,30 @@ def dies(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(URLLib3Session, "send", dying_send)
 
     return die
+
+
+@pytest.fixture(scope="module")
+def known_alias() -> None:
+    """Make Airflow's database, with the default alias in it."""
+    initdb()
+    with DAG("knows_the_alias", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        ReconcilePresetOperator(task_id="reconcile_preset", presets=[], table_name=TABLE)
+    asset_dags.declare(dag)
+
+
+@pytest.fixture
+def make_dag(tmp_path, monkeypatch):
+    """Return a function that makes a DAG with a mapped task and another one, in a folder where Airflow finds it."""
+    bundle = {
+        "name": "made",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(tmp_path)},
+    }
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+
+    def make(dag_id: str, arguments: str) -> Any:
+        file = tmp_path / f"{dag_id}.py"
+        file.write_text(asset_dags.TEXT.format(dag_id=dag_id, arguments=arguments))
+        return runpy.run_path(str(file))["dag"]
+
+    return make

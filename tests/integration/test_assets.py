@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import runpy
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowException
-from airflow.utils.db import initdb
+from airflow.providers.common.compat.sdk import AirflowException
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import TABLE, intent, preset_config, put_parameter
-from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.promotion import uri
+from tests.integration.asset_dags import declare, events_of
 from tests.integration.deployment import NEW, NEWER, OLD, TaskInstance, WorkerDied, detect, reconcile
 from tests.integration.test_plugin import IS_3
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = [
+    pytest.mark.usefixtures("known_alias"),
+    pytest.mark.parametrize("aws", ["moto"], indirect=True),  # nothing here depends on the emulator
+]
 
 PRESET = "linux-x64"
 ONCE = {"retries": {"mode": "standard", "total_max_attempts": 1}}
-
-
-def declare(*dags: Any) -> None:
-    """Let Airflow 2 know the DAGs' aliases, as its dag processor does; Airflow 3 does it by itself."""
-    if not IS_3:
-        DAG.bulk_write_to_db(dags)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def known_alias() -> None:
-    """Make Airflow's database, with the default alias in it."""
-    initdb()
-    with DAG("knows_the_alias", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        ReconcilePresetOperator(task_id="reconcile_preset", presets=[], table_name=TABLE)
-    declare(dag)
 
 
 @pytest.fixture
@@ -225,55 +210,6 @@ def test_an_event_that_cannot_be_sent_stops_nothing(deployment, caplog, capsys):
     deployment.stale(PRESET)
     assert reconcile([PRESET], Eventless())[PRESET]["outcome"] == "corrected_ready"
     assert f"preset {PRESET}: no asset event of its new AMI" in caplog.text + capsys.readouterr().out
-
-
-def events_of(dag_run: Any) -> list[tuple[str, dict[str, Any], int]]:
-    """Return URI, extra and map index of the events that Airflow's database has of a run."""
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    if IS_3:
-        from airflow.models.asset import AssetEvent, AssetModel
-
-        query = select(AssetModel.uri, AssetEvent).join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
-    else:
-        from airflow.models.dataset import DatasetEvent as AssetEvent
-        from airflow.models.dataset import DatasetModel as AssetModel
-
-        query = select(AssetModel.uri, AssetEvent).join(AssetEvent, AssetEvent.dataset_id == AssetModel.id)
-    with create_session() as session:
-        found = session.execute(query.where(AssetEvent.source_run_id == dag_run.run_id)).all()
-        return sorted((uri, event.extra, event.source_map_index) for uri, event in found)
-
-
-DAG_TEXT = """
-from datetime import UTC, datetime
-from airflow.providers.common.compat.sdk import DAG, AssetAlias
-from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
-
-arguments = {arguments}
-with DAG("{dag_id}", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-    ReconcilePresetOperator.partial(task_id="mapped", **arguments).expand(presets=[["a", "b"], ["c"]])
-    ReconcilePresetOperator(task_id="single", presets=["d"], **arguments)
-"""
-
-
-@pytest.fixture
-def make_dag(tmp_path, monkeypatch):
-    """Return a function that makes a DAG with a mapped task and another one, in a folder where Airflow finds it."""
-    bundle = {
-        "name": "made",
-        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(tmp_path)},
-    }
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
-
-    def make(dag_id: str, arguments: str) -> Any:
-        file = tmp_path / f"{dag_id}.py"
-        file.write_text(DAG_TEXT.format(dag_id=dag_id, arguments=arguments))
-        return runpy.run_path(str(file))["dag"]
-
-    return make
 
 
 @pytest.mark.parametrize("alias", [None, "team"], ids=["by default", "by an alias of one's own"])

@@ -51,6 +51,7 @@ OVER_HTTP = ("call_log", "wait_until_held", "empty", "set_seed", "set_latency", 
 WITHOUT = {
     "asset_events.UnknownAlias": "it takes an Airflow 2 that has not parsed a DAG",
     "embedded.strict.Refusal": "it never leaves Strict, whose example has the answer that becomes of it",
+    "operators.reconcile_preset.ReconcilePresetOperator.execute_complete": "Airflow calls it, after a deferral",
     "reconciler.Committed": "it is an answer of AmiStateHook.commit, and in the example of that",
     "reconciler.Lost": "it is an answer of AmiStateHook.commit, and in the example of that",
     "reconciler.PutsInVain": "it takes twenty rounds of the protocol, or ten minutes, until it is raised",
@@ -134,6 +135,7 @@ NAMESPACES = {
     "operators.reconcile_preset": {"context": "context"},
     "operators.report_status": {"context": "context_of_last_task"},
     "status.api": {"session": "session"},
+    "triggers": {"aws": "deployed"},
     "status.store": {"session": "session"},
 }
 """The beginning of a path -> the names that its examples find besides, and the fixtures which these are."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ MODULES = [
     "reconciler",
     "report",
     "status.view",
+    "waiting",
 ]
 
 
@@ -33,3 +35,9 @@ def test_a_pure_module_loads_neither_airflow_nor_an_aws_library(module):
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     roots = {name.split(".")[0] for name in answer.stdout.split()}
     assert not roots & {"airflow", "boto3", "botocore", "aiobotocore"}
+
+
+def test_a_dag_file_loads_no_aiobotocore():
+    """It is an extra, which only the triggerer needs, and it is slow to load."""
+    code = "import runpy, sys; runpy.run_path('dags/spot_runner_reconcile.py'); sys.exit('aiobotocore' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,0 +1,149 @@
+"""Waiting: what a batch came to so far, and the builds that go on, in a form that survives a deferral."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from typing import Any, Self
+
+from spot_runner_provider.ami_state import shorten
+from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.promotion import Promotion
+from spot_runner_provider.reconciler import Candidate
+
+AIOBOTOCORE_REMEDY = "install airflow-provider-spot-runner[aiobotocore], or set deferrable=False"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build that goes on, and its preset as it was detected: what is committed later has the same condition.
+
+    >>> Build("arn:image/linux-x64/1.0.0/7", {"presetName": "linux-x64"}).preset_name
+    'linux-x64'
+    """
+
+    image_arn: str
+    candidate: Mapping[str, Any]
+
+    @property
+    def preset_name(self) -> str:
+        """The name of its preset."""
+        return str(self.candidate["presetName"])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is.
+
+    ``results`` are those of all its presets, as XCom has them; ``promotions`` are to be told once the task succeeds;
+    ``builds`` are those that go on.
+
+    >>> from spot_runner_provider.ami_state import AmiState, Status
+    >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
+    >>> found = Result.of(seen, "linux-x64", Outcome.STILL_BUILDING, image_arn="arn:image")
+    >>> progress = Progress.of([found, Result("linux-arm64", Outcome.SUPERSEDED)], [Candidate("linux-x64", seen)])
+    >>> [build.image_arn for build in progress.builds]
+    ['arn:image']
+
+    Once that build has ended:
+
+    >>> [ended] = progress.those_of(["arn:image"])
+    >>> Candidate.from_json(ended).state == seen
+    True
+    >>> later = progress.then(Progress.of([Result.of(seen, "linux-x64", Outcome.CORRECTED_READY)]))
+    >>> [result["outcome"] for result in later.results], later.builds
+    (['corrected_ready', 'superseded'], ())
+
+    Or if nobody waits any longer:
+
+    >>> progress.given_up("waited 60 minutes for it").results[0]["detail"]
+    'waited 60 minutes for it'
+    >>> Progress.from_json(progress.to_json()) == progress
+    True
+    """
+
+    results: tuple[Mapping[str, Any], ...]
+    promotions: tuple[Promotion, ...]
+    builds: tuple[Build, ...]
+
+    @classmethod
+    def of(
+        cls, results: Sequence[Result], candidates: Iterable[Candidate] = (), promotions: Iterable[Promotion] = ()
+    ) -> Self:
+        """Return what reconciling ``candidates`` came to."""
+        by_name = {candidate.preset_name: candidate.to_json() for candidate in candidates}
+        return cls(
+            results=tuple(result.to_json() for result in results),
+            promotions=tuple(promotions),
+            builds=tuple(
+                Build(result.image_arn, by_name[result.preset_name])
+                for result in results
+                if result.outcome is Outcome.STILL_BUILDING and result.image_arn and not result.dry_run
+            ),
+        )
+
+    @property
+    def failed(self) -> list[str]:
+        """The presets that ended in an error."""
+        return [str(result["presetName"]) for result in self.results if result["outcome"] == Outcome.ERROR]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        return cls(
+            results=tuple(value["results"]),
+            promotions=tuple(Promotion(**each) for each in value["promotions"]),
+            builds=tuple(Build(**each) for each in value["builds"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a deferral takes it."""
+        return {
+            "results": [dict(each) for each in self.results],
+            "promotions": [asdict(each) for each in self.promotions],
+            "builds": [{"image_arn": each.image_arn, "candidate": dict(each.candidate)} for each in self.builds],
+        }
+
+    def those_of(self, image_arns: Collection[str]) -> list[Mapping[str, Any]]:
+        """Return the candidates whose images these are."""
+        return [build.candidate for build in self.builds if build.image_arn in image_arns]
+
+    def then(self, later: Progress) -> Self:
+        """Return what it came to after some of the builds were reconciled again."""
+        new = {str(result["presetName"]): result for result in later.results}
+        return replace(
+            self,
+            results=tuple(
+                new.get(result["presetName"], result) if _still_builds(result) else result for result in self.results
+            ),
+            promotions=(*self.promotions, *later.promotions),
+            builds=(*(build for build in self.builds if build.preset_name not in new), *later.builds),
+        )
+
+    def given_up(self, why: str) -> Self:
+        """Return what it came to without the builds that go on still; ``why`` is added to their results."""
+        names = {build.preset_name for build in self.builds}
+        return replace(
+            self,
+            results=tuple(
+                {**result, "detail": shorten("; ".join(filter(None, (result["detail"], why))))}
+                if result["presetName"] in names and _still_builds(result)
+                else result
+                for result in self.results
+            ),
+            builds=(),
+        )
+
+
+def can_defer() -> bool:
+    """Return whether there is what the triggerer calls AWS with.
+
+    >>> can_defer()
+    True
+    """
+    return find_spec("aiobotocore") is not None
+
+
+def _still_builds(result: Mapping[str, Any]) -> bool:
+    return bool(result["outcome"] == Outcome.STILL_BUILDING)

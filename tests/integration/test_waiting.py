@@ -1,0 +1,395 @@
+"""Waiting for builds that go on: in the worker, and in the triggerer, which calls AWS by aiobotocore."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
+
+from spot_runner_provider import clock
+from spot_runner_provider.ami_state import render_timestamp
+from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.operators import reconcile_preset
+from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+from spot_runner_provider.triggers.images import ImagesTrigger
+from tests.integration.asset_dags import declare, events_of
+from tests.integration.deployment import NEW, NEWER, TaskInstance, detect, reconcile
+from tests.integration.test_links import links
+
+pytestmark = [
+    pytest.mark.usefixtures("known_alias"),
+    pytest.mark.parametrize("aws", ["moto"], indirect=True),  # Image Builder is moto's in both
+]
+
+GET_IMAGE = "imagebuilder.GetImage"
+PATIENCE = timedelta(seconds=30)
+"""So that a test that waits in vain fails, rather than waits for an hour."""
+ONCE = {"retries": {"mode": "standard", "total_max_attempts": 1}}
+
+
+@pytest.fixture
+def building(deployment) -> Callable[..., str]:
+    """Return a function that makes a preset whose build goes on, and returns the image's ARN."""
+
+    def make(name: str = "slow", ami: str = NEW) -> str:
+        deployment.preset(name)
+        return deployment.image(name, "BUILDING", ami)
+
+    return make
+
+
+@pytest.fixture
+def end(deployment) -> Callable[..., None]:
+    """Return a function that lets a build end, as by default it does with success."""
+    return lambda arn, status="AVAILABLE": deployment.aws.image_builder.set_image_state(arn, status)
+
+
+@pytest.fixture
+def before_a_look(deployment) -> Callable[[str, Callable[[], Any]], None]:
+    """Return a function that lets something happen right before an image is looked at the next time."""
+    return lambda arn, happen: deployment.aws.before(GET_IMAGE, arn.rpartition(":image/")[2], happen)
+
+
+@dataclass
+class Task:
+    """A reconciling task that waits in the triggerer, from one deferral to the next."""
+
+    operator: ReconcilePresetOperator
+    ti: TaskInstance
+    deferral: Any = None
+    results: dict[str, Any] | None = None
+
+    @classmethod
+    def begun(cls, presets: Any, ti: TaskInstance | None = None, **arguments: Any) -> Task:
+        operator = ReconcilePresetOperator(
+            task_id="reconcile_preset",
+            presets=presets,
+            table_name=TABLE,
+            **{"wait_for_completion": True, "deferrable": True, "poll_interval": 1, "wait_timeout": PATIENCE}
+            | arguments,
+        )
+        task = cls(operator, ti or TaskInstance())
+        task._run(partial(inspect.unwrap(type(operator).execute), operator))
+        return task
+
+    def go_on(self, event: dict[str, Any] | None = None) -> Task:
+        """Let the trigger fire, and the task resume, all that is kept in between having been JSON."""
+        kept = json.loads(json.dumps(self.deferral.kwargs))
+        self._run(partial(getattr(self.operator, self.deferral.method_name), event=event or self.fire(), **kept))
+        return self
+
+    def fire(self) -> dict[str, Any]:
+        return fire(self.deferral.trigger)
+
+    def _run(self, part: Callable[..., Any]) -> None:
+        self.deferral = None
+        try:
+            results = part(context=self.ti.context)
+        except TaskDeferred as deferral:
+            self.deferral = deferral
+        else:
+            self.results = {result["presetName"]: result for result in json.loads(json.dumps(results))}
+
+
+def fire(trigger: ImagesTrigger) -> dict[str, Any]:
+    """Return the event of a trigger as the triggerer runs it: made anew of what it was serialized to."""
+    path, arguments = trigger.serialize()
+    module, name = path.rsplit(".", 1)
+    anew = getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))
+
+    async def first() -> dict[str, Any]:
+        async with aclosing(anew.run()) as events:
+            return (await anext(events)).payload
+
+    return asyncio.run(asyncio.wait_for(first(), 60))
+
+
+def trigger(*arns: str, seconds: float = 30, **arguments: Any) -> ImagesTrigger:
+    deadline = render_timestamp(clock.now() + timedelta(seconds=seconds))
+    return ImagesTrigger(
+        image_arns=arns, **{"deadline": deadline, "poll_interval": 1, "aws_conn_id": "aws_default"} | arguments
+    )
+
+
+class TestTrigger:
+    @pytest.mark.parametrize("status", ["AVAILABLE", "FAILED", "CANCELLED", "DELETED", "QUARANTINED"])
+    def test_fires_once_an_image_no_longer_builds(self, deployment, building, end, before_a_look, status):
+        slow, other = building("slow"), building("other")
+        looks: list[int] = []
+
+        def look() -> None:
+            looks.append(1)
+            if len(looks) == 2:
+                end(slow, status)
+            before_a_look(slow, look)
+
+        before_a_look(slow, look)
+        assert fire(trigger(slow, other)) == {"finished": [slow], "error": None}
+        assert len(looks) == 2
+
+    def test_fires_at_the_deadline_with_nothing(self, building):
+        assert fire(trigger(building(), seconds=0.5)) == {"finished": [], "error": None}
+
+    def test_looks_once_more_at_the_deadline(self, building, end):
+        end(slow := building())
+        assert fire(trigger(slow, seconds=-5)) == {"finished": [slow], "error": None}
+
+    def test_an_image_that_is_gone_is_awaited_no_longer(self, building):
+        gone = building() + "000"
+        assert fire(trigger(gone)) == {"finished": [gone], "error": None}
+
+    @pytest.mark.parametrize("kind", ["CallRateLimitExceededException", "500", "reset"])
+    def test_a_passing_fault_is_waited_out(self, deployment, building, end, kind):
+        end(slow := building())
+        deployment.aws.add_fault(Fault(GET_IMAGE, kind, times=2))
+        assert fire(trigger(slow)) == {"finished": [slow], "error": None}
+
+    def test_a_fault_that_stays_for_some_time_is_asked_past(self, deployment, building, end):
+        end(slow := building())
+        deployment.aws.add_fault(Fault(GET_IMAGE, "500", times=2))
+        assert fire(trigger(slow, botocore_config=ONCE)) == {"finished": [slow], "error": None}
+
+    def test_a_missing_permission_is_told(self, deployment, building):
+        deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException"))
+        event = fire(trigger(slow := building()))
+        assert event["finished"] == []
+        assert f"allow imagebuilder:GetImage on image {slow}" in event["error"]
+
+    def test_a_missing_region_is_told(self, building, monkeypatch):
+        monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", '{"conn_type": "aws"}')
+        assert "No AWS region" in fire(trigger(building(), aws_conn_id="nowhere"))["error"]
+
+    def test_a_triggerer_without_aiobotocore_is_told_what_to_install(self, building, monkeypatch):
+        monkeypatch.setitem(sys.modules, "aiobotocore.session", None)
+        assert "install airflow-provider-spot-runner[aiobotocore]" in fire(trigger(building()))["error"]
+
+    def test_it_keeps_what_the_operator_was_given_and_no_secret(self, building):
+        arguments = {"aws_conn_id": "aws_default", "region_name": "eu-west-1", "verify": False}
+        building()
+        task = Task.begun(["slow"], aws_conn_id="aws_default", verify=False, botocore_config={"read_timeout": 5})
+        kept = task.deferral.trigger.serialize()[1]
+        assert kept.keys() == {*arguments, "image_arns", "deadline", "poll_interval", "botocore_config"}
+        assert (kept["verify"], kept["botocore_config"]) == (False, {"read_timeout": 5})
+        assert "secret" not in json.dumps([kept, task.deferral.kwargs]).lower()
+
+
+@pytest.fixture(params=["deferred", "in the worker"])
+def awaited(request: pytest.FixtureRequest, deployment: Any) -> Callable[..., dict[str, Any]]:
+    """Return a function that reconciles, waits, and returns the results, in either manner."""
+
+    def run(presets: Any, ti: TaskInstance, **arguments: Any) -> dict[str, Any]:
+        if request.param == "in the worker":
+            arguments = {"poll_interval": 1, "wait_timeout": PATIENCE} | arguments
+            return reconcile(presets, ti, wait_for_completion=True, deferrable=False, **arguments)
+        task = Task.begun(presets, ti, **arguments)
+        while task.results is None:
+            task.go_on()
+        return task.results
+
+    return run
+
+
+def test_each_build_is_finished_when_it_has_ended_and_nothing_is_lost(
+    deployment, building, end, before_a_look, awaited
+):
+    deployment.stale("ready", NEWER)
+    slow, slower = building("slow"), building("slower")
+    before_a_look(slow, lambda: end(slow))
+    deployment.aws.before("dynamodb.UpdateItem", "AMI#slow", lambda: end(slower, "FAILED"))
+    (batch,) = detect(max_mapped_tasks=1)[0]
+    results = awaited(batch, ti := TaskInstance())
+    assert {name: result["outcome"] for name, result in results.items()} == {
+        "ready": "corrected_ready",
+        "slow": "corrected_ready",
+        "slower": "corrected_failed",
+    }
+    assert list(results) == [item["presetName"] for item in batch]
+    assert (deployment.record("slow")["amiId"], deployment.parameter("slow")["ami"]) == (NEW, NEW)
+    assert deployment.record("slower")["status"] == "failed"
+    assert [deployment.version(name) for name in ("ready", "slow", "slower")] == [2, 2, 1]
+    assert sorted(extra["presetName"] for _, extra in ti.events) == ["ready", "slow"]
+    assert deployment.writes().count("ssm.PutParameter") == 2
+    assert deployment.intents() == []
+    assert ti.pushed["_link_ParameterLink"].count(batch[0]["presetName"]) == 1
+
+
+def test_after_the_timeout_it_is_still_building_and_says_how_long_it_was_waited_for(deployment, building, awaited):
+    building()
+    deployment.stale("ready")
+    results = awaited(["slow", "ready"], ti := TaskInstance(), wait_timeout=timedelta(seconds=3))
+    assert (results["slow"]["outcome"], results["slow"]["status"]) == ("still_building", "building")
+    assert results["slow"]["detail"] == "the build is BUILDING; waited 0.05 minutes for it"
+    assert [extra["presetName"] for _, extra in ti.events] == ["ready"]
+    assert deployment.record("slow")["status"] == "building"
+
+
+def test_another_programs_newer_state_wins_while_it_is_waited(deployment, building, end, before_a_look, awaited):
+    slow = building()
+
+    def event() -> None:
+        end(slow)
+        deployment.event_arrives("slow")
+
+    before_a_look(slow, event)
+    assert awaited(["slow"], ti := TaskInstance())["slow"]["outcome"] == "superseded"
+    assert (deployment.record("slow")["amiId"], ti.events) == (NEWER, [])
+
+
+def test_a_newer_build_is_waited_for_in_its_turn(deployment, building, end, before_a_look, awaited):
+    slow = building()
+    newer = []
+
+    def rebuilt() -> None:
+        end(slow)
+        newer.append(deployment.image("slow", "BUILDING", NEWER, minutes=1))
+        before_a_look(newer[0], lambda: end(newer[0]))
+
+    before_a_look(slow, rebuilt)
+    assert awaited(["slow"], TaskInstance())["slow"]["amiId"] == NEWER
+
+
+def test_a_missing_permission_loses_nothing_and_is_told(deployment, building, awaited):
+    building()
+    deployment.stale("ready")
+    deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException"))
+    results = awaited(["slow", "ready"], ti := TaskInstance())
+    assert results["ready"]["outcome"] == "corrected_ready"
+    assert results["slow"]["outcome"] == "still_building"
+    assert "waiting failed: Access denied: allow imagebuilder:GetImage" in results["slow"]["detail"]
+    assert [extra["presetName"] for _, extra in ti.events] == ["ready"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "detail"),
+    [
+        (Fault("dynamodb.UpdateItem", "500", key="*slow"), "nothing was changed|begun"),
+        (Fault("imagebuilder.ListImagePipelines", "AccessDeniedException"), "its build has ended, but Access denied"),
+    ],
+    ids=["a call", "a permission"],
+)
+def test_an_error_after_the_wait_fails_the_task_with_all_results_and_the_next_try_makes_up_for_it(
+    deployment, building, end, before_a_look, awaited, fault, detail
+):
+    slow = building()
+    deployment.stale("ready")
+    (batch,) = detect(max_mapped_tasks=1)[0]
+
+    def fail() -> None:
+        end(slow)
+        deployment.aws.add_fault(fault)
+
+    before_a_look(slow, fail)
+    first, second = (TaskInstance(try_number=number) for number in (1, 2))
+    with pytest.raises(AirflowException, match="1 of 2 presets failed: slow"):
+        awaited(batch, first, botocore_config=ONCE)
+    results = {result["presetName"]: result for result in first.pushed["return_value"]}
+    assert {name: result["outcome"] for name, result in results.items()} == {
+        "slow": "error",
+        "ready": "corrected_ready",
+    }
+    assert any(part in results["slow"]["detail"] for part in detail.split("|"))
+    assert first.events == []
+    deployment.aws.clear_faults()
+    results = awaited(batch, second)
+    assert {result["outcome"] for result in results.values()} == {"corrected_ready"}
+    assert sorted(extra["presetName"] for _, extra in second.events) == ["ready", "slow"]
+    assert [deployment.version(name) for name in ("slow", "ready")] == [2, 2]
+
+
+def test_an_error_before_the_wait_fails_the_task_at_once_and_the_next_try_waits(
+    deployment, building, end, before_a_look, awaited
+):
+    slow = building()
+    deployment.stale("unlucky")
+    (batch,) = detect(max_mapped_tasks=1)[0]
+    deployment.aws.add_fault(Fault("dynamodb.UpdateItem", "500", key="*unlucky"))
+    first, second = (TaskInstance(try_number=number) for number in (1, 2))
+    with pytest.raises(AirflowException, match="1 of 2 presets failed: unlucky"):
+        awaited(batch, first, botocore_config=ONCE)
+    assert {result["outcome"] for result in first.pushed["return_value"]} == {"still_building", "error"}
+    assert GET_IMAGE not in deployment.aws.calls()
+    deployment.aws.clear_faults()
+    before_a_look(slow, lambda: end(slow))
+    assert {result["outcome"] for result in awaited(batch, second).values()} == {"corrected_ready"}
+
+
+def test_the_results_so_far_and_the_links_are_there_while_it_waits(deployment, building):
+    deployment.stale("ready")
+    building()
+    task = Task.begun(["ready", "slow"])
+    assert [result["outcome"] for result in task.ti.pushed["return_value"]] == ["corrected_ready", "still_building"]
+    before = links(task.ti)
+    assert len(before) == 3
+    task.go_on({"finished": [], "error": None})
+    assert links(task.ti) == before
+
+
+def test_airflow_ends_a_wait_that_no_triggerer_ends(deployment, building):
+    building()
+    deferral = Task.begun(["slow"], wait_timeout=timedelta(minutes=30)).deferral
+    assert timedelta(minutes=39) < deferral.timeout <= timedelta(minutes=40)
+
+
+@pytest.mark.parametrize("arguments", [{"dry_run": True}, {"wait_for_completion": False}], ids=repr)
+def test_it_does_not_wait(deployment, building, arguments):
+    building()
+    assert Task.begun(["slow"], **arguments).results["slow"]["outcome"] == "still_building"
+
+
+def test_without_aiobotocore_it_fails_before_anything_is_done(deployment, building, monkeypatch):
+    monkeypatch.setattr(reconcile_preset, "can_defer", lambda: False)
+    building()
+    deployment.stale("ready")
+    with pytest.raises(AirflowFailException, match=r"install airflow-provider-spot-runner\[aiobotocore\]"):
+        Task.begun(["slow", "ready"])
+    assert deployment.aws.calls() == {}
+    assert Task.begun(["ready"], deferrable=False).results["ready"]["outcome"] == "corrected_ready"
+
+
+@pytest.mark.parametrize("arguments", [{"poll_interval": 0}, {"wait_timeout": "long"}], ids=repr)
+def test_arguments_that_mean_nothing_are_refused_before_anything_is_done(deployment, arguments):
+    with pytest.raises(AirflowFailException, match=next(iter(arguments))):
+        Task.begun(["slow"], **arguments)
+    assert deployment.aws.calls() == {}
+
+
+def test_dag_test_which_forgets_what_is_carried_loses_nothing(deployment, building, end, before_a_look, make_dag):
+    """It hands a resumed task the event alone."""
+    for name in ("a", "c", "d"):
+        deployment.stale(name)
+    slow = building("b")
+    before_a_look(slow, lambda: end(slow))
+    waits = "'wait_for_completion': True, 'deferrable': True, 'poll_interval': 1, 'wait_timeout': 0.5"
+    label = "'map_index_template': '{{ preset_names }}'"
+    dag = make_dag("waits", f"{{'table_name': {TABLE!r}, {label}, {waits}}}")
+    declare(dag)
+    dag_run = dag.test()
+    assert dag_run.state == "success"
+    assert [extra["presetName"] for _, extra, _ in events_of(dag_run)] == ["a", "b", "c", "d"]
+    labels = {ti.rendered_map_index for ti in dag_run.get_task_instances() if ti.task_id == "mapped"}
+    assert labels == {"a, b", "c"}
+    assert (deployment.record("b")["status"], deployment.parameter("b")["ami"]) == ("ready", NEW)
+    assert [deployment.version(name) for name in "abcd"] == [2, 2, 2, 2]
+
+
+def test_dag_test_does_not_wait_for_ever(deployment, building, make_dag):
+    for name in ("a", "c", "d"):
+        deployment.stale(name)
+    building("b")
+    waits = "'wait_for_completion': True, 'deferrable': True, 'poll_interval': 1, 'wait_timeout': 0.02"
+    dag = make_dag("waits_in_vain", f"{{'table_name': {TABLE!r}, {waits}}}")
+    declare(dag)
+    assert dag.test().state == "success"
+    assert deployment.record("b")["status"] == "building"
