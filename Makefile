@@ -29,7 +29,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help run up test test-airflow2 test-nightly bench docs check lock clean
+.PHONY: help run up test test-airflow2 test-airflow31 test-nightly bench docs check lock clean
 
 help:
 	@head -4 Makefile | cut -c3-
@@ -45,6 +45,9 @@ test: .venv/.installed .venv-ministack/.installed
 
 test-airflow2: .venv-airflow2/.installed
 	@STORMS=3 .venv-airflow2/bin/python -m pytest -n 2 --dist loadfile -k 'not ministack' tests/unit tests/integration
+
+test-airflow31: .venv-airflow31/.installed
+	@.venv-airflow31/bin/python -m pytest tests/unit/test_status_view.py tests/system/test_status_api.py
 
 test-nightly: .venv/.installed .venv-ministack/.installed
 	@INTERLEAVINGS_SECONDS=300 HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest -n 2 --dist loadfile
@@ -63,13 +66,17 @@ check: .venv/.installed
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# The 2.11 environment has the lowest versions that pyproject.toml allows, the other one the newest.
+# The 2.11 environment has the lowest versions that pyproject.toml allows, the others the newest, but for Airflow 3.1:
+# 3.1.7 is the last one whose guards take a DAG from the route alone.
 lock: $(UV)
 	$(COMPILE) pyproject.toml --extra aiobotocore --extra embedded --group install --group test --group system --group bench \
 		--group browser --group docs --group package --group check --group lock \
 		--output-file requirements/airflow3.txt
 	$(COMPILE) pyproject.toml --extra aiobotocore --extra embedded --group install --group test --resolution lowest-direct \
 		--output-file requirements/airflow2.txt
+	echo 'apache-airflow==3.1.7' | $(COMPILE) pyproject.toml --extra embedded --group install --group test \
+		--group browser --constraints - \
+		--output-file requirements/airflow31.txt
 	$(COMPILE) --group lock --constraints requirements/airflow3.txt \
 		--output-file requirements/uv.txt
 	$(COMPILE) --group ministack \
@@ -77,7 +84,7 @@ lock: $(UV)
 	@touch $(UV)
 
 clean:
-	rm -rf .venv .venv-airflow2 .venv-ministack .cache .airflow build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-airflow2 .venv-airflow31 .venv-ministack .cache .airflow build .pytest_cache .mypy_cache .ruff_cache
 
 $(UV): requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing." >&2; exit 1; }
@@ -92,6 +99,10 @@ $(UV): requirements/uv.txt
 	@$(UV) venv --quiet --clear --python '>=3.11,<3.13' .venv-airflow2 || { \
 		echo "Airflow 2.11 needs Python 3.11 or 3.12: put a python3.11 or python3.12 into the PATH." >&2; exit 1; }
 	$(call install,.venv-airflow2,requirements/airflow2.txt)
+
+.venv-airflow31/.installed: $(UV) requirements/airflow31.txt pyproject.toml
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-airflow31
+	$(call install,.venv-airflow31,requirements/airflow31.txt)
 
 # ministack pins its own botocore, so it has an environment to itself.
 .venv-ministack/.installed: $(UV) requirements/ministack.txt
