@@ -157,6 +157,40 @@ def merge(
     return _splice(newest.text, changes)
 
 
+def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: ConfigVersion, put: ConfigVersion) -> str:
+    """Return the same where our own put is known, so that nothing has to be guessed: a merge of three versions.
+
+    What the version right before our put says otherwise than the one that we had made it from was covered by us, and
+    is restored where our word still stands. So an edit wins over what an earlier put of ours had restored.
+
+    :param history: as for :func:`merge`.
+    :param base: the version that our put was made from.
+    :param put: our put. Its number is not above the base's if the parameter was deleted and made anew in between.
+    :raises InvalidConfig: if the newest version is no JSON object. The one that was covered is passed over then.
+
+    Our put restored a ``timeout`` of 7200, and covered one of 9000 in doing so:
+
+    >>> base = ConfigVersion(9, '{"ami": "ami-0e3f", "timeout": 3600}')
+    >>> put = ConfigVersion(11, '{"ami": "ami-0e3f", "timeout": 7200}')
+    >>> covered = ConfigVersion(10, '{"ami": "ami-0e3f", "timeout": 9000}')
+    >>> merge_covered([base, covered, put], "ami-0e3f", base=base, put=put)
+    '{"ami": "ami-0e3f", "timeout": 9000}'
+    """
+    newest = history[-1]
+    present = newest.parse()
+    changes: dict[str, str | None] = {} if present.get("ami") == ami_id else {"ami": json.dumps(ami_id)}
+    since = base.version if base.version < put.version else 0
+    covered = [document for document in _readable(history, None) if since < document.version < put.version]
+    if covered:
+        before, ours, theirs = base.parse(), put.parse(), covered[-1]
+        for key in {**before, **theirs.others}:
+            value = theirs.others.get(key, _ABSENT)
+            was, is_ours = before.get(key, _ABSENT), _same(present.get(key, _ABSENT), ours.get(key, _ABSENT))
+            if key != "ami" and is_ours and not _same(value, was) and not _same(value, ours.get(key, _ABSENT)):
+                changes[key] = _value_text(theirs.text, key)
+    return _splice(newest.text, changes)
+
+
 @dataclass(frozen=True, slots=True)
 class _Document:
     """A version that holds a JSON object: its ``ami``, and its other keys, each in a form that compares as JSON."""

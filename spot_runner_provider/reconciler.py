@@ -32,6 +32,7 @@ from spot_runner_provider.preset_config import (
     InvalidConfig,
     ami_of,
     merge,
+    merge_covered,
     replaced_ami,
 )
 
@@ -516,13 +517,17 @@ def _follow(
     before: ConfigVersion | None = None
     replacement: Replacement | None = None
     base = history[-1].version if base is None else base
+    covering: tuple[ConfigVersion, ConfigVersion] | None = None  # our last put, with what it was made from before it
     rounds = 0
     while (rounds := rounds + 1) <= MAX_ROUNDS:
         ami_id = record.usable_ami
         if ami_id is None:
             return record, alone, replacement
         newest = history[-1]
-        text = merge(history, ami_id, base=base, until=until)
+        if covering:
+            text = merge_covered(history, ami_id, base=covering[0], put=covering[1])
+        else:
+            text = merge(history, ami_id, base=base, until=until)
         if text != newest.text:
             if not newest.with_text(text, newest.version).fits:
                 raise InvalidConfig("would be over the size of its tier")
@@ -535,7 +540,9 @@ def _follow(
                     intent = yield from _renewed(intent, run)
                 meanwhile: AmiState | None = yield ReadState(preset)
                 if meanwhile is None or meanwhile.usable_ami is None:
-                    return meanwhile or record, alone, replacement
+                    # A build that goes on may fail, and keep an AMI that was not put: then the intent tells of it.
+                    keeps = meanwhile is not None and meanwhile.ami_id == ami_id
+                    return meanwhile or record, alone and not keeps, replacement
                 record = meanwhile
                 history = yield from _history(preset)
                 continue
@@ -547,12 +554,16 @@ def _follow(
             if version != newest.version + 1:
                 alone = False
                 history = yield from _history(preset)
-                if version or any(each.version > newest.version and each.text == text for each in history):
-                    base, until = newest.version, None
+                version = version or next(
+                    (each.version for each in history if each.version > newest.version and each.text == text), None
+                )
+                if version:
+                    covering = newest, newest.with_text(text, version)
                     before = before or newest
                     replacement = _replacement(before, record)
                 continue
             history = [*history, newest.with_text(text, version)]
+            base, until, covering = version, None, None
             before = before or newest
             replacement = _replacement(before, record)
         present: AmiState | None = yield ReadState(preset)
@@ -607,12 +618,15 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
 def _finish_put(
     record: AmiState, intents: Sequence[Intent], run: Run
 ) -> Flow[tuple[AmiState, bool, Replacement | None]]:
-    """Let the parameter follow, under an intent of our own: the dead tries' do not tell what our puts may cover."""
+    """Let the parameter follow, under an intent of our own: the dead tries' do not tell what our puts may cover.
+
+    It begins where theirs did, so that who finishes it, if this try dies too, sees all that any of them covered.
+    """
     preset, base = record.preset_name, base_of(intents)
     until = max(intent.given_up_at for intent in intents)
     history = yield from _history(preset)
     merge(history, record.usable_ami or "", base=base, until=until)  # refuses before anything is written
-    own = _intent(record, history[-1], run, "finish")
+    own = _intent(record, replace(history[-1], version=base), run, "finish")
     yield LogIntent(own)
     try:
         record, alone, replacement = yield from _follow(record, history, run, own, base=base, until=until)

@@ -262,6 +262,22 @@ def test_both_changes_survive_when_somebody_edits_another_key_meanwhile(deployme
     assert (deployment.intents(), deployment.version(PRESET)) == ([], version)
 
 
+def test_the_later_of_two_edits_survives_when_the_put_that_mends_covers_it(deployment):
+    def edit_again():
+        deployment.edit(PRESET, timeout=9000)
+
+    def edit():
+        deployment.edit(PRESET, timeout=7200)
+        deployment.aws.before(
+            "ssm.GetParameterHistory", None, lambda: deployment.aws.before("ssm.PutParameter", None, edit_again)
+        )
+
+    deployment.stale(PRESET)
+    deployment.aws.before("ssm.PutParameter", None, edit)
+    assert run()[PRESET]["outcome"] == "corrected_ready"
+    assert deployment.parameter(PRESET) == preset_config(NEW) | {"timeout": 9000}
+
+
 def test_waiting_for_ssm_comes_before_a_fresh_read(deployment):
     """A throttled put is not simply repeated: what was written while it waited is read first."""
     deployment.stale(PRESET)

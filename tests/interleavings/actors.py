@@ -17,7 +17,7 @@ from typing import Any
 from spot_runner_provider import reconciler
 from spot_runner_provider.ami_state import AmiState, Status, render_timestamp
 from spot_runner_provider.build import Image
-from spot_runner_provider.reconciler import AmbiguousPut, Call, Candidate, Refused, Run
+from spot_runner_provider.reconciler import AmbiguousPut, Busy, Call, Candidate, Refused, Run, Throttled
 from tests.interleavings.model import (
     PRESET,
     REGION,
@@ -30,6 +30,7 @@ from tests.interleavings.model import (
     PassTime,
     PutItem,
     PutParameter,
+    StartBuild,
     ami_of_image,
     commit,
     dumps,
@@ -119,6 +120,7 @@ class Actor:
     :param crashes: whether it may die before any of its calls (once in a schedule).
     :param retry: the actor that takes over when it dies or fails, as Airflow's retry does.
     :param faulty: whether replies to its writes may be lost.
+    :param hindered: whether SSM may refuse a put of it for now.
     :param protocol: what it runs, if it is one of ours.
     """
 
@@ -128,6 +130,7 @@ class Actor:
     crashes: bool = False
     retry: Actor | None = None
     faulty: bool = False
+    hindered: bool = False
     protocol: Protocol = REAL
     _steps: dict[int, Step] = field(default_factory=dict)
 
@@ -153,6 +156,7 @@ class Actor:
 
 LOST_REPLY = AmbiguousPut("the reply was lost")
 REFUSED = Refused("throttled")
+FOR_NOW = (Throttled("slow down"), Busy("too many updates"))
 
 
 def reconciling(
@@ -196,15 +200,20 @@ def handling(name: str, image: Image, *, finishes: bool, **options: Any) -> Acto
     def start(clock: Clock) -> Flow:
         if finishes:
             yield FinishBuild(image)
-        now, ami_id = render_timestamp(clock()), ami_of_image(image)
-        if ami_id is None:
-            before = yield GetItem()
-            yield PutItem(AmiState(PRESET, Status.FAILED, now, before.ami_id, image.arn, "no disk"), image)
-        elif (yield PutItem(AmiState(PRESET, Status.READY, now, ami_id, image.arn), image)):
-            yield from _edit("ami", ami_id)
-        return None
+        yield from _handle(image, clock())
 
     return Actor(name, start, **options)
+
+
+def restarting(name: str, image: Image) -> Actor:
+    """Return a program that starts the next build, ``image``, and the event handler when that has ended."""
+
+    def start(clock: Clock) -> Flow:
+        if (yield StartBuild(render_timestamp(clock()))):
+            yield FinishBuild(image)
+            yield from _handle(image, clock() + timedelta(seconds=1))
+
+    return Actor(name, start)
 
 
 def editing(name: str, key: str, *values: Any) -> Actor:
@@ -238,6 +247,15 @@ def _doing(name: str, call: Call) -> Actor:
         yield call
 
     return Actor(name, start)
+
+
+def _handle(image: Image, now: datetime) -> Flow:
+    at, ami_id = render_timestamp(now), ami_of_image(image)
+    if ami_id is None:
+        before = yield GetItem()
+        yield PutItem(AmiState(PRESET, Status.FAILED, at, before.ami_id, image.arn, "no disk"), image)
+    elif (yield PutItem(AmiState(PRESET, Status.READY, at, ami_id, image.arn), image)):
+        yield from _edit("ami", ami_id)
 
 
 def _edit(key: str, value: Any) -> Flow:

@@ -17,8 +17,9 @@ from tests.interleavings.actors import (
     handling,
     passing_time,
     reconciling,
+    restarting,
 )
-from tests.interleavings.explorer import Case
+from tests.interleavings.explorer import Case, dying
 from tests.interleavings.model import World, detect, image, moment, stale_world
 
 SAME, NEWER = image(1), image(2)
@@ -30,27 +31,36 @@ SKEWS = (-5, 0, 5)
 
 @dataclass(frozen=True)
 class Faults:
-    """What may go wrong with R1: how often it dies, how many replies to its writes are lost, and who follows."""
+    """What may go wrong with R1: how often it dies, how many replies to its writes are lost, and who follows.
+
+    ``hindered`` says that instead of a lost reply there may be a put that SSM refuses for now.
+    """
 
     crashes: int = 0
     lost: int = 0
     retried: bool = False
+    hindered: bool = False
 
     def __str__(self) -> str:
-        parts = ["crash" * self.crashes, "lost reply" * self.lost]
+        parts = ["crash" * self.crashes, ("busy" if self.hindered else "lost reply") * self.lost]
         return ", ".join(part for part in parts if part) + (", retried" if self.retried else "")
 
 
 NONE = Faults()
-ALL = tuple(Faults(1, 1, retried) for retried in (False, True))
-"""Everything at once: R1 dies before any call, and the reply to any write is lost, in the same schedule or not."""
+ALL = tuple(Faults(1, 1, retried, hindered) for retried in (False, True) for hindered in (False, True))
+"""Everything at once: R1 dies before any call, and the reply to any write is lost, or a put is refused for now, in the
+same schedule or not."""
 
 
 def first(world: World, faults: Faults, protocol: Protocol, skew: int = 0) -> Actor:
     """Return R1, with its retry if there is to be one: the same batch and run, another try."""
     candidate = detect(world, moment(0))
     retry = reconciling("R1'", candidate, attempt=2, skew=skew, protocol=protocol) if faults.retried else None
-    faulty: dict[str, Any] = {"crashes": bool(faults.crashes), "faulty": bool(faults.lost)}
+    faulty: dict[str, Any] = {
+        "crashes": bool(faults.crashes),
+        "faulty": bool(faults.lost) and not faults.hindered,
+        "hindered": faults.hindered,
+    }
     return reconciling("R1", candidate, retry=retry, skew=skew, protocol=protocol, **faulty)
 
 
@@ -109,24 +119,40 @@ def pairs(
         for name, value in {"H": 7200, "H removing": None}.items():
             world = stale_world(SAME)
             yield _case(f"R1+{name}", world, faults, first(world, faults, protocol), editor(value=value))
+        for name, built in {"S": NEWER, "S, build failed": NEWER_BROKEN}.items():
+            world = stale_world(SAME)
+            yield _case(f"R1+{name}", world, faults, first(world, faults, protocol), restarting("S", built))
         world = stale_world(SAME)
         yield _case("R1+H adding", world, faults, first(world, faults, protocol), other_editor())
         yield _case("R1+A", world, faults, first(world, faults, protocol), annotating())
 
 
-def triples(faults: Faults = NONE, protocol: Protocol = REAL) -> Iterator[Case]:
+def repeated_edits(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R1, which does not die, and edits of the same key one after the other, so that a put that mends covers one."""
+    for faults in (NONE, Faults(0, 1), Faults(0, 1, hindered=True)):
+        world = stale_world(SAME)
+        one = first(world, faults, protocol)
+        yield _case("R1+H twice", world, faults, one, editing("H", "timeout", 7200, 9000))
+        yield _case("R1+H and removing", world, faults, one, editing("H", "timeout", 7200, None))
+        yield _case("R1+H+H' of one key", world, faults, one, editor(), editing("H'", "timeout", 9000))
+
+
+def triples(faults: Faults = NONE, protocol: Protocol = REAL, skews: Iterable[int] = (0,)) -> Iterator[Case]:
     """R1 and two others."""
     world = stale_world(SAME)
     one = first(world, faults, protocol)
     yield _case("R1+H+H'", world, faults, one, editor(), other_editor())
     for run_name, run in RUNS.items():
-        yield _case(f"R1+{run_name}+H", world, faults, one, second(world, run, protocol), editor())
+        for more, built in {"": [], ", newer image": [building(NEWER)]}.items():
+            yield _case(f"R1+{run_name}+H{more}", world, faults, one, second(world, run, protocol), editor(), *built)
     for name, (before, built, finishes) in HANDLERS.items():
-        world = stale_world(before)
-        one, handler = first(world, faults, protocol), handling("E", built, finishes=finishes)
-        yield _case(f"R1+{name}+H", world, faults, one, handler, editor())
-        for run_name, run in RUNS.items():
-            yield _case(f"R1+{run_name}+{name}", world, faults, one, second(world, run, protocol), handler)
+        for skew in skews:
+            world, ahead = stale_world(before), _ahead(skew)
+            one, handler = first(world, faults, protocol, skew), handling("E", built, finishes=finishes)
+            yield _case(f"R1+{name}+H{ahead}", world, faults, one, handler, editor())
+            for run_name, run in RUNS.items():
+                two = second(world, run, protocol)
+                yield _case(f"R1+{run_name}+{name}{ahead}", world, faults, one, two, handler)
 
 
 def beyond(protocol: Protocol = REAL) -> Iterator[Case]:
@@ -144,6 +170,25 @@ def beyond(protocol: Protocol = REAL) -> Iterator[Case]:
         yield Case(f"R1+R2 finishing{name}, six minutes pass", world, actors)
     two = second(world, "run1", protocol, crashes=True)
     yield Case("R1+R2 of the same run+H, both die", world, (first(world, Faults(1), protocol), two, editing), crashes=2)
+
+
+def finishing(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R2, a quarter of an hour after R1 died in the middle; R2 may die as well, and is retried, or not."""
+    met = {"before its put": [], "after a put that covered an edit": [(5, editor())]}
+    others = {"": [], "+H'": [other_editor()], "+E newer": [handling("E", NEWER, finishes=True)]}
+    for when, before in met.items():
+        calls = 6 if before else 5
+        world = dying(first(stale_world(SAME), NONE, protocol), stale_world(SAME), calls, before)
+        world = world._replace(time=15 * 60)
+        candidate = detect(world, moment(world.time))
+        for retried in (False, True):
+            retry = reconciling("R2'", candidate, run="run2", attempt=2, protocol=protocol) if retried else None
+            for name, more in others.items():
+                two = reconciling(
+                    "R2", candidate, run="run2", protocol=protocol, crashes=True, faulty=True, retry=retry
+                )
+                told = f"R1 died {when}, R2{name} (crash, lost reply{', retried' if retried else ''})"
+                yield Case(told, world, (two, *more), crashes=1, lost=1)
 
 
 def _ahead(skew: int) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from spot_runner_provider.reconciler import Commit, ForgetIntent, LogIntent, PutConfig
-from tests.interleavings.actors import LOST_REPLY, REFUSED, Actor, Step
+from tests.interleavings.actors import FOR_NOW, LOST_REPLY, REFUSED, Actor, Step
 from tests.interleavings.invariants import Problem, saw_failure, verdict
 from tests.interleavings.model import World, land, perform, perform_other
 from tests.interleavings.words import say
@@ -29,7 +29,7 @@ class Case:
     """Actors, the world that they meet in, and what may go wrong.
 
     :param crashes: how many of the actors that may die do.
-    :param lost: how many replies are lost, of the actors to whom that may happen.
+    :param lost: how many replies are lost, or puts refused for now, of the actors to whom that may happen.
     :param late: whether a put whose reply is lost may arrive later than its sender believes.
     :param once: whether exactly one new version of the parameter must come of it.
     """
@@ -208,6 +208,10 @@ class Explorer:
         yield self._move(f"{told} -> {say(answer)}", actor, after, step.answered(world.time, answer))
         if actor.crashes:
             yield Move(f"{actor.name:4} dies before: {say(call)}", number, DONE, crashes=1, fails=True)
+        if actor.hindered and isinstance(call, PutConfig):
+            for error in FOR_NOW:
+                refused = step.answered(world.time, error)
+                yield self._move(f"{told} -> {error}", actor, world, refused, lost=1)
         if not actor.faulty:
             return
         if isinstance(call, Commit | LogIntent | ForgetIntent):
@@ -281,6 +285,26 @@ def _steps(before: dict[State, tuple[State, str] | None], state: State) -> list[
         state, told = link
         steps.append(told)
     return steps[::-1]
+
+
+def dying(actor: Actor, world: World, calls: int, before: Iterable[tuple[int, Actor]] = ()) -> World:
+    """Return the world after one of ours has made some calls, and died.
+
+    :param before: others, each with the number of the call (from 0 on) before which it does all that it does.
+    """
+    step = actor.begin(world.time)
+    for number in range(calls):
+        for other in [other for place, other in before if place == number]:
+            theirs = other.begin(world.time)
+            while theirs.call is not None:
+                answer, world, tables = perform_other(world, world.real, theirs.call, other.name)
+                _, _, shadow = perform_other(world, world.shadow, theirs.call, other.name)
+                world = world._replace(real=tables, shadow=shadow)
+                theirs = theirs.answered(world.time, answer)
+        assert step.call is not None
+        answer, world = perform(world, step.call, actor.name, actor.clock(world.time), actor.protocol.commit)
+        step = step.answered(world.time, answer)
+    return world
 
 
 def explore(case: Case, seconds: float | None = None, stop: Callable[[Problem], bool] | None = None) -> Exploration:

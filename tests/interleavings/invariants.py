@@ -19,7 +19,6 @@ I10   after the healthy run the audit finds what breaks I2, and nothing else: wh
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 from spot_runner_provider.ami_state import Status
@@ -123,8 +122,11 @@ def _edits(world: World) -> list[Problem]:
     wanted = {key: (value, "nobody") for key, value in CONFIG.items()} | _wanted(world.real)
     for key, (value, who) in wanted.items():
         if key != "ami" and stands.get(key, _ABSENT) != value:
-            others = shadow.get(key, _ABSENT) != value
-            known = "lost without us too" if others else None
+            known = None
+            if shadow.get(key, _ABSENT) != value:
+                known = "lost without us too"
+            elif _is_write_back(world, key, value):
+                known = "write-back of a restored key"
             problems.append(Problem("I5", f"the edit of {key} by {who} is lost", known))
     return problems
 
@@ -151,18 +153,21 @@ def _known_disagreement(world: World) -> str | None:
     return None
 
 
-def _is_write_back(world: World) -> bool:
-    """Return whether a person wrote back the AMI that was read before, after all of ours had looked.
+def _wrote_back_the_ami(world: World) -> bool:
+    return _is_write_back(world, "ami", world.real.record.state.ami_id)
 
-    The version that stands is that person's, or another's who read that one and left its AMI. It has the AMI of the
-    version that it was made from; in between the record's AMI was put; and none of ours has seen a history since.
+
+def _is_write_back(world: World, key: str, value: Any) -> bool:
+    """Return whether somebody wrote back what a key had before, after all of ours had looked.
+
+    The version that stands is somebody else's, or another's who read that one and left the key. Its key has the value
+    of the version that it was made from; in between the right one was put; and none of ours has seen a history since.
     """
     versions, number = world.real.versions, len(world.real.versions)
-    while (version := versions[number - 1]).writer.startswith("H"):
-        if _ami(version) != _ami(versions[version.base - 1]):
+    while (version := versions[number - 1]).writer.startswith(("H", "E")):
+        if _value(version, key) != _value(versions[version.base - 1], key):
             return False
-        between = versions[version.base : number - 1]
-        if any(_ami(each) == world.real.record.state.ami_id for each in between):
+        if any(_value(each, key) == value for each in versions[version.base : number - 1]):
             return world.looked < number
         number = version.base
     return False
@@ -177,11 +182,11 @@ def _is_failure_that_took_back(world: World) -> bool:
     return record.took_back and not record.looked
 
 
-def _ami(version: Version) -> Any:
-    return json.loads(version.text).get("ami")
+def _value(version: Version, key: str) -> Any:
+    return version.values.get(key, _ABSENT)
 
 
-KNOWN = {"write-back": _is_write_back, "failure that took back": _is_failure_that_took_back}
+KNOWN = {"write-back": _wrote_back_the_ami, "failure that took back": _is_failure_that_took_back}
 """Ways in which record and parameter can disagree at the end, by name, each with its exact condition."""
 
 

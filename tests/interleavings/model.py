@@ -34,6 +34,7 @@ from spot_runner_provider.reconciler import (
     LatestImage,
     LogIntent,
     Lost,
+    Pause,
     PutConfig,
     ReadConfig,
     ReadHistory,
@@ -192,6 +193,13 @@ class PutItem(Call):
 
 
 @dataclass(frozen=True, slots=True)
+class StartBuild(Call):
+    """Set the record to building on condition ``updatedAt < now``, its AMI being kept. Answered by whether it held."""
+
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
 class Annotate(Call):
     """Add an attribute that no program knows to the record."""
 
@@ -282,6 +290,8 @@ def perform(
             return versions, world._replace(looked=max(world.looked, count))
         case PutConfig(_, config, text):
             return _put(world, writer, config.version, text)
+        case Pause():
+            return True, world
     raise TypeError(f"no call of a reconciler: {call!r}")
 
 
@@ -313,6 +323,12 @@ def perform_other(world: World, tables: Tables, call: Call, writer: str) -> tupl
             if present.writer.startswith("R") and _is_older(world, present.state.build_id, built):
                 world = world.blame("I7", f"the event of {built.arn[-1]} was refused because of {present.writer}")
             return False, world, tables
+        case StartBuild(now):
+            state = tables.record.state
+            if state.updated_at >= now:
+                return False, world, tables
+            started = AmiState(PRESET, Status.BUILDING, now, state.ami_id)
+            return True, world, tables._replace(record=Record(started, writer))
         case Annotate(note):
             return None, world, tables._replace(record=tables.record._replace(note=note))
         case GetParameter():

@@ -132,6 +132,10 @@ def _covered_version(history: Sequence[ConfigVersion], ami_id: str, **_: Any) ->
     return preset_config.merge(history[-2:-1] or history, ami_id)
 
 
+def _guessed(history: Sequence[ConfigVersion], ami_id: str, *, base: ConfigVersion, put: ConfigVersion) -> str:
+    return preset_config.merge(history, ami_id, base=base.version)
+
+
 _LOOK = "present: AmiState | None = yield ReadState(preset)"
 _LOG = "    yield LogIntent(intent)\n"
 _PUT_FIRST = """    if (text := merge([config], ami_id)) != config.text:
@@ -153,8 +157,18 @@ MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     ),
     "intent forgotten before the second look": lambda: Protocol(_forgetting_early),
     "no second look": lambda: Protocol(rewritten(("_follow", _LOOK, "present = record"))),
-    "no merge": lambda: Protocol(rewritten(merge=_no_merge)),
-    "merge takes the covered version": lambda: Protocol(rewritten(merge=_covered_version)),
+    "no merge": lambda: Protocol(rewritten(merge=_no_merge, merge_covered=_no_merge)),
+    "merge takes the covered version": lambda: Protocol(
+        rewritten(merge=_covered_version, merge_covered=_covered_version)
+    ),
+    "merge guesses what our put covered": lambda: Protocol(rewritten(merge_covered=_guessed)),
+    "intent forgotten though a throttled put is open": lambda: Protocol(
+        rewritten(("_follow", "alone and not keeps", "alone"))
+    ),
+    "finishing without an intent": lambda: Protocol(rewritten(("_finish_put", "    yield LogIntent(own)\n", ""))),
+    "finishing intent of the newest version": lambda: Protocol(
+        rewritten(("_finish_put", "replace(history[-1], version=base)", "history[-1]"))
+    ),
     "updatedAt = now": lambda: Protocol(rewritten(("_correct", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
     "own write taken for a defeat": lambda: Protocol(
         rewritten(("_own", "present.reconciled_by == run.owner", "False"))

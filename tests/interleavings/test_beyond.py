@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interleavings.cases import beyond
+from tests.interleavings.cases import beyond, finishing
 from tests.interleavings.explorer import Case, Exploration, explore
 
 
-@pytest.mark.parametrize("case", beyond(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*beyond(), *finishing()], ids=lambda case: case.name)
 def test_every_invariant_holds(case: Case, tell: Callable[[Exploration], None]) -> None:
     report = explore(case)
     tell(report)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.interleavings.actors import REAL, Protocol
-from tests.interleavings.cases import Faults, alone, pairs, triples
+from tests.interleavings.cases import Faults, alone, finishing, pairs, repeated_edits, triples
 from tests.interleavings.explorer import Case, Finding, explore
 from tests.interleavings.invariants import Problem
 from tests.interleavings.mutants import MUTANTS
@@ -20,6 +21,9 @@ def cases(protocol: Protocol) -> Iterator[Case]:
     """The cases that mutants are put through, small ones first."""
     yield from alone(protocol, [FAULTS])
     yield from pairs(protocol, [FAULTS], skews=[0, 5])
+    yield from pairs(protocol, [replace(FAULTS, hindered=True)], skews=[0])
+    yield from repeated_edits(protocol)
+    yield from finishing(protocol)
     yield from triples(protocol=protocol)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interleavings.cases import alone, pairs
+from tests.interleavings.cases import alone, pairs, repeated_edits
 from tests.interleavings.explorer import Case, Exploration, explore
 from tests.interleavings.invariants import KNOWN
 
 
-@pytest.mark.parametrize("case", [*alone(), *pairs()], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*alone(), *pairs(), *repeated_edits()], ids=lambda case: case.name)
 def test_every_invariant_holds(case: Case, tell: Callable[[Exploration], None]) -> None:
     report = explore(case)
     tell(report)

@@ -20,7 +20,7 @@ from spot_runner_provider.reconciler import (
     PutConfig,
     ReadHistory,
 )
-from tests.interleavings.model import CONFIG, Annotate, FinishBuild, PassTime, PutItem, PutParameter
+from tests.interleavings.model import CONFIG, Annotate, FinishBuild, PassTime, PutItem, PutParameter, StartBuild
 
 
 def say(value: Any) -> str:
@@ -44,6 +44,8 @@ def say(value: Any) -> str:
             return f"FinishBuild {say(image)}"
         case PassTime(seconds):
             return f"{seconds} seconds pass"
+        case StartBuild(now):
+            return f"StartBuild at {now[11:]}"
         case Annotate():
             return "UpdateItem of another attribute"
         case Call():

@@ -3,7 +3,14 @@ from datetime import timedelta
 
 import pytest
 
-from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of, merge, replaced_ami
+from spot_runner_provider.preset_config import (
+    ConfigVersion,
+    InvalidConfig,
+    ami_of,
+    merge,
+    merge_covered,
+    replaced_ami,
+)
 
 from .values import NOW
 
@@ -295,6 +302,70 @@ class TestMergeOfSeveralVersions:
             for number, text in enumerate(texts, 1)
         ]
         assert json.loads(merge(history, "new", until=NOW))["a"] == 3
+
+
+class TestMergeOfWhatOurPutCovered:
+    """Version 1 is what our put was made from, the last but one of ``texts`` our put, the last one what stands."""
+
+    @pytest.mark.parametrize(
+        ("texts", "merged"),
+        [
+            pytest.param(
+                ['{"ami":"o","x":1}', '{"ami":"o","x":2}', '{"ami":"n","x":1}'], '{"ami":"n","x":2}', id="an-edit"
+            ),
+            pytest.param(['{"ami":"o"}', '{"ami":"o","x":2}', '{"ami":"n"}'], '{"ami":"n","x":2}', id="a-new-key"),
+            pytest.param(['{"ami":"o","x":1}', '{"ami":"o"}', '{"ami":"n","x":1}'], '{"ami":"n"}', id="a-removal"),
+            pytest.param(
+                ['{"ami":"n","x":1}', '{"ami":"n","x":3}', '{"ami":"n","x":2}'],
+                '{"ami":"n","x":3}',
+                id="an-edit-of-what-we-restored",
+            ),
+            pytest.param(
+                ['{"ami":"n","x":1}', '{"ami":"n","x":1,"y":2}', '{"ami":"n","x":2}'],
+                '{"ami":"n","x":2,"y":2}',
+                id="an-edit-beside-what-we-restored",
+            ),
+            pytest.param(
+                ['{"ami":"o","x":1}', '{"ami":"o","x":2}', '{"ami":"o","x":1}', '{"ami":"n","x":1}'],
+                '{"ami":"n","x":1}',
+                id="an-edit-that-was-taken-back-before",
+            ),
+            pytest.param(['{"ami":"o","x":1}', "[]", '{"ami":"n","x":1}'], '{"ami":"n","x":1}', id="no-object"),
+            pytest.param(
+                ['{"ami":"o","x":1}', '{"ami":"o","x":true}', '{"ami":"n","x":1}'],
+                '{"ami":"n","x":true}',
+                id="true-is-not-1",
+            ),
+        ],
+    )
+    def test_is_restored(self, texts, merged):
+        history = versions(*texts)
+        assert merge_covered(history, "n", base=history[0], put=history[-1]) == merged
+
+    @pytest.mark.parametrize(
+        ("later", "merged"),
+        [
+            pytest.param('{"ami":"o","x":3}', '{"ami":"n","x":3}', id="set-anew"),
+            pytest.param('{"ami":"o","x":1,"y":2}', '{"ami":"n","x":2,"y":2}', id="another-key"),
+        ],
+    )
+    def test_what_came_after_our_put_stands(self, later, merged):
+        history = versions('{"ami":"o","x":1}', '{"ami":"o","x":2}', '{"ami":"n","x":1}', later)
+        assert merge_covered(history, "n", base=history[0], put=history[2]) == merged
+
+    def test_a_parameter_that_was_made_anew_is_covered_whole(self):
+        base, put = ConfigVersion(7, '{"ami":"o","x":1}'), ConfigVersion(2, '{"ami":"n","x":1}')
+        history = [ConfigVersion(1, '{"ami":"o","x":5,"y":2}'), put]
+        assert merge_covered(history, "n", base=base, put=put) == '{"ami":"n","x":5,"y":2}'
+
+    def test_nothing_covered_changes_nothing(self):
+        base, put = versions('{"ami":"o","x":1}', '{"ami":"n","x":2}')
+        assert merge_covered([base, put], "n", base=base, put=put) == put.text
+
+    def test_an_unreadable_newest_is_refused(self):
+        history = versions('{"ami":"o"}', '{"ami":"n"}', "[]")
+        with pytest.raises(InvalidConfig):
+            merge_covered(history, "n", base=history[0], put=history[1])
 
 
 class TestRoom:

@@ -405,6 +405,11 @@ class TestFollow:
         script = ((PUT[0], Throttled()), (Pause(), True), (ReadState(PRESET), meanwhile), FORGOT)
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
+    def test_a_new_build_that_keeps_the_ami_that_was_not_put_keeps_the_intent(self):
+        building = replace(SEEN, ami_id=READY.ami_id)
+        script = ((PUT[0], Throttled()), (Pause(), True), (ReadState(PRESET), building))
+        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
+
     def test_an_intent_is_renewed_while_its_put_waits(self):
         moments = iter([NOW, NOW, NOW, NOW + timedelta(minutes=2, seconds=1), NOW, NOW])
         renewed = replace(INTENT, logged_at="2026-02-11T16:07:49.123Z")
@@ -444,6 +449,39 @@ class TestFollow:
             (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
         )
         assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
+
+    def test_an_edit_that_the_mending_put_covers_is_mended_as_well(self):
+        edited, ours = ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ConfigVersion(9, TEXT)
+        again = ConfigVersion(10, '{"ami":"ami-0new","x":3}')
+        mending = ConfigVersion(11, '{"ami":"ami-0new","x":2}')
+        script = (
+            (PUT[0], 9),
+            (ReadHistory(PRESET), [CONFIG, edited, ours]),
+            (PutConfig(PRESET, ours, mending.text), 11),
+            (ReadHistory(PRESET), [CONFIG, edited, ours, again, mending]),
+            (PutConfig(PRESET, mending, again.text), 12),
+        )
+        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
+
+    def test_what_is_taken_back_after_all_was_mended_stays_so(self):
+        edited, ours = ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ConfigVersion(9, TEXT)
+        newer = replace(READY, ami_id="ami-0newer", reconciled_by=None)
+        mended = ConfigVersion(10, '{"ami":"ami-0new","x":2}')
+        back = ConfigVersion(11, TEXT)
+        script = (
+            (PUT[0], 9),
+            (ReadHistory(PRESET), [CONFIG, edited, ours]),
+            (PutConfig(PRESET, ours, mended.text), 10),
+            (ReadState(PRESET), newer),
+            (PutConfig(PRESET, mended, '{"ami":"ami-0newer","x":2}'), 12),
+            (
+                ReadHistory(PRESET),
+                [CONFIG, edited, ours, mended, back, ConfigVersion(12, '{"ami":"ami-0newer","x":2}')],
+            ),
+            (PutConfig(PRESET, ConfigVersion(12, '{"ami":"ami-0newer","x":2}'), '{"ami":"ami-0newer","x":1}'), 13),
+            (ReadState(PRESET), newer),
+        )
+        assert play(STALE, *self.START, *script).ami_id == "ami-0newer"
 
     def test_a_version_in_between_that_lost_nothing_needs_no_second_put(self):
         history = [CONFIG, ConfigVersion(8, CONFIG.text), ConfigVersion(9, TEXT)]
@@ -577,7 +615,7 @@ class TestReplacement:
     def test_what_was_finished_by_the_try_before_counts_in_a_second_try_alone(self, repeated):
         left = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
         history = [replace(CONFIG, version=5), replace(CONFIG, version=6, text=TEXT)]
-        script = (LOOKED, (ReadHistory(PRESET), history), TestUnfinished().logged(6), LOOKED)
+        script = (LOOKED, (ReadHistory(PRESET), history), TestUnfinished().logged(), LOOKED)
         forgot = ((ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
         result = play(left, *script, *forgot, run=replace(RUN, repeated=repeated))
         assert result.replacement == (self.DONE if repeated else None)
@@ -598,7 +636,7 @@ class TestReplacement:
     def test_what_a_secure_string_held_is_not_told(self, secure):
         history = [ConfigVersion(5, CONFIG.text, secure=secure)]
         put = (PutConfig(PRESET, history[-1], TEXT), 6)
-        own = TestUnfinished().logged(5)
+        own = TestUnfinished().logged()
         candidate = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
         script = (LOOKED, (ReadHistory(PRESET), history), own, put, LOOKED)
         result = play(candidate, *script, (ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
@@ -639,45 +677,45 @@ class TestUnfinished:
     OWN = "AMI-INTENT#linux-x64#dag/run/2/finish"
     FORGOT_ALL = ((ForgetIntent(OWN), None), *FORGOT_BOTH)
 
-    def logged(self, version, record=READY):
-        """An intent of our own comes before any put, so that another run knows what it may have covered."""
-        own = Intent(self.OWN, PRESET, INTENT.logged_at, version, record.ami_id, record.build_id)
+    def logged(self, record=READY):
+        """An intent of our own comes before any put, so that another run knows what any try may have covered."""
+        own = Intent(self.OWN, PRESET, INTENT.logged_at, self.LEFT.param_version, record.ami_id, record.build_id)
         return (LogIntent(own), None)
 
     def test_the_parameter_follows_the_record_since_the_oldest_intent(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 7)
         history = (ReadHistory(PRESET), self.HISTORY)
-        result = play(self.CANDIDATE, LOOKED, history, self.logged(6), put, LOOKED, *self.FORGOT_ALL)
+        result = play(self.CANDIDATE, LOOKED, history, self.logged(), put, LOOKED, *self.FORGOT_ALL)
         assert what(result) == ("finished", *AS_READY)
 
     def test_a_put_that_somebody_came_before_leaves_every_intent(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 8)
         after = (ReadHistory(PRESET), [*self.HISTORY, ConfigVersion(7, CONFIG.text), ConfigVersion(8, TEXT)])
-        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(6), put, after, LOOKED)
+        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, after, LOOKED)
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
     def test_a_put_that_is_refused_leaves_the_dead_tries_intents_alone(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), refusal := Refused("no permission"))
-        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(6), put, self.FORGOT_ALL[0])
+        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, self.FORGOT_ALL[0])
         assert play(self.CANDIDATE, *script) is refusal
 
     def test_without_a_put_where_it_agrees_already(self):
         history = (ReadHistory(PRESET), [*self.HISTORY, ConfigVersion(7, TEXT)])
-        script = (LOOKED, history, self.logged(7), LOOKED, *self.FORGOT_ALL)
+        script = (LOOKED, history, self.logged(), LOOKED, *self.FORGOT_ALL)
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
     def test_for_whatever_the_record_says_now(self):
         looked = (ReadState(PRESET), NEWER)
         history = (ReadHistory(PRESET), self.HISTORY)
         put = (PutConfig(PRESET, self.HISTORY[-1], '{"ami":"ami-0newer","x":1}'), 7)
-        script = (looked, history, self.logged(6, NEWER), put, looked, *self.FORGOT_ALL)
+        script = (looked, history, self.logged(NEWER), put, looked, *self.FORGOT_ALL)
         assert play(self.CANDIDATE, *script).ami_id == "ami-0newer"
 
     def test_a_failed_record_keeps_its_ami_in_the_parameter(self):
         looked = (ReadState(PRESET), FAILED)
         history = (ReadHistory(PRESET), [ConfigVersion(5, '{"ami":"pending"}')])
         put = (PutConfig(PRESET, history[1][0], '{"ami":"ami-0old"}'), 6)
-        result = play(self.CANDIDATE, looked, history, self.logged(5, FAILED), put, looked, *self.FORGOT_ALL)
+        result = play(self.CANDIDATE, looked, history, self.logged(FAILED), put, looked, *self.FORGOT_ALL)
         assert (result.outcome, result.status) == ("finished", "failed")
 
     @pytest.mark.parametrize(
@@ -696,7 +734,7 @@ class TestUnfinished:
             )
         ]
         put = [(PutConfig(PRESET, history[-1], '{"ami":"ami-0new","x":2}'), 8)] if restored == 2 else []
-        script = (LOOKED, (ReadHistory(PRESET), history), self.logged(7), *put, LOOKED, *self.FORGOT_ALL)
+        script = (LOOKED, (ReadHistory(PRESET), history), self.logged(), *put, LOOKED, *self.FORGOT_ALL)
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
     @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
@@ -729,7 +767,7 @@ class TestUnfinished:
     def test_a_stale_record_is_corrected_first_and_its_intents_finished_after(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
         history = (ReadHistory(PRESET), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
-        script = (FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT, LOOKED, history, self.logged(8), LOOKED)
+        script = (FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT, LOOKED, history, self.logged(), LOOKED)
         result = play(candidate, *script, *self.FORGOT_ALL[:2])
         assert what(result) == ("corrected_ready", *AS_READY)
 
