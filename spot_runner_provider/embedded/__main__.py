@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     stop = threading.Event()
     try:
-        with EmbeddedAws(port=arguments.port, region=arguments.region) as aws:
+        with EmbeddedAws(arguments.port, arguments.region, upstream=arguments.upstream) as aws:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: stop.set())
             if arguments.seed == "demo":
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", choices=["demo", "empty"], default="demo", help="%(default)s")
     parser.add_argument("--region", default="us-east-1", help="%(default)s")
     parser.add_argument("--table", default=TABLE, help="%(default)s")
+    parser.add_argument("--upstream", metavar="URL", help="another emulator, for DynamoDB and SSM (moto)")
     return parser
 
 

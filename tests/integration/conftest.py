@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -28,8 +29,7 @@ from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOpera
 from tests.integration import asset_dags
 from tests.integration.command_line import Answer, call
 from tests.integration.deployment import Deployment, WorkerDied
-from tests.integration.ministack import PYTHON as ministack_python
-from tests.integration.ministack import Ministack
+from tests.integration.ministack import EMULATORS, Ministack
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ def ministack() -> Iterator[Ministack]:
         yield ministack
 
 
-@pytest.fixture(params=["moto", "ministack"] if ministack_python.exists() else ["moto"])
+@pytest.fixture(params=EMULATORS)
 def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
     """An embedded AWS with an empty state table, to which the connection ``aws_default`` leads.
 
@@ -75,9 +75,9 @@ def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield aws
 
 
-@pytest.fixture(scope="session")
-def aws_process() -> Iterator[ControlClient]:
-    command = [sys.executable, "-m", "spot_runner_provider.embedded", "--port", "0", "--seed", "empty"]
+@contextmanager
+def aws_process(*options: str) -> Iterator[ControlClient]:
+    command = [sys.executable, "-m", "spot_runner_provider.embedded", "--port", "0", "--seed", "empty", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         try:
             assert process.stdout is not None
@@ -88,13 +88,29 @@ def aws_process() -> Iterator[ControlClient]:
             process.terminate()
 
 
-@pytest.fixture
-def far_aws(aws_process: ControlClient, monkeypatch: pytest.MonkeyPatch) -> ControlClient:
-    """The same on moto, in a process of its own: what a test does to its own process does not touch it."""
-    aws_process.empty()
-    create_table(aws_process.client("dynamodb", bystander=True))
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws_process))
-    return aws_process
+@pytest.fixture(scope="session")
+def far_moto() -> Iterator[ControlClient]:
+    with aws_process() as aws:
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def far_ministack(ministack: Ministack) -> Iterator[ControlClient]:
+    ministack.empty()
+    with aws_process("--upstream", ministack.url) as aws:
+        yield aws
+
+
+@pytest.fixture(params=EMULATORS)
+def far_aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ControlClient:
+    """The same in a process of its own: what a test does to its own process does not touch it."""
+    aws: ControlClient = request.getfixturevalue(f"far_{request.param}")
+    if request.param == "ministack":
+        request.getfixturevalue("ministack").empty()
+    aws.empty()
+    create_table(aws.client("dynamodb", bystander=True))
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws))
+    return aws
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from spot_runner_provider.embedded.server import EmbeddedAws
 PYTHON = Path(__file__).parents[2] / ".venv-ministack/bin/python"
 """``make test`` installs it."""
 
+EMULATORS = ["moto", "ministack"] if PYTHON.exists() else ["moto"]
+
 SETTINGS = {
     "MINISTACK_ACCOUNT_ID": EmbeddedAws.account,
     "SERVICES": "dynamodb,ssm",

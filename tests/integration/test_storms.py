@@ -13,6 +13,7 @@ from spot_runner_provider import pace
 from spot_runner_provider.embedded.faults import Fault
 from tests.integration.deployment import run_at_once
 from tests.integration.fleet import Fleet
+from tests.integration.ministack import EMULATORS
 
 PRESETS = 200
 SEEDS = int(os.environ.get("STORMS", "20"))
@@ -61,7 +62,11 @@ def short_waits(monkeypatch):
 
 
 @pytest.mark.usefixtures("short_waits")
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(
+    ("far_aws", "seed"),
+    [(emulator, seed) for emulator in EMULATORS for seed in range(SEEDS if emulator == "moto" else min(3, SEEDS))],
+    indirect=["far_aws"],
+)
 def test_everything_ends_right_though_calls_fail(seed, far_aws, pass_time, record_property):
     far_aws.set_seed(seed)
     fleet = Fleet(far_aws, {f"linux-x64-{number:03}": BUILDS[number % len(BUILDS)] for number in range(PRESETS)})
