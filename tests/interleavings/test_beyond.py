@@ -16,3 +16,9 @@ def test_every_invariant_holds(case: Case, tell: Callable[[Exploration], None]) 
     tell(report)
     assert report.complete
     assert not report.unknown, report.unknown_text
+
+
+def test_what_a_late_restoration_cannot_prevent_happens() -> None:
+    """Nothing stays on the known list that no schedule shows any more."""
+    found = {finding.problem.known for case in finishing() for finding in explore(case).findings.values()}
+    assert "write-back of a restored key" in found

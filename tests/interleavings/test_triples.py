@@ -39,3 +39,8 @@ def test_every_invariant_holds_with_crashes_and_lost_replies(tell: Callable[[Exp
         tell(report)
         wrong += [f"{case.name}: {report.unknown_text}"] if report.unknown else []
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_what_is_lost_without_us_too_happens() -> None:
+    found = {finding.problem.known for case in triples() for finding in explore(case).findings.values()}
+    assert "lost without us too" in found
