@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spot_runner_provider.ami_state import Status
-from spot_runner_provider.outcome import Outcome
-from spot_runner_provider.report import DEGRADED, Report
+from spot_runner_provider.report import DEGRADED, Report, needs_attention
 
 REPORT_VARIABLE = "spot_runner_report"
 """Name of the report in the context, so that a template can say ``{{ spot_runner_report.status }}``."""
@@ -20,8 +18,6 @@ LINES_LIMIT = 10
 
 Callback = Callable[[Any], Any]
 """Takes the context. A ``BaseNotifier`` is one, with templates that are rendered before."""
-
-_NEED_ATTENTION = {outcome.value for outcome in Outcome if outcome.needs_attention}
 
 
 def calls_for_attention(report: Report) -> bool:
@@ -87,9 +83,9 @@ def as_callbacks(given: Callback | Sequence[Callback] | None) -> list[Callback]:
 
 def _troubles(value: Mapping[str, Any]) -> Iterator[str]:
     for preset in value["presets"]:
-        outcome = preset["outcome"]
-        if preset["status"] == Status.FAILED or not preset["amiId"] or outcome in _NEED_ATTENTION:
-            words = ", ".join(word for word in (preset["status"], preset["amiId"] or "no AMI", outcome) if word)
+        if needs_attention(preset):
+            known = (preset["status"], preset["amiId"] or "no AMI", preset["outcome"])
+            words = ", ".join(word for word in known if word)
             yield f"- {preset['name']}: {words}{': ' + preset['detail'] if preset['detail'] else ''}"
     for record in value["malformed"]:
         yield f"- {record['presetName'] or record['jobId']}: malformed: {record['reason']}"

@@ -12,6 +12,7 @@ from spot_runner_provider.outcome import Outcome
 
 DEGRADED = "degraded"
 
+_NEED_ATTENTION = frozenset(outcome.value for outcome in Outcome if outcome.needs_attention)
 _SETTLED = frozenset({Outcome.CORRECTED_READY, Outcome.CORRECTED_FAILED, Outcome.FINISHED})
 
 
@@ -107,6 +108,16 @@ def overall_status(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any
     return Status.BUILDING.value if Status.BUILDING in statuses else Status.READY.value
 
 
+def needs_attention(preset: Mapping[str, Any]) -> bool:
+    """Return whether a person should look at a preset: its build failed, it has no AMI, or its outcome asks for it.
+
+    >>> ready = {"status": "ready", "amiId": "ami-0e3f", "outcome": "corrected_ready"}
+    >>> needs_attention(ready), needs_attention(ready | {"amiId": None}), needs_attention(ready | {"outcome": "error"})
+    (False, True, True)
+    """
+    return preset["status"] == Status.FAILED or not preset["amiId"] or preset["outcome"] in _NEED_ATTENTION
+
+
 def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], flagged: Iterable[str]) -> str:
     """Return the counts in one sentence, such as ``3 presets ready, 1 preset building, 1 preset failed``.
 
@@ -122,6 +133,8 @@ def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], f
         for status in (Status.READY, Status.BUILDING, Status.FAILED)
         if counts[status]
     ] or ["no presets"]
+    if lacking := sum(not preset["amiId"] for preset in presets):
+        parts.append(f"{_count(lacking, 'preset')} without an AMI")
     if drifted := sum(preset["outcome"] == Outcome.DRIFTED for preset in presets):
         parts.append(f"{_count(drifted, 'parameter')} drifted")
     if malformed:

@@ -9,12 +9,9 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from spot_runner_provider.ami_state import Status, render_timestamp
+from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.console import Console
-from spot_runner_provider.outcome import Outcome
-from spot_runner_provider.report import DEGRADED
-
-_NEEDS_ATTENTION = frozenset(outcome.value for outcome in Outcome if outcome.needs_attention)
+from spot_runner_provider.report import DEGRADED, needs_attention
 
 LATENESS = timedelta(minutes=5)
 """How late a run may be before what is shown counts as stale."""
@@ -236,7 +233,7 @@ def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
         yield {
             **{key: line[key] for key in ("name", "status", "amiId", "updatedAt", "outcome", "detail")},
             "dryRun": name in results and bool(results[name][1].get("dryRun")),
-            "needsAttention": line["status"] == Status.FAILED or line["outcome"] in _NEEDS_ATTENTION,
+            "needsAttention": needs_attention(line),
             "logPath": paths[task] if task else None,
             "console": _links(console, name, *arns[name], told.fields) if console else {},
         }

@@ -71,6 +71,9 @@ def preset(status, number=1):
         pytest.param(preset("building", 2), 0, "2 presets building", id="plural"),
         pytest.param(preset("ready"), 0, "1 preset ready", id="singular"),
         pytest.param([], 0, "no presets", id="no-presets"),
+        pytest.param(
+            [preset("ready")[0] | {"amiId": None}], 0, "1 preset ready, 1 preset without an AMI", id="without-an-ami"
+        ),
         pytest.param(preset("ready"), 1, "1 preset ready, 1 record malformed", id="one-malformed"),
         pytest.param([], 2, "no presets, 2 records malformed", id="two-malformed"),
     ],

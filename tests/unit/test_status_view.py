@@ -178,6 +178,7 @@ def test_another_presets_arn_tells_the_region_of_all():
         (line("a", "failed", "corrected_failed"), True),
         (line("a", "building", "no_images"), True),
         (line("a", "ready", "drifted"), True),
+        (line("a") | {"amiId": None}, True),
         (line("a", "ready", "an outcome of a later version"), False),
     ],
 )
