@@ -21,7 +21,7 @@ from pendulum import instance
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_whole
+from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_partial, is_report
 
 TAG = "spot-runner"
 """The tag by which deployments are found."""
@@ -100,7 +100,7 @@ def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> Told | Non
             continue
         report = _values(dag_id, run_id, [found[_REPORT]], session).get((found[_REPORT], -1, "return_value"))
         fields = _fields(dag_id, run_id, found.get(_DETECT), session)
-        if report is not None and is_whole(report, fields):
+        if is_report(report) and not is_partial(fields):
             return _told(dag_id, run_id, report, fields, found, session)
     return None
 
@@ -118,16 +118,15 @@ def _told(
     return Told(
         run_id=run_id,
         report=report,
-        survey=values.get((detect, -1, "states")) or {},
-        batches=values.get((detect, -1, "return_value")) or (),
+        survey=values.get((detect, -1, "states")),
+        batches=values.get((detect, -1, "return_value")),
         results=[
-            (Task(task_id, map_index), result)
-            for (task_id, map_index, key), results in values.items()
+            (Task(task_id, map_index), value)
+            for (task_id, map_index, key), value in values.items()
             if task_id == reconcile and key == "return_value"
-            for result in results or ()
         ],
         detect=Task(detect) if detect else None,
-        reconcile_task_id=reconcile or None,
+        reconcile=Task(reconcile) if reconcile else None,
         fields=fields,
     )
 

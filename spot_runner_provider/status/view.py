@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,10 @@ from spot_runner_provider.report import DEGRADED, needs_attention
 
 LATENESS = timedelta(minutes=5)
 """How late a run may be before what is shown counts as stale."""
+
+_REPORT = {"status": str, "message": str, "checkedAt": str, "presets": list, "malformed": list}
+_LINE = {"name": str, "status": str, "amiId": str | None, "updatedAt": str, "outcome": str | None, "detail": str}
+_MALFORMED = {"jobId": str | None, "presetName": str | None, "reason": str}
 
 
 class State(StrEnum):
@@ -68,11 +72,14 @@ class Told:
     """What one run told about every preset.
 
     :param report: the report, as :class:`~spot_runner_provider.report.Report` has it.
+    The report must be one (:func:`is_report`). Whatever else was pushed is taken as it is, and shows nothing if it is not
+    what the operators push: each value alone may have been too large for the metadata database.
+
     :param survey: the XCom ``states``.
     :param batches: what detection returned.
-    :param results: each result, and the task that pushed it.
+    :param results: what each task that reconciled returned.
     :param detect: the task that detected.
-    :param reconcile_task_id: the task that reconciled.
+    :param reconcile: the task that reconciled.
     :param fields: the detecting task's rendered fields.
 
     >>> report = {"status": "ready", "message": "no presets", "checkedAt": "2026-02-11T16:00:00.000Z", "presets": []}
@@ -82,11 +89,11 @@ class Told:
 
     run_id: str
     report: Mapping[str, Any]
-    survey: Mapping[str, Any] = field(default_factory=dict)
-    batches: Sequence[Sequence[Mapping[str, Any]]] = ()
-    results: Sequence[tuple[Task, Mapping[str, Any]]] = ()
+    survey: Any = None
+    batches: Any = None
+    results: Sequence[tuple[Task, Any]] = ()
     detect: Task | None = None
-    reconcile_task_id: str | None = None
+    reconcile: Task | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -150,19 +157,32 @@ def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime)
     }
 
 
-def is_whole(report: Any, fields: Mapping[str, Any]) -> bool:
-    """Return whether a pushed value is a report of every preset.
+def is_report(value: Any) -> bool:
+    """Return whether a pushed value is a report that can be shown.
 
-    It is not if detection failed, if somebody asked for a few presets only, or if XCom is kept where it takes more
-    than the metadata database to read it.
+    It is not if detection failed, or if XCom is kept where it takes more than the metadata database to read it.
 
-    >>> report = {"checkedAt": "2026-02-11T16:00:03.120Z", "presets": []}
-    >>> is_whole(report, {"presets": "None"}), is_whole(report, {"presets": "['linux-x64']"})
-    (True, False)
+    >>> report = {"status": "ready", "message": "no presets", "checkedAt": "2026-02-11T16:00:03.120Z",
+    ...           "presets": [], "malformed": []}
+    >>> is_report(report), is_report(report | {"presets": [{"name": "linux-x64"}]}), is_report("s3://xcom/report")
+    (True, False, False)
     """
-    if not isinstance(report, Mapping) or not isinstance(report.get("presets"), list):
-        return False
-    return bool(report.get("checkedAt")) and fields.get("presets") in (None, "", "None", "null", "[]", [])
+    return (
+        _has(value, _REPORT)
+        and all(_has(line, _LINE) for line in value["presets"])
+        and all(_has(record, _MALFORMED) for record in value["malformed"])
+    )
+
+
+def is_partial(fields: Mapping[str, Any]) -> bool:
+    """Return whether somebody asked for a few presets only.
+
+    :param fields: the detecting task's rendered fields.
+
+    >>> is_partial({"presets": "None"}), is_partial({"presets": "['linux-x64']"})
+    (False, True)
+    """
+    return fields.get("presets") not in (None, "", "None", "null", "[]", [])
 
 
 def state_of(deployment: Deployment, now: datetime) -> State:
@@ -213,12 +233,10 @@ def _run(dag_id: str, run: Run) -> dict[str, Any]:
 
 def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
     """Yield each preset of the report, with its log and where to find it in the AWS console."""
-    results = {result["presetName"]: (task, result) for task, result in told.results}
-    records = {record["presetName"]: record for record in told.survey.get("states", ())}
-    batch_of = {item["presetName"]: number for number, batch in enumerate(told.batches) for item in batch}
-    tasks = {name: task for name, (task, _) in results.items()}
-    if told.reconcile_task_id:
-        tasks = {name: Task(told.reconcile_task_id, number) for name, number in batch_of.items()} | tasks
+    states = told.survey.get("states") if isinstance(told.survey, Mapping) else None
+    results = {result["presetName"]: (task, result) for task, value in told.results for result in _named(value)}
+    records = {record["presetName"]: record for record in _named(states)}
+    tasks = dict(_flagged(told)) | {name: task for name, (task, _) in results.items()}
     paths = {task: _path(dag_id, told.run_id, task) for task in {told.detect, *tasks.values()} if task}
     arns = {
         line["name"]: _arns(results.get(line["name"], (None, {}))[1], records.get(line["name"], {}))
@@ -237,6 +255,25 @@ def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
             "logPath": paths[task] if task else None,
             "console": _links(console, name, *arns[name], told.fields) if console else {},
         }
+
+
+def _flagged(told: Told) -> Iterator[tuple[str, Task]]:
+    """Yield each preset that was flagged, and the task that was to reconcile it."""
+    if told.reconcile and isinstance(told.batches, list):
+        for number, batch in enumerate(told.batches):
+            yield from ((item["presetName"], replace(told.reconcile, map_index=number)) for item in _named(batch))
+
+
+def _named(value: Any) -> list[Mapping[str, Any]]:
+    """Return a pushed list of what is about presets; nothing if it is no such list."""
+    return value if isinstance(value, list) and all(_has(item, {"presetName": str}) for item in value) else []
+
+
+def _has(value: Any, fields: Mapping[str, Any]) -> bool:
+    """Return whether a value is an object with such fields."""
+    return isinstance(value, Mapping) and all(
+        name in value and isinstance(value[name], kind) for name, kind in fields.items()
+    )
 
 
 def _links(

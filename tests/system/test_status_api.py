@@ -107,17 +107,20 @@ def untagged() -> Iterator[None]:
 
 
 @pytest.fixture
-def pushed(after: Snapshot) -> Iterator[Callable[[Any], None]]:
-    """Replace what the reporting task pushed."""
-    with create_session() as session:
-        (row,) = session.scalars(select(XComModel).where(XComModel.task_id == "report_status"))
-        run_id, report = row.run_id, XComModel.deserialize_value(row)
+def pushed(after: Snapshot) -> Iterator[Callable[..., None]]:
+    """Replace what a task pushed: the one that reports, unless another is named."""
+    replaced: list[tuple[dict[str, Any], Any]] = []
 
-    def push(value: Any) -> None:
-        XComModel.set(key="return_value", value=value, dag_id=DAG, task_id="report_status", run_id=run_id)
+    def push(value: Any, task_id: str = "report_status", map_index: int = -1, key: str = "return_value") -> None:
+        with create_session() as session:
+            (row,) = session.scalars(select(XComModel).filter_by(task_id=task_id, map_index=map_index, key=key))
+            where = {"task_id": task_id, "map_index": map_index, "key": key, "dag_id": DAG, "run_id": row.run_id}
+            replaced.append((where, XComModel.deserialize_value(row)))
+        XComModel.set(value=value, **where)
 
     yield push
-    push(report)
+    for where, value in reversed(replaced):
+        XComModel.set(value=value, **where)
 
 
 @pytest.fixture
@@ -245,6 +248,37 @@ def test_a_value_that_is_no_report_is_not_shown(viewer: TestClient, pushed: Call
     pushed(value)
     answer = status(viewer)
     assert (answer["status"], answer["message"], answer["presets"]) == ("degraded", "no report can be read", [])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"task_id": "detect_stale", "key": "states"},
+        {"task_id": "detect_stale"},
+        {"task_id": "reconcile_preset", "map_index": 0},
+    ],
+)
+def test_a_value_that_is_kept_elsewhere_takes_nothing_but_its_links_away(
+    viewer: TestClient, pushed: Callable[..., None], where: dict[str, Any]
+) -> None:
+    before = lines(status(viewer))
+    pushed("s3://bucket/key", **where)
+    after = lines(status(viewer))
+    links = {"logPath", "console"}
+    assert {name: {key: line[key] for key in line.keys() - links} for name, line in after.items()} == {
+        name: {key: line[key] for key in line.keys() - links} for name, line in before.items()
+    }
+
+
+def test_the_log_of_a_preset_without_a_result_is_that_of_its_mapped_task(
+    viewer: TestClient, pushed: Callable[..., None]
+) -> None:
+    before = lines(status(viewer))
+    pushed([], task_id="reconcile_preset", map_index=1)
+    assert {name: line["logPath"] for name, line in lines(status(viewer)).items()} == {
+        name: line["logPath"] for name, line in before.items()
+    }
+    assert sum(line["logPath"].endswith("/mapped/1") for line in before.values()) > 0
 
 
 def test_html_in_a_text_is_passed_on_as_the_text_that_it_is(viewer: TestClient, pushed: Callable[[Any], None]) -> None:

@@ -7,7 +7,18 @@ from importlib.resources import files
 
 import pytest
 
-from spot_runner_provider.status.view import LATENESS, Deployment, Run, State, Task, Told, is_whole, state_of, status
+from spot_runner_provider.status.view import (
+    LATENESS,
+    Deployment,
+    Run,
+    State,
+    Task,
+    Told,
+    is_partial,
+    is_report,
+    state_of,
+    status,
+)
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DUE = NOON + timedelta(minutes=15)
@@ -117,15 +128,15 @@ def test_without_a_deployment():
     [
         pytest.param(TOLD, "dags/d/runs/r2/tasks/detect", id="not flagged"),
         pytest.param(
-            replace(TOLD, results=[(Task("fix", 3), {"presetName": "a"})]),
+            replace(TOLD, results=[(Task("fix", 3), [{"presetName": "a"}])]),
             "dags/d/runs/r2/tasks/fix/mapped/3",
             id="mapped",
         ),
         pytest.param(
-            replace(TOLD, results=[(Task("fix"), {"presetName": "a"})]), "dags/d/runs/r2/tasks/fix", id="not mapped"
+            replace(TOLD, results=[(Task("fix"), [{"presetName": "a"}])]), "dags/d/runs/r2/tasks/fix", id="not mapped"
         ),
         pytest.param(
-            replace(TOLD, batches=[[{"presetName": "b"}], [{"presetName": "a"}]], reconcile_task_id="fix"),
+            replace(TOLD, batches=[[{"presetName": "b"}], [{"presetName": "a"}]], reconcile=Task("fix")),
             "dags/d/runs/r2/tasks/fix/mapped/1",
             id="no result",
         ),
@@ -144,8 +155,8 @@ FIELDS = {"table_name": "t", "config_prefix": "/c/"}
 @pytest.mark.parametrize(
     ("told", "known"),
     [
-        (replace(TOLD, results=[(Task("fix"), RESULT)], fields=FIELDS), {"pipeline", "image", "parameter", "record"}),
-        (replace(TOLD, results=[(Task("fix"), RESULT)]), {"pipeline", "image"}),
+        (replace(TOLD, results=[(Task("fix"), [RESULT])], fields=FIELDS), {"pipeline", "image", "parameter", "record"}),
+        (replace(TOLD, results=[(Task("fix"), [RESULT])]), {"pipeline", "image"}),
         (replace(TOLD, survey={"states": [{"presetName": "a", "buildId": RESULT["imageArn"]}]}), {"image"}),
         (replace(TOLD, survey={"states": [{"presetName": "a", "buildId": "7"}]}, fields=FIELDS), set()),
         (replace(TOLD, fields=FIELDS | {"region_name": "us-gov-west-1"}), {"parameter", "record"}),
@@ -160,7 +171,7 @@ def test_there_is_a_link_to_what_is_known_and_to_nothing_else(told, known):
 
 
 def test_another_presets_arn_tells_the_region_of_all():
-    told = replace(TOLD, report=report(line("a"), line("b")), results=[(Task("fix"), RESULT)], fields=FIELDS)
+    told = replace(TOLD, report=report(line("a"), line("b")), results=[(Task("fix"), [RESULT])], fields=FIELDS)
     presets = show(Deployment("d", [SUCCESS], DUE, told=told))["presets"]
     assert [set(preset["console"]) for preset in presets] == [
         {"pipeline", "image", "parameter", "record"},
@@ -186,23 +197,55 @@ def test_attention(preset, needed):
     assert only_preset(replace(TOLD, report=report(preset)))["needsAttention"] is needed
 
 
+def without(value, name):
+    return {key: each for key, each in value.items() if key != name}
+
+
+PATH = "s3://bucket/xcom/1"
+MALFORMED = {"jobId": "AMI#x", "presetName": None, "reason": "status"}
+
+
 @pytest.mark.parametrize(
-    ("value", "fields", "whole"),
+    ("value", "shown"),
     [
-        (report(), {}, True),
-        (report(), {"presets": None}, True),
-        (report(), {"presets": "None"}, True),
-        (report(), {"presets": []}, True),
-        (report(), {"presets": ["a"]}, False),
-        (report(), {"presets": "['a']"}, False),
-        (report() | {"checkedAt": None}, {}, False),
-        ("s3://bucket/xcom/1", {}, False),
-        (None, {}, False),
-        ({"presets": "many"}, {}, False),
+        (report(), True),
+        (report(line("a"), line("b") | {"amiId": None}), True),
+        (report() | {"malformed": [MALFORMED]}, True),
+        (report() | {"checkedAt": None}, False),
+        (PATH, False),
+        (None, False),
+        ({"presets": "many"}, False),
+        (report("a"), False),
+        (report(line(["a"])), False),
+        (report() | {"malformed": [PATH]}, False),
+        *((without(report(), name), False) for name in report()),
+        *((report(line("a"), without(line("b"), name)), False) for name in line("b")),
+        *((report() | {"malformed": [without(MALFORMED, name)]}, False) for name in MALFORMED),
     ],
 )
-def test_only_a_report_of_every_preset_is_shown(value, fields, whole):
-    assert is_whole(value, fields) is whole
+def test_only_what_has_every_field_of_a_report_is_shown(value, shown):
+    assert is_report(value) is shown
+
+
+@pytest.mark.parametrize("value", [PATH, None, 7, {"states": PATH}, [PATH], [[PATH]], [{"presetName": ["a"]}]])
+def test_of_anything_but_the_report_what_cannot_be_read_shows_nothing(value):
+    told = replace(TOLD, survey=value, batches=value, results=[(Task("fix", 0), value)], reconcile=Task("fix"))
+    assert only_preset(told) == only_preset(TOLD)
+
+
+@pytest.mark.parametrize(
+    ("fields", "partial"),
+    [
+        ({}, False),
+        ({"presets": None}, False),
+        ({"presets": "None"}, False),
+        ({"presets": []}, False),
+        ({"presets": ["a"]}, True),
+        ({"presets": "['a']"}, True),
+    ],
+)
+def test_a_run_for_a_few_presets_is_known_by_its_fields(fields, partial):
+    assert is_partial(fields) is partial
 
 
 def test_the_schema_names_every_field_and_no_other():
