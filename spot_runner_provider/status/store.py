@@ -18,7 +18,7 @@ from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.models.xcom import XComModel
 from airflow.timetables.base import DataInterval, TimeRestriction
 from pendulum import instance
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_partial, is_report
@@ -86,19 +86,21 @@ def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
 
 def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> Told | None:
     """Return what the newest run told that reported every preset."""
-    tasks: dict[str, dict[str, str]] = {run_id: {} for run_id in run_ids}
-    query = select(TaskInstance.run_id, TaskInstance.operator, TaskInstance.task_id).where(
+    tasks: dict[str, dict[str, Task]] = {run_id: {} for run_id in run_ids}
+    columns = (TaskInstance.run_id, TaskInstance.operator, TaskInstance.task_id)
+    query = select(*columns, func.max(TaskInstance.map_index)).where(
         TaskInstance.dag_id == dag_id,
         TaskInstance.run_id.in_(run_ids),
         TaskInstance.operator.in_((_DETECT, _RECONCILE, _REPORT)),
     )
-    for run_id, operator, task_id in session.execute(query.distinct()):
-        tasks[run_id][str(operator)] = task_id
+    for run_id, operator, task_id, map_index in session.execute(query.group_by(*columns)):
+        tasks[run_id][str(operator)] = Task(task_id, map_index)
     for run_id in run_ids:
         found = tasks[run_id]
         if _REPORT not in found:
             continue
-        report = _values(dag_id, run_id, [found[_REPORT]], session).get((found[_REPORT], -1, "return_value"))
+        reporting = found[_REPORT]
+        report = _values(dag_id, run_id, [reporting], session).get((reporting, "return_value"))
         fields = _fields(dag_id, run_id, found.get(_DETECT), session)
         if is_report(report) and not is_partial(fields):
             return _told(dag_id, run_id, report, fields, found, session)
@@ -110,36 +112,37 @@ def _told(
     run_id: str,
     report: Mapping[str, Any],
     fields: Mapping[str, Any],
-    tasks: Mapping[str, str],
+    tasks: Mapping[str, Task],
     session: Session,
 ) -> Told:
-    detect, reconcile = tasks.get(_DETECT, ""), tasks.get(_RECONCILE, "")
-    values = _values(dag_id, run_id, (detect, reconcile), session)
+    detect, reconcile = tasks.get(_DETECT), tasks.get(_RECONCILE)
+    values = _values(dag_id, run_id, [task for task in (detect, reconcile) if task], session)
     return Told(
         run_id=run_id,
         report=report,
-        survey=values.get((detect, -1, "states")),
-        batches=values.get((detect, -1, "return_value")),
+        survey=detect and values.get((detect, "states")),
+        batches=detect and values.get((detect, "return_value")),
         results=[
-            (Task(task_id, map_index), value)
-            for (task_id, map_index, key), value in values.items()
-            if task_id == reconcile and key == "return_value"
+            (task, value)
+            for (task, key), value in values.items()
+            if reconcile and task.task_id == reconcile.task_id and key == "return_value"
         ],
-        detect=Task(detect) if detect else None,
-        reconcile=Task(reconcile) if reconcile else None,
+        detect=detect,
+        reconcile=reconcile,
         fields=fields,
     )
 
 
-def _values(dag_id: str, run_id: str, task_ids: Iterable[str], session: Session) -> dict[tuple[str, int, str], Any]:
-    """Return what tasks of a run pushed, by task, map index and key."""
-    rows: Any = session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id, task_ids=list(task_ids)))
-    return {(row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in rows}
+def _values(dag_id: str, run_id: str, tasks: Iterable[Task], session: Session) -> dict[tuple[Task, str], Any]:
+    """Return what tasks of a run pushed, by task and key; of a mapped one, what each of its instances pushed."""
+    task_ids = [task.task_id for task in tasks]
+    rows: Any = session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id, task_ids=task_ids))
+    return {(Task(row.task_id, row.map_index), row.key): XComModel.deserialize_value(row) for row in rows}
 
 
-def _fields(dag_id: str, run_id: str, task_id: str | None, session: Session) -> Mapping[str, Any]:
+def _fields(dag_id: str, run_id: str, task: Task | None, session: Session) -> Mapping[str, Any]:
     """Return a task's rendered fields; Airflow keeps those of the latest runs only."""
-    if task_id is None:
+    if task is None:
         return {}
-    key = TaskInstanceKey(dag_id=dag_id, task_id=task_id, run_id=run_id)
+    key = TaskInstanceKey(dag_id=dag_id, task_id=task.task_id, run_id=run_id)
     return RenderedTaskInstanceFields.get_templated_fields(key, session=session) or {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from spot_runner_provider.ami_state import render_timestamp
@@ -72,14 +72,14 @@ class Told:
     """What one run told about every preset.
 
     :param report: the report, as :class:`~spot_runner_provider.report.Report` has it.
-    The report must be one (:func:`is_report`). Whatever else was pushed is taken as it is, and shows nothing if it is not
-    what the operators push: each value alone may have been too large for the metadata database.
+    The report must be one (:func:`is_report`). Whatever else was pushed is taken as it is, and shows nothing if it is
+    not what the operators push: each value alone may have been too large for the metadata database.
 
     :param survey: the XCom ``states``.
     :param batches: what detection returned.
     :param results: what each task that reconciled returned.
     :param detect: the task that detected.
-    :param reconcile: the task that reconciled.
+    :param reconcile: the task that reconciled, the last one if it is mapped.
     :param fields: the detecting task's rendered fields.
 
     >>> report = {"status": "ready", "message": "no presets", "checkedAt": "2026-02-11T16:00:00.000Z", "presets": []}
@@ -157,7 +157,7 @@ def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime)
     }
 
 
-def is_report(value: Any) -> bool:
+def is_report(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Return whether a pushed value is a report that can be shown.
 
     It is not if detection failed, or if XCom is kept where it takes more than the metadata database to read it.
@@ -259,9 +259,11 @@ def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
 
 def _flagged(told: Told) -> Iterator[tuple[str, Task]]:
     """Yield each preset that was flagged, and the task that was to reconcile it."""
-    if told.reconcile and isinstance(told.batches, list):
+    last = told.reconcile
+    if last and isinstance(told.batches, list):
         for number, batch in enumerate(told.batches):
-            yield from ((item["presetName"], replace(told.reconcile, map_index=number)) for item in _named(batch))
+            task = last if last.map_index < 0 else replace(last, map_index=number)
+            yield from ((item["presetName"], task) for item in _named(batch))
 
 
 def _named(value: Any) -> list[Mapping[str, Any]]:

@@ -136,9 +136,14 @@ def test_without_a_deployment():
             replace(TOLD, results=[(Task("fix"), [{"presetName": "a"}])]), "dags/d/runs/r2/tasks/fix", id="not mapped"
         ),
         pytest.param(
-            replace(TOLD, batches=[[{"presetName": "b"}], [{"presetName": "a"}]], reconcile=Task("fix")),
+            replace(TOLD, batches=[[{"presetName": "b"}], [{"presetName": "a"}]], reconcile=Task("fix", 7)),
             "dags/d/runs/r2/tasks/fix/mapped/1",
             id="no result",
+        ),
+        pytest.param(
+            replace(TOLD, batches=[[{"presetName": "a"}]], reconcile=Task("fix")),
+            "dags/d/runs/r2/tasks/fix",
+            id="no result, not mapped",
         ),
         pytest.param(replace(TOLD, detect=None), None, id="no task"),
         pytest.param(replace(TOLD, run_id="a/b c"), "dags/d/runs/a%2Fb%20c/tasks/detect", id="quoted"),
