@@ -85,7 +85,8 @@ def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
 
 
 def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> Told | None:
-    """Return what the newest run told that reported every preset."""
+    """Return what the newest run told that reported every preset; if none did, the newest that reported any."""
+    partial: Told | None = None
     tasks: dict[str, dict[str, Task]] = {run_id: {} for run_id in run_ids}
     columns = (TaskInstance.run_id, TaskInstance.operator, TaskInstance.task_id)
     query = select(*columns, func.max(TaskInstance.map_index)).where(
@@ -102,9 +103,11 @@ def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> Told | Non
         reporting = found[_REPORT]
         report = _values(dag_id, run_id, [reporting], session).get((reporting, "return_value"))
         fields = _fields(dag_id, run_id, found.get(_DETECT), session)
-        if is_report(report) and not is_partial(fields):
-            return _told(dag_id, run_id, report, fields, found, session)
-    return None
+        if is_report(report):
+            if not is_partial(fields):
+                return _told(dag_id, run_id, report, fields, found, session)
+            partial = partial or _told(dag_id, run_id, report, fields, found, session)
+    return partial
 
 
 def _told(

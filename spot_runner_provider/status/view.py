@@ -101,6 +101,8 @@ class Told:
 class Deployment:
     """One DAG: its latest runs, newest first, when the next one should have begun, and the newest whole report.
 
+    A report of a few presets stands in if no run made a whole one: detection may be told to look at these only.
+
     >>> began, ended = map(datetime.fromisoformat, ["2026-02-11T16:00:00Z", "2026-02-11T16:00:09Z"])
     >>> failed = Deployment("spot_runner_reconcile", [Run("manual__1", "failed", began, ended)])
     >>> state_of(failed, now=ended)
@@ -209,6 +211,8 @@ def _verdict(deployment: Deployment, state: State) -> tuple[bool, str]:
     failed = ended is not None and ended.state == "failed"
     paused = ", the DAG is paused" if deployment.paused else ""
     report = told.report["message"] if told else "no report can be read"
+    if told and is_partial(told.fields):
+        report += "; no run looked at other presets"
     if state is State.EMPTY:
         return False, f"no run yet{paused}"
     if state is State.STALE and deployment.due:

@@ -14,12 +14,14 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.xcom import XComModel
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.embedded.__main__ import airflow_connection
@@ -138,6 +140,22 @@ def an_hour_ago(after: Snapshot) -> Iterator[None]:
 
 
 @pytest.fixture
+def fixed(after: Snapshot) -> Iterator[None]:
+    """Let detection have looked at some presets only."""
+
+    def rendered(session: Session) -> RenderedTaskInstanceFields:
+        (row,) = session.scalars(select(RenderedTaskInstanceFields).filter_by(dag_id=DAG, task_id="detect_stale"))
+        return row
+
+    with create_session() as session:
+        row = rendered(session)
+        before, row.rendered_fields = row.rendered_fields, row.rendered_fields | {"presets": "['linux-x64']"}
+    yield
+    with create_session() as session:
+        rendered(session).rendered_fields = before
+
+
+@pytest.fixture
 def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Deny the viewer something of a DAG."""
     denied: set[tuple[str, DagAccessEntity]] = set()
@@ -248,6 +266,12 @@ def test_a_value_that_is_no_report_is_not_shown(viewer: TestClient, pushed: Call
     pushed(value)
     answer = status(viewer)
     assert (answer["status"], answer["message"], answer["presets"]) == ("degraded", "no report can be read", [])
+
+
+def test_where_every_run_looks_at_some_presets_only_the_newest_is_shown(viewer: TestClient, fixed: None) -> None:
+    answer = status(viewer)
+    assert answer["message"].endswith("; no run looked at other presets")
+    assert len(answer["presets"]) == len(OUTCOMES)
 
 
 @pytest.mark.parametrize(

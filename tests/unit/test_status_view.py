@@ -109,6 +109,12 @@ def test_what_is_old_or_failed_never_passes_for_sound(runs, told, now, expected)
     assert (answer["status"], answer["message"]) == expected
 
 
+def test_a_report_of_a_few_presets_says_so():
+    told = replace(TOLD, fields={"presets": ["a"]})
+    answer = show(Deployment("d", [SUCCESS], DUE, told=told))
+    assert (answer["status"], answer["message"]) == ("ready", "1 preset ready; no run looked at other presets")
+
+
 def test_a_paused_dag_is_named_where_it_explains():
     late = DUE + timedelta(hours=1)
     assert show(Deployment("d", paused=True))["message"] == "no run yet, the DAG is paused"
