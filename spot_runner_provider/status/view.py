@@ -30,10 +30,12 @@ class State(StrEnum):
 
     EMPTY = "empty"
     """There was no run yet, or there is no deployment at all."""
-    STALE = "stale"
-    """No run began when the schedule wanted one."""
     RUNNING = "running"
     """A run is under way; what is shown is older."""
+    STALE = "stale"
+    """No run began when the schedule wanted one."""
+    QUEUED = "queued"
+    """A run waits to begin; what is shown is older."""
     FAILED = "failed"
     """The last run failed."""
     CURRENT = "current"
@@ -120,7 +122,8 @@ def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime)
     """Return what the endpoint answers.
 
     ``status``, ``message`` and each preset's ``name``, ``status``, ``amiId`` and ``updatedAt`` are those of the
-    deployed status API. ``status`` is never better than ``degraded`` if the last run failed, or none came when due.
+    deployed status API. ``status`` is never better than ``degraded`` if the last run failed, or none
+    reported when one was due.
 
     :param deployment: the one to show; ``None`` if there is none.
     :param dag_ids: all that the user may choose from.
@@ -141,7 +144,7 @@ def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime)
         state, trusted, message = State.EMPTY, False, "no DAG has the tag spot-runner"
     else:
         state = state_of(deployment, now)
-        trusted, message = _verdict(deployment, state)
+        trusted, message = _verdict(deployment, now)
     told = deployment.told
     return {
         "status": told.report["status"] if told and trusted else DEGRADED,
@@ -190,6 +193,8 @@ def is_partial(fields: Mapping[str, Any]) -> bool:
 def state_of(deployment: Deployment, now: datetime) -> State:
     """Return how far what is shown can be trusted; what is worse for the reader comes first.
 
+    A run that is under way is never stale, however long it takes: it is the one that was due.
+
     >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
     >>> deployment = Deployment("dag", [Run("r1", "success", began, began)], due=began + timedelta(hours=1))
     >>> state_of(deployment, now=began + timedelta(minutes=64)), state_of(deployment, now=began + timedelta(minutes=66))
@@ -197,32 +202,43 @@ def state_of(deployment: Deployment, now: datetime) -> State:
     """
     if not deployment.runs:
         return State.EMPTY
-    if deployment.due and now > deployment.due + LATENESS:
-        return State.STALE
-    if deployment.runs[0].ended is None:
+    newest = deployment.runs[0]
+    if newest.state == "running":
         return State.RUNNING
-    return State.FAILED if deployment.runs[0].state == "failed" else State.CURRENT
+    if _overdue(deployment, now):
+        return State.STALE
+    if newest.ended is None:
+        return State.QUEUED
+    return State.FAILED if newest.state == "failed" else State.CURRENT
 
 
-def _verdict(deployment: Deployment, state: State) -> tuple[bool, str]:
+def _overdue(deployment: Deployment, now: datetime) -> datetime | None:
+    """Return when a run was due, if that is too long ago."""
+    return deployment.due if deployment.due and now > deployment.due + LATENESS else None
+
+
+def _verdict(deployment: Deployment, now: datetime) -> tuple[bool, str]:
     """Return whether the report's status stands, and the sentence."""
     told = deployment.told
-    ended = next((run for run in deployment.runs if run.ended), None)
-    failed = ended is not None and ended.state == "failed"
     paused = ", the DAG is paused" if deployment.paused else ""
     report = told.report["message"] if told else "no report can be read"
     if told and is_partial(told.fields):
         report += "; no run looked at other presets"
-    if state is State.EMPTY:
+    if not deployment.runs:
         return False, f"no run yet{paused}"
-    if state is State.STALE and deployment.due:
-        began = deployment.runs[0].began
-        return False, f"no run since {_clock(began)}, one was due at {_clock(deployment.due)}{paused}; then: {report}"
-    if failed and ended and told and told.run_id != ended.run_id:
-        return False, f"the last run failed; before it: {report}"
-    if failed:
-        return False, f"the last run failed; {report}"
-    return True, report if told or state is not State.RUNNING else "the first run is under way"
+    newest = deployment.runs[0]
+    if overdue := _overdue(deployment, now):
+        since, due = _clock(newest.began), _clock(overdue)
+        if newest.ended:
+            return False, f"no run since {since}, one was due at {due}{paused}; then: {report}"
+        doing = "under way" if newest.state == "running" else "queued"
+        return False, f"a run has been {doing} since {since}, the next was due at {due}{paused}; before it: {report}"
+    if told is None and newest.ended is None and len(deployment.runs) == 1:
+        return False, "the first run is under way" if newest.state == "running" else f"the first run is queued{paused}"
+    ended = next((run for run in deployment.runs if run.ended), None)
+    if ended and ended.state == "failed":
+        return False, f"the last run failed; {'before it: ' if told and told.run_id != ended.run_id else ''}{report}"
+    return True, report
 
 
 def _run(dag_id: str, run: Run) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from axe_playwright_python.sync_playwright import Axe
 from jsonschema import Draft202012Validator
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
+from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import ami_state, put_items
@@ -134,6 +135,11 @@ def changed(**fields: Any) -> Callable[[Route], None]:
         route.fulfill(response=response, json=response.json() | fields)
 
     return answer
+
+
+def ago(**duration: float) -> str:
+    """Return a moment as the endpoint has it."""
+    return render_timestamp(datetime.now(UTC) - timedelta(**duration))
 
 
 def test_before_the_first_run_it_says_so_and_where_to_go(airflow: RealAirflow, open_page: Open) -> None:
@@ -362,12 +368,41 @@ def test_another_deployment_can_be_chosen_and_a_reload_keeps_it(page: Page, airf
 
 
 def test_a_schedule_that_nobody_keeps_is_told(run: str, open_page: Open, context: BrowserContext) -> None:
-    due = (datetime.now(UTC) - timedelta(hours=3)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    context.route("**/spot-runner/status*", changed(state="stale", due=due, status="degraded", paused=True))
+    context.route("**/spot-runner/status*", changed(state="stale", due=ago(hours=3), status="degraded", paused=True))
     page = open_page()
     expect(page.locator("#notice")).to_contain_text("No run for longer than the schedule.")
     expect(page.locator("#notice")).to_contain_text("the next was due 3 hours ago. The DAG is paused.")
     assert serious(page) == []
+    picture(page, "stale")
+
+
+def test_a_run_that_waits_or_takes_long_says_so(run: str, open_page: Open, context: BrowserContext) -> None:
+    begun, due = ago(minutes=40), ago(minutes=25)
+    newest = {"runId": "next", "state": "queued", "beganAt": begun, "endedAt": None, "path": f"dags/{DAG}/runs/next"}
+    context.route("**/spot-runner/status*", changed(state="queued", paused=True, runs=[newest]))
+    page = open_page()
+    expect(page.locator("#notice")).to_contain_text(
+        "A run waits to begin, queued 40 minutes ago. The DAG is paused: unpause it"
+    )
+    context.unroute("**/spot-runner/status*")
+    context.route("**/spot-runner/status*", changed(state="running", due=due, runs=[newest | {"state": "running"}]))
+    page.reload()
+    expect(page.locator("#notice")).to_contain_text(
+        "A run is under way, begun 40 minutes ago. It takes long: the next was due 25"
+    )
+
+
+def test_what_is_announced_does_not_tick(run: str, open_page: Open, context: BrowserContext) -> None:
+    context.route("**/spot-runner/status*", changed(state="failed"))
+    page = open_page()
+    expect(page.get_by_role("status").filter(has_text="The last run failed")).to_be_visible()
+    expect(page.locator("#notice time")).to_be_visible()
+    assert (
+        page.locator("time").evaluate_all(
+            "all => all.filter((each) => each.closest('[role=status], [role=alert], output'))"
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,12 @@ def only_preset(told):
         ([FAILED, SUCCESS], NOW, State.FAILED),
         ([SUCCESS, FAILED], NOW, State.CURRENT),
         ([RUNNING, FAILED], NOW, State.RUNNING),
-        ([QUEUED, SUCCESS], NOW, State.RUNNING),
+        ([QUEUED, SUCCESS], NOW, State.QUEUED),
         ([SUCCESS], DUE + LATENESS, State.CURRENT),
         ([SUCCESS], DUE + LATENESS + timedelta(seconds=1), State.STALE),
         ([FAILED], DUE + timedelta(hours=1), State.STALE),
-        ([RUNNING], DUE + timedelta(hours=1), State.STALE),
+        ([RUNNING], DUE + timedelta(hours=1), State.RUNNING),
+        ([QUEUED], DUE + timedelta(hours=1), State.STALE),
     ],
 )
 def test_state(runs, now, state):
@@ -86,7 +87,10 @@ def test_without_a_schedule_nothing_is_ever_stale():
     [
         ([SUCCESS], TOLD, NOW, ("ready", "1 preset ready")),
         ([RUNNING, SUCCESS], TOLD, NOW, ("ready", "1 preset ready")),
+        ([QUEUED, SUCCESS], TOLD, NOW, ("ready", "1 preset ready")),
         ([RUNNING], None, NOW, ("degraded", "the first run is under way")),
+        ([QUEUED], None, NOW, ("degraded", "the first run is queued")),
+        ([RUNNING, SUCCESS], None, NOW, ("degraded", "no report can be read")),
         ([], None, NOW, ("degraded", "no run yet")),
         ([SUCCESS], None, NOW, ("degraded", "no report can be read")),
         ([FAILED], replace(TOLD, run_id="r3"), NOW, ("degraded", "the last run failed; 1 preset ready")),
@@ -100,6 +104,26 @@ def test_without_a_schedule_nothing_is_ever_stale():
             (
                 "degraded",
                 "no run since 2026-05-01 12:00 UTC, one was due at 2026-05-01 12:15 UTC; then: 1 preset ready",
+            ),
+        ),
+        (
+            [RUNNING, SUCCESS],
+            TOLD,
+            DUE + timedelta(hours=1),
+            (
+                "degraded",
+                "a run has been under way since 2026-05-01 12:00 UTC, the next was due at 2026-05-01 12:15 UTC; "
+                "before it: 1 preset ready",
+            ),
+        ),
+        (
+            [QUEUED, SUCCESS],
+            TOLD,
+            DUE + timedelta(hours=1),
+            (
+                "degraded",
+                "a run has been queued since 2026-05-01 12:00 UTC, the next was due at 2026-05-01 12:15 UTC; "
+                "before it: 1 preset ready",
             ),
         ),
     ],
@@ -118,6 +142,7 @@ def test_a_report_of_a_few_presets_says_so():
 def test_a_paused_dag_is_named_where_it_explains():
     late = DUE + timedelta(hours=1)
     assert show(Deployment("d", paused=True))["message"] == "no run yet, the DAG is paused"
+    assert show(Deployment("d", [QUEUED], DUE, paused=True))["message"] == "the first run is queued, the DAG is paused"
     assert (
         ", the DAG is paused; then:" in show(Deployment("d", [SUCCESS], DUE, paused=True, told=TOLD), late)["message"]
     )

@@ -1,7 +1,7 @@
 "use strict";
 
 const AIRFLOW = new URL("../", document.baseURI);
-const SECONDS_BETWEEN = { running: 5 };
+const SECONDS_BETWEEN = { running: 5, queued: 5 };
 const SECONDS_OTHERWISE = 30;
 
 const OUTCOMES = {
@@ -114,12 +114,23 @@ function renderDeployments({ dagId, dagIds }) {
   select.value = dagId;
 }
 
+const HEADLINES = {
+  running: ["running", "A run is under way"],
+  stale: ["degraded", "No run for longer than the schedule"],
+  queued: ["queued", "A run waits to begin"],
+  failed: ["cross", "The last run failed"],
+  empty: ["queued", "No run yet"],
+};
+
+/* Only the headline is announced: what follows says how long ago, which changes as time passes. */
 function renderNotice(status) {
-  const notice = byId("notice");
-  notice.className = `notice ${status.state}`;
-  notice.hidden = status.state === "current";
   const { state, dagId, paused, due, runs: [last] } = status;
-  show(notice, { state, dagId, paused, due, last }, () => describe(status));
+  const notice = byId("notice");
+  notice.className = `notice ${state}`;
+  notice.hidden = state === "current";
+  const [image, headline] = dagId ? HEADLINES[state] ?? [] : ["queued", "No deployment yet"];
+  show(notice.querySelector("b"), headline, () => (headline ? [icon(image), headline] : []));
+  show(notice.querySelector("span"), { state, dagId, paused, due, last, late: isPast(due) }, () => describe(status));
 }
 
 function describe({ state, dagId, paused, due, presets, runs: [last] }) {
@@ -128,21 +139,26 @@ function describe({ state, dagId, paused, due, presets, runs: [last] }) {
   const older = presets.length ? " What is shown is from an earlier run." : "";
   switch (state) {
     case "running":
-      return [icon("running"), el("b", {}, "A run is under way"), ", begun ", time(last.beganAt), `.${older} `, run];
-    case "failed":
-      return [icon("cross"), el("b", {}, "The last run failed"), " ", time(last.endedAt), ". ", run];
+      return [", begun ", time(last.beganAt), ...(isPast(due) ? [". It takes long: the next was due ", time(due)] : []), `.${older} `, run];
     case "stale":
       return [
-        icon("degraded"), el("b", {}, "No run for longer than the schedule."), " The last one began ", time(last.beganAt),
-        ", the next was due ", time(due), paused ? ". The DAG is paused. " : ". Is the scheduler running? ", dag,
+        last.endedAt ? ". The last one began " : ". One waits, queued ", time(last.beganAt), ", the next was due ", time(due),
+        paused ? ". The DAG is paused. " : ". Is the scheduler running? ", dag,
       ];
+    case "queued":
+      return [", queued ", time(last.beganAt), paused ? `. The DAG is paused: unpause it, and the run begins.${older} ` : `.${older} `, dag];
+    case "failed":
+      return [" ", time(last.endedAt), ". ", run];
     case "empty":
-      return dagId
-        ? [icon("queued"), el("b", {}, "No run yet."), paused ? " The DAG is paused: " : " Wait for the schedule, or trigger one. ", dag]
-        : [icon("queued"), el("b", {}, "No deployment yet."), " A DAG is found by its tag ", el("code", {}, "spot-runner"), "."];
+      if (!dagId) return [". A DAG is found by its tag ", el("code", {}, "spot-runner"), "."];
+      return [paused ? ". The DAG is paused: unpause it. " : ". Wait for the schedule, or trigger one. ", dag];
     default:
       return [];
   }
+}
+
+function isPast(moment) {
+  return Boolean(moment) && new Date(moment) < Date.now();
 }
 
 function renderSource({ reportedBy, checkedAt, runs }) {
