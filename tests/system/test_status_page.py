@@ -406,29 +406,44 @@ def test_what_is_announced_does_not_tick(run: str, open_page: Open, context: Bro
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("answer", "words"),
     [
-        (401, "Your session has ended."),
-        (403, "You may not see this DAG."),
-        (503, "Airflow answered 503; trying again."),
+        ({"status": 401, "json": {}}, "Your session has ended."),
+        ({"status": 403, "json": {}}, "You may not see this DAG."),
+        ({"status": 503, "json": {}}, "Airflow answered 503; trying again."),
+        ({"status": 200, "content_type": "text/html", "body": "<h1>Log in</h1>"}, "Something else answered"),
+        ({"status": 200, "json": {}}, "This page cannot show what Airflow answered"),
+        (None, "Airflow does not answer; trying again."),
+        ("silence", "Airflow has not answered within 20 seconds; trying again."),
     ],
 )
-def test_when_airflow_refuses_what_was_known_stays(
-    run: str, browser: Browser, airflow: RealAirflow, code: int, words: str
+def test_whatever_goes_wrong_what_was_known_stays_and_it_tries_again(
+    run: str, browser: Browser, airflow: RealAirflow, answer: Any, words: str
 ) -> None:
+    def respond(route: Route) -> None:
+        if answer is None:
+            route.abort()
+        elif answer != "silence":
+            route.fulfill(**answer)
+
     context = browser.new_context(base_url=airflow.url)
     context.request.get("/auth/token/login")
     page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.add_init_script("const timeout = AbortSignal.timeout; AbortSignal.timeout = (time) => timeout.call(AbortSignal, time / 20)")
     page.clock.install()
     page.goto("/spot-runner/")
     expect(rows(page)).to_have_count(len(NAMES))
-    page.route("**/spot-runner/status*", lambda route: route.fulfill(status=code, json={}))
+    page.route("**/spot-runner/status*", respond)
     page.clock.fast_forward(31_000)
     expect(page.locator("#problem")).to_contain_text(words)
     expect(rows(page)).to_have_count(len(NAMES))
     page.unroute("**/spot-runner/status*")
     page.clock.fast_forward(31_000)
     expect(page.locator("#problem")).to_be_hidden()
+    context.close()
+    assert errors == []
 
 
 def test_four_hundred_presets(

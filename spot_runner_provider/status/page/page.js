@@ -3,6 +3,7 @@
 const AIRFLOW = new URL("../", document.baseURI);
 const SECONDS_BETWEEN = { running: 5, queued: 5 };
 const SECONDS_OTHERWISE = 30;
+const SECONDS_AT_MOST = 20;
 
 const OUTCOMES = {
   corrected_ready: "Corrected to ready",
@@ -294,7 +295,7 @@ function remember(values) {
   history.replaceState(history.state, "", address);
 }
 
-/* Fetch, and again: more often while a run is under way, not while nobody looks. */
+/* Fetch, and again, whatever went wrong: more often while a run is under way, not while nobody looks. */
 
 let timer = null;
 let fetching = new AbortController();
@@ -303,21 +304,35 @@ async function refresh() {
   clearTimeout(timer);
   fetching.abort();
   const { signal } = (fetching = new AbortController());
+  let response = null;
   try {
     const dag = new URLSearchParams(location.search).get("dag_id");
-    const response = await fetch(dag ? `status?dag_id=${encodeURIComponent(dag)}` : "status", { signal });
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(1000 * SECONDS_AT_MOST)]);
+    response = await fetch(dag ? `status?dag_id=${encodeURIComponent(dag)}` : "status", { signal: limited });
     if (response.ok) render(await response.json());
     report(response.ok ? "" : PROBLEMS[response.status] ?? `Airflow answered ${response.status}; trying again.`);
   } catch (error) {
-    if (signal.aborted) return;
-    if (!(error instanceof TypeError)) throw error;
-    report("Airflow does not answer; trying again.");
+    if (!signal.aborted) report(explain(error, response));
+  } finally {
+    if (!signal.aborted) {
+      tick();
+      if (!document.hidden) timer = setTimeout(refresh, 1000 * (SECONDS_BETWEEN[current?.state] ?? SECONDS_OTHERWISE));
+    }
   }
+}
+
+function explain(error, response) {
+  if (error.name === "TimeoutError") return `Airflow has not answered within ${SECONDS_AT_MOST} seconds; trying again.`;
+  if (!response) return "Airflow does not answer; trying again.";
+  if (error instanceof SyntaxError) return "Something else answered in place of Airflow, perhaps a page to log in: reload this page. Trying again.";
+  return `This page cannot show what Airflow answered (${error.message}); trying again.`;
+}
+
+function tick() {
   for (const element of document.querySelectorAll("time")) {
     const text = ago(new Date(element.dateTime));
     if (element.textContent !== text) element.textContent = text;
   }
-  if (!document.hidden) timer = setTimeout(refresh, 1000 * (SECONDS_BETWEEN[current?.state] ?? SECONDS_OTHERWISE));
 }
 
 function report(problem) {
