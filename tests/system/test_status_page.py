@@ -210,8 +210,10 @@ def test_one_click_copies_an_ami(page: Page) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == button.inner_text() != ""
 
 
-def test_it_copies_without_tls_too(page: Page) -> None:
-    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+@pytest.mark.parametrize("clipboard", ["undefined", "{writeText: () => Promise.reject(new Error('forbidden'))}"])
+def test_it_copies_without_a_clipboard_too(page: Page, clipboard: str) -> None:
+    page.evaluate("navigator.clipboard.writeText('what was copied before')")
+    page.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{value: {clipboard}}})")
     button = page.get_by_role("button", name="of windows-2019")
     ami = button.inner_text()
     button.click()
@@ -431,7 +433,9 @@ def test_whatever_goes_wrong_what_was_known_stays_and_it_tries_again(
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.add_init_script("const timeout = AbortSignal.timeout; AbortSignal.timeout = (time) => timeout.call(AbortSignal, time / 20)")
+    page.add_init_script(
+        "const timeout = AbortSignal.timeout; AbortSignal.timeout = (time) => timeout.call(AbortSignal, time / 20)"
+    )
     page.clock.install()
     page.goto("/spot-runner/")
     expect(rows(page)).to_have_count(len(NAMES))

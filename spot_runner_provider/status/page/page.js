@@ -238,14 +238,17 @@ function copyButton(name, amiId) {
 }
 
 async function copy(button, text) {
-  if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else copyBySelection(text);
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    copyBySelection(text);
+  }
   button.classList.add("copied");
   say(`Copied ${text}`);
   setTimeout(() => button.classList.remove("copied"), 2000);
 }
 
-/* Without TLS a browser has no clipboard for pages. */
+/* Without TLS a browser has no clipboard for pages, and with it a policy may forbid it. */
 function copyBySelection(text) {
   const focused = document.activeElement;
   const area = document.body.appendChild(el("textarea", { class: "unseen" }, text));
