@@ -16,7 +16,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from jsonschema import Draft202012Validator
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
@@ -77,12 +77,19 @@ def context(browser: Browser, airflow: RealAirflow) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def open_page(context: BrowserContext) -> Iterator[Open]:
-    """Open the page, or another; whatever the test does, there is no error in the console."""
+    """Open the page, or another; whatever the test does, there is no error in the console but the ``expected`` one."""
     complaints: list[str] = []
 
-    def open_page(address: str = "/spot-runner/", *, clock: bool = False, **viewport: int) -> Page:
+    def open_page(
+        address: str = "/spot-runner/", *, clock: bool = False, expected: str | None = None, **viewport: int
+    ) -> Page:
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+
+        def hear(message: ConsoleMessage) -> None:
+            if message.type == "error" and not (expected and expected in message.text):
+                complaints.append(message.text)
+
+        page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         if clock:
             page.clock.install()
@@ -369,6 +376,30 @@ def test_another_deployment_can_be_chosen_and_a_reload_keeps_it(page: Page, airf
     expect(rows(page)).to_have_count(len(NAMES))
 
 
+def test_a_deployment_that_is_gone_is_replaced_with_a_word(run: str, open_page: Open) -> None:
+    page = open_page("/spot-runner/?dag_id=gone&status=failed", expected="404 (Not Found)")
+    expect(page.locator("#problem")).to_contain_text("There is no deployment gone that you may see.")
+    expect(page.get_by_label("Deployment")).to_have_value(DAG)
+    assert len(names(page)) == 4
+    assert page.url.endswith("/spot-runner/?status=failed")
+
+
+def test_in_airflows_frame_a_reload_keeps_the_filter_and_the_deployment(run: str, open_page: Open) -> None:
+    page = open_page("/plugin/spot-runner-presets")
+    frame = page.frame_locator("iframe")
+    frame.get_by_label("Name").fill("windows")
+    frame.get_by_label("Failed").check()
+    page.reload()
+    expect(frame.get_by_label("Name")).to_have_value("windows")
+    expect(rows(frame)).to_have_text([re.compile("windows-2019")])
+    frame.get_by_label("Name").fill("")
+    frame.get_by_label("Deployment").select_option("without_table")
+    expect(frame.locator("#notice")).to_contain_text("No run yet.")
+    page.reload()
+    expect(frame.get_by_label("Deployment")).to_have_value("without_table")
+    expect(frame.get_by_label("Name")).to_have_value("")
+
+
 def test_a_schedule_that_nobody_keeps_is_told(run: str, open_page: Open, context: BrowserContext) -> None:
     context.route("**/spot-runner/status*", changed(state="stale", due=ago(hours=3), status="degraded", paused=True))
     page = open_page()
@@ -433,12 +464,12 @@ def test_whatever_goes_wrong_what_was_known_stays_and_it_tries_again(
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.add_init_script(
-        "const timeout = AbortSignal.timeout; AbortSignal.timeout = (time) => timeout.call(AbortSignal, time / 20)"
-    )
     page.clock.install()
     page.goto("/spot-runner/")
     expect(rows(page)).to_have_count(len(NAMES))
+    page.evaluate(
+        "{ const real = AbortSignal.timeout; AbortSignal.timeout = (time) => real.call(AbortSignal, time / 20); }"
+    )
     page.route("**/spot-runner/status*", respond)
     page.clock.fast_forward(31_000)
     expect(page.locator("#problem")).to_contain_text(words)

@@ -22,7 +22,6 @@ const OUTCOMES = {
 const PROBLEMS = {
   401: "Your session has ended. Log in to Airflow again, then reload this page.",
   403: "You may not see this DAG. Ask whoever gives rights in this Airflow for reading its runs and XCom.",
-  404: "That DAG is no deployment any more. Reload this page without its name.",
 };
 
 const RUN_ICONS = { success: "success", failed: "cross", running: "running", queued: "queued" };
@@ -265,7 +264,7 @@ function renderMalformed(malformed) {
     el("li", {}, el("code", {}, jobId ?? presetName ?? "no key"), " ", reason)));
 }
 
-/* The filter; it is part of the address, so that a reload keeps it. */
+/* The filter. */
 
 function applyFilter() {
   const form = byId("filter");
@@ -289,6 +288,16 @@ function say(text) {
   if (output.textContent !== text) output.textContent = text;
 }
 
+/* The filter and the deployment are part of the address, so that a reload keeps them. Airflow loads its frame from an
+   address of its own, so there the tab keeps them. */
+
+const KEPT = "spot-runner-presets";
+
+function recall() {
+  const kept = sessionStorage.getItem(KEPT);
+  if (parent !== window && kept !== null) history.replaceState(history.state, "", location.pathname + kept);
+}
+
 function remember(values) {
   const address = new URL(location);
   for (const [name, value] of Object.entries(values)) {
@@ -296,6 +305,7 @@ function remember(values) {
     else address.searchParams.delete(name);
   }
   history.replaceState(history.state, "", address);
+  sessionStorage.setItem(KEPT, address.search);
 }
 
 /* Fetch, and again, whatever went wrong: more often while a run is under way, not while nobody looks. */
@@ -303,7 +313,7 @@ function remember(values) {
 let timer = null;
 let fetching = new AbortController();
 
-async function refresh() {
+async function refresh(news = "") {
   clearTimeout(timer);
   fetching.abort();
   const { signal } = (fetching = new AbortController());
@@ -312,8 +322,12 @@ async function refresh() {
     const dag = new URLSearchParams(location.search).get("dag_id");
     const limited = AbortSignal.any([signal, AbortSignal.timeout(1000 * SECONDS_AT_MOST)]);
     response = await fetch(dag ? `status?dag_id=${encodeURIComponent(dag)}` : "status", { signal: limited });
+    if (dag && [403, 404].includes(response.status)) {
+      remember({ dag_id: "" });
+      return await refresh(`There is no deployment ${dag} that you may see. This is what there is instead.`);
+    }
     if (response.ok) render(await response.json());
-    report(response.ok ? "" : PROBLEMS[response.status] ?? `Airflow answered ${response.status}; trying again.`);
+    report(response.ok ? news : PROBLEMS[response.status] ?? `Airflow answered ${response.status}; trying again.`);
   } catch (error) {
     if (!signal.aborted) report(explain(error, response));
   } finally {
@@ -359,6 +373,7 @@ function follow(event) {
 }
 
 addEventListener("DOMContentLoaded", () => {
+  recall();
   const form = byId("filter");
   const params = new URLSearchParams(location.search);
   form.elements.status.value = params.get("status") ?? "";
