@@ -9,20 +9,27 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from airflow.models.dagrun import DagRun
 from axe_playwright_python.sync_playwright import Axe
 from jsonschema import Draft202012Validator
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect, sync_playwright
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import ami_state, put_items
 from spot_runner_provider.embedded.server import EmbeddedAws
+from spot_runner_provider.report import needs_attention
+from spot_runner_provider.status.store import HISTORY
 from tests.system.real_airflow import RealAirflow
 
 DAG = "spot_runner_reconcile"
@@ -50,7 +57,20 @@ def aws() -> Iterator[EmbeddedAws]:
 
 @pytest.fixture(scope="module")
 def run(airflow: RealAirflow) -> str:
-    """A run of the demo."""
+    """A run of the demo, after more runs than the page shows."""
+    airflow.wait_for_dag(DAG)
+    engine = create_engine(f"sqlite:///{airflow.home}/airflow.db?timeout=60")
+    with Session(engine) as session:
+        for number in range(HISTORY + 4, 0, -1):
+            began = datetime.now(UTC) - timedelta(minutes=15 * number)
+            ended = began + timedelta(seconds=20 + number % 7)
+            state = "failed" if number in (11, 12) else "success"
+            moments = {"run_after": began, "queued_at": began, "start_date": began}
+            past = DagRun(dag_id=DAG, run_id=f"past-{number}", run_type="scheduled", state=state, **moments)
+            past.end_date = ended
+            session.add(past)
+        session.commit()
+    engine.dispose()
     airflow.trigger(DAG, "first")
     return "first"
 
@@ -122,10 +142,13 @@ def background(page: Any) -> str:
     return str(page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor"))
 
 
-def picture(page: Page, name: str) -> None:
-    """Write a screenshot to where the variable SCREENSHOTS asks for it."""
+def picture(page: Page, name: str, height: int | None = None) -> None:
+    """Write a screenshot, if ``make screenshots`` asks for it; with a palette it takes a third of the space."""
     if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"status-{name}.png")
+        page.mouse.move(0, 0)
+        image = Image.open(BytesIO(page.screenshot())).convert("RGB")
+        image = image.crop((0, 0, image.width, height or image.height)).quantize(256, dither=Image.Dither.NONE)
+        image.save(Path(folder) / f"status-{name}.png", optimize=True)
 
 
 def serious(page: Page) -> list[str]:
@@ -135,11 +158,13 @@ def serious(page: Page) -> list[str]:
 
 
 def changed(**fields: Any) -> Callable[[Route], None]:
-    """Let the endpoint say something else in some fields."""
+    """Let the endpoint say something else in some fields; a function makes it of the answer."""
 
     def answer(route: Route) -> None:
         response = route.fetch()
-        route.fulfill(response=response, json=response.json() | fields)
+        said = response.json()
+        new = {name: value(said) if callable(value) else value for name, value in fields.items()}
+        route.fulfill(response=response, json=said | new)
 
     return answer
 
@@ -154,9 +179,10 @@ def test_before_the_first_run_it_says_so_and_where_to_go(airflow: RealAirflow, o
     airflow.wait_for_dag("without_table")
     page = open_page()
     expect(page.locator("#notice")).to_contain_text("No run yet.")
-    expect(page.locator("#summary")).to_contain_text("degraded no run yet")
+    expect(page.locator("#summary")).to_be_hidden()
     expect(page.locator("#presets")).to_be_hidden()
     assert serious(page) == []
+    picture(page, "empty", height=300)
     page.get_by_role("link", name="Open the DAG").click()
     page.wait_for_url(f"**/dags/{DAG}")
 
@@ -174,13 +200,50 @@ def test_it_shows_what_the_run_reported(page: Page, airflow: RealAirflow, run: s
         expect(status.locator("svg use")).to_have_attribute("href", f"#{line['status']}")
         expect(ami).to_have_text(line["amiId"] or "none")
         expect(since.locator("time")).to_have_attribute("datetime", line["updatedAt"])
-        expect(outcome).to_have_text(words.get(line["outcome"], "Nothing to do") + line["detail"])
+        expect(outcome).to_have_text(words.get(line["outcome"], "Not stale, left alone") + line["detail"])
+        expect(outcome.locator("svg")).to_have_count(int(needs_attention(line)))
         expect(links.get_by_role("link").first).to_have_text("log")
     for record in report["malformed"]:
         expect(page.locator("#malformed")).to_contain_text(record["reason"])
-    expect(page.locator("#history li a")).to_have_count(1)
-    expect(page.locator("#history li a")).to_have_accessible_name(re.compile("^Run success, began .*, took [0-9]+ s$"))
     picture(page, "light")
+
+
+def test_the_strip_shows_the_last_runs_and_no_more(page: Page) -> None:
+    strip = page.locator("#history li a")
+    expect(strip).to_have_count(HISTORY)
+    expect(strip.first).to_have_attribute("title", re.compile(f"^past-{HISTORY - 1}: success"))
+    expect(strip.last).to_have_attribute("title", re.compile("^first: success"))
+    expect(strip.last).to_have_accessible_name(re.compile("^Run success, began .*, took [0-9]+ s$"))
+    expect(page.locator("#history .failed use")).to_have_count(2)
+    expect(page.locator("#history")).to_contain_text("Last runs")
+
+
+def test_a_badge_has_an_icon_and_a_colour_of_its_own(page: Page) -> None:
+    badges = page.locator(".badge").evaluate_all(
+        """badges => badges.map((badge) => [
+          badge.textContent, getComputedStyle(badge).backgroundColor, badge.querySelector("use").getBBox().width,
+        ])"""
+    )
+    colours = {(status, colour) for status, colour, _ in badges}
+    assert {status for status, _ in colours} == {"ready", "building", "failed", "degraded"}
+    assert len({colour for _, colour in colours} - {background(page), "rgba(0, 0, 0, 0)"}) == len(colours) == 4
+    assert all(drawn > 0 for *_, drawn in badges)
+
+
+def test_the_exact_moment_needs_no_mouse(page: Page) -> None:
+    row = rows(page).first
+    expect(row.locator(".exact")).to_be_hidden()
+    row.get_by_role("link", name="log of").focus()
+    expect(row.locator(".exact")).to_be_visible()
+    moment = row.locator("time").get_attribute("datetime") or ""
+    expect(row.locator(".exact")).to_have_text(f"{moment[:16].replace('T', ' ')} UTC")
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    expect(rows(page).nth(1).locator(".exact")).to_be_visible()
+
+
+def test_the_sentence_leads_to_the_malformed_records(page: Page) -> None:
+    page.get_by_role("link", name="See the records").click()
+    expect(page.get_by_role("heading", name="Malformed records")).to_be_in_viewport()
 
 
 def test_html_is_shown_as_text(page: Page) -> None:
@@ -191,7 +254,7 @@ def test_html_is_shown_as_text(page: Page) -> None:
 
 
 def test_the_filter_is_by_status_and_name_and_a_reload_keeps_it(page: Page) -> None:
-    page.get_by_label("Failed").check()
+    page.get_by_role("radio", name="Failed").check()
     failed = ["linux-arm64-gpu", "linux-x64-cuda", HOSTILE, "windows-2019"]
     assert names(page) == failed
     page.get_by_label("Name").fill("X64")
@@ -232,7 +295,9 @@ def test_it_copies_without_a_clipboard_too(page: Page, clipboard: str) -> None:
 
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.keyboard.press("Tab")  # the choice of a deployment
-    page.keyboard.press("Tab")  # the one run
+    for _ in range(HISTORY):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Tab")  # the malformed records
     page.keyboard.press("Tab")  # the run that it is from
     page.keyboard.press("Tab")
     expect(page.get_by_label("All")).to_be_focused()
@@ -267,17 +332,22 @@ def test_it_is_light_and_dark_like_airflow(page: Page) -> None:
     assert background(page) == dark
 
 
-@pytest.mark.parametrize("width", [390, 320])
-def test_a_phones_width_is_enough(run: str, open_page: Open, width: int) -> None:
+@pytest.mark.parametrize("width", [320, 360, 390, 600, 820, 956, 1169, 1280])
+def test_every_width_is_enough(run: str, open_page: Open, width: int) -> None:
     page = open_page(width=width, height=PHONE["height"])
     expect(rows(page)).to_have_count(len(NAMES))
+    expect(page.locator("#history li a")).to_have_count(HISTORY)
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    for part in ("#history", "#filter", "#presets", "#malformed"):
-        assert (page.locator(part).bounding_box() or {})["width"] <= width
-    page.get_by_label("Failed").check()
+    beyond = (
+        "all => all.filter((each) => each.getBoundingClientRect().right > innerWidth).map((each) => each.outerHTML)"
+    )
+    assert page.locator("main *:not(thead, thead *)").evaluate_all(beyond) == []
+    assert (page.locator(".column-outcome").last.bounding_box() or {})["width"] >= 200
+    if width == PHONE["width"]:
+        picture(page, "phone")
+    page.get_by_role("radio", name="Failed").check()
     assert len(names(page)) == 4
     assert serious(page) == []
-    picture(page, f"phone-{width}")
 
 
 def test_axe_finds_nothing_serious(page: Page) -> None:
@@ -292,11 +362,15 @@ def test_in_airflows_frame_links_lead_out_and_the_theme_follows(
     page.get_by_role("menuitem", name="Spot runner presets").click()
     frame = page.frame_locator("iframe")
     expect(rows(frame)).to_have_count(len(NAMES))
-    before = background(frame)
-    page.evaluate("localStorage.setItem('theme', 'dark')")
-    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
-    assert background(frame) != before
     picture(page, "in-airflow")
+    light = background(frame)
+    page.get_by_role("button", name="User").click()
+    page.get_by_role("menuitem", name="Appearance").click()
+    page.get_by_role("menuitemradio", name="Dark").click()
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+    assert background(frame) != light
+    frame.get_by_role("link", name="See the records").click()
+    expect(frame.get_by_role("heading", name="Malformed records")).to_be_in_viewport()
     frame.get_by_role("button", name="of windows-2022").click()
     assert page.evaluate("navigator.clipboard.readText()").startswith("ami-")
     page.context.route("https://console.aws.amazon.com/**", lambda route: route.fulfill(body="the console"))
@@ -316,7 +390,6 @@ def test_it_follows_a_run_by_itself_and_without_flicker(
     link = page.get_by_role("link", name="log of linux-x64", exact=True)
     cell = page.locator("tbody tr").filter(has=link).locator("td").first
     cell.evaluate("cell => { cell.firstChild.seen = true }")
-    page.get_by_label("Name").focus()
     aws.add_fault(Fault("dynamodb.Query", "hold", times=1))
     try:
         airflow.start_run(DAG, "second")
@@ -326,6 +399,7 @@ def test_it_follows_a_run_by_itself_and_without_flicker(
         expect(page.locator("#message")).to_contain_text("presets ready")
         assert serious(page) == []
         picture(page, "running")
+        page.get_by_label("Name").focus()
     finally:
         aws.clear_faults()
         aws.release()
@@ -333,7 +407,7 @@ def test_it_follows_a_run_by_itself_and_without_flicker(
     page.clock.fast_forward(6_000)
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#source")).to_contain_text("second")
-    expect(page.locator("#history li a")).to_have_count(2)
+    expect(page.locator("#history li a").last).to_have_attribute("title", re.compile("^second: success"))
     assert page.evaluate("[...document.querySelectorAll('tbody tr')].every((row) => row.seen)")
     assert cell.evaluate("cell => cell.firstChild.seen")
     expect(page.get_by_label("Name")).to_be_focused()
@@ -345,6 +419,29 @@ def test_a_run_for_a_few_presets_does_not_hide_the_others(run: str, open_page: O
     page = open_page()
     expect(rows(page)).to_have_count(len(NAMES))
     expect(page.locator("#history li a").last).to_have_attribute("title", re.compile("^partial: success"))
+
+
+def test_a_schedule_that_nobody_keeps_is_told(run: str, open_page: Open, context: BrowserContext) -> None:
+    def at(text: str) -> str:
+        return f"{text[:16].replace('T', ' ')} UTC"
+
+    def message(said: dict[str, Any]) -> str:
+        since = f"no run since {at(said['runs'][0]['beganAt'])}, one was due at {at(due)}"
+        return f"{since}, the DAG is paused; then: {said['message']}"
+
+    due = ago(minutes=-15)
+    context.route(
+        "**/spot-runner/status*", changed(state="stale", status="degraded", paused=True, due=due, message=message)
+    )
+    page = open_page(clock=True)
+    page.clock.set_system_time(datetime.now(UTC) + timedelta(hours=2, minutes=36))
+    page.reload()
+    expect(page.locator("#notice")).to_contain_text("No run for longer than the schedule.")
+    expect(page.locator("#notice")).to_contain_text(
+        "The last one began 3 hours ago, the next was due 2 hours ago. The DAG"
+    )
+    assert serious(page) == []
+    picture(page, "stale")
 
 
 def test_a_failed_run_is_told_beside_what_the_run_before_it_found(
@@ -359,7 +456,7 @@ def test_a_failed_run_is_told_beside_what_the_run_before_it_found(
     expect(page.locator("#notice")).to_contain_text("The last run failed")
     expect(page.locator("#message")).to_contain_text("the last run failed; before it: ")
     expect(rows(page)).to_have_count(len(NAMES))
-    expect(page.locator("#history li a.failed use")).to_have_attribute("href", "#cross")
+    expect(page.locator("#history li a.failed use").last).to_have_attribute("href", "#cross")
     assert serious(page) == []
     picture(page, "failed")
     page.get_by_role("link", name="Open the run").click()
@@ -388,7 +485,7 @@ def test_in_airflows_frame_a_reload_keeps_the_filter_and_the_deployment(run: str
     page = open_page("/plugin/spot-runner-presets")
     frame = page.frame_locator("iframe")
     frame.get_by_label("Name").fill("windows")
-    frame.get_by_label("Failed").check()
+    frame.get_by_role("radio", name="Failed").check()
     page.reload()
     expect(frame.get_by_label("Name")).to_have_value("windows")
     expect(rows(frame)).to_have_text([re.compile("windows-2019")])
@@ -398,15 +495,6 @@ def test_in_airflows_frame_a_reload_keeps_the_filter_and_the_deployment(run: str
     page.reload()
     expect(frame.get_by_label("Deployment")).to_have_value("without_table")
     expect(frame.get_by_label("Name")).to_have_value("")
-
-
-def test_a_schedule_that_nobody_keeps_is_told(run: str, open_page: Open, context: BrowserContext) -> None:
-    context.route("**/spot-runner/status*", changed(state="stale", due=ago(hours=3), status="degraded", paused=True))
-    page = open_page()
-    expect(page.locator("#notice")).to_contain_text("No run for longer than the schedule.")
-    expect(page.locator("#notice")).to_contain_text("the next was due 3 hours ago. The DAG is paused.")
-    assert serious(page) == []
-    picture(page, "stale")
 
 
 def test_a_run_that_waits_or_takes_long_says_so(run: str, open_page: Open, context: BrowserContext) -> None:
@@ -428,7 +516,7 @@ def test_a_run_that_waits_or_takes_long_says_so(run: str, open_page: Open, conte
 def test_what_is_announced_does_not_tick(run: str, open_page: Open, context: BrowserContext) -> None:
     context.route("**/spot-runner/status*", changed(state="failed"))
     page = open_page()
-    expect(page.get_by_role("status").filter(has_text="The last run failed")).to_be_visible()
+    expect(page.locator("#notice").get_by_role("status")).to_have_text("The last run failed")
     expect(page.locator("#notice time")).to_be_visible()
     assert (
         page.locator("time").evaluate_all(
@@ -496,6 +584,7 @@ def test_four_hundred_presets(
 
     page = open_page()
     expect(rows(page)).to_have_count(400)
+    picture(page, "400")
     took = page.evaluate(
         """() => {
           const name = document.querySelector("[name=name]"), began = performance.now();

@@ -63,6 +63,11 @@ function time(text) {
   return el("time", { datetime: text, title: moment.toLocaleString() }, ago(moment));
 }
 
+/* As the sentence above the table has it, which comes from the server. */
+function clock(text) {
+  return `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
 function ago(moment) {
   const seconds = (Date.now() - moment) / 1000;
   if (Math.abs(seconds) < 45) return "just now";
@@ -164,7 +169,7 @@ function isPast(moment) {
 function renderSource({ reportedBy, checkedAt, runs }) {
   const run = runs.find(({ runId }) => runId === reportedBy);
   show(byId("source"), [reportedBy, checkedAt, Boolean(run)], () =>
-    run ? ["The table was read ", time(checkedAt), " by the run ", airflowLink(run.path, reportedBy), "."] : []);
+    run ? ["The table was read ", time(checkedAt), ` (${clock(checkedAt)}) by the run `, airflowLink(run.path, reportedBy), "."] : []);
 }
 
 function renderHistory(runs) {
@@ -186,7 +191,7 @@ const CELLS = {
   name: [({ name }) => name, ({ name }) => [el("span", { class: "name" }, name)]],
   status: [({ status }) => status, ({ status }) => [badge(status)]],
   ami: [({ name, amiId }) => [name, amiId], ({ name, amiId }) => [amiId ? copyButton(name, amiId) : el("span", { class: "quiet" }, "none")]],
-  since: [({ updatedAt }) => updatedAt, ({ updatedAt }) => [time(updatedAt)]],
+  since: [({ updatedAt }) => updatedAt, ({ updatedAt }) => [time(updatedAt), " ", el("span", { class: "exact" }, clock(updatedAt))]],
   outcome: [({ outcome, detail, dryRun, needsAttention }) => [outcome, detail, dryRun, needsAttention], drawOutcome],
   links: [({ name, logPath, console }) => [name, logPath, console], drawLinks],
 };
@@ -214,8 +219,8 @@ function renderPresets(presets) {
 }
 
 function drawOutcome({ outcome, detail, dryRun, needsAttention }) {
-  const words = outcome ? OUTCOMES[outcome] ?? outcome.replaceAll("_", " ") : "Nothing to do";
-  const parts = [...(outcome && needsAttention ? [icon("degraded")] : []), dryRun ? `Dry run: ${words}` : words];
+  const words = outcome ? OUTCOMES[outcome] ?? outcome.replaceAll("_", " ") : "Not stale, left alone";
+  const parts = [...(needsAttention ? [icon("degraded")] : []), dryRun ? `Dry run: ${words}` : words];
   const head = el("span", { class: outcome ? "outcome" : "quiet" }, ...parts);
   return detail ? [head, el("span", { class: "detail" }, detail)] : [head];
 }
@@ -259,7 +264,7 @@ function copyBySelection(text) {
 
 function renderMalformed(malformed) {
   const section = byId("malformed");
-  section.hidden = malformed.length === 0;
+  section.hidden = byId("to-malformed").hidden = malformed.length === 0;
   show(section.querySelector("ul"), malformed, () => malformed.map(({ jobId, presetName, reason }) =>
     el("li", {}, el("code", {}, jobId ?? presetName ?? "no key"), " ", reason)));
 }
@@ -355,15 +360,14 @@ function tick() {
 function report(problem) {
   byId("problem").hidden = !problem;
   show(byId("problem"), problem, () => [icon("degraded"), problem]);
-  if (problem && !current) byId("summary").hidden = true;
-  else byId("summary").hidden = false;
+  byId("summary").hidden = current ? current.state === "empty" : Boolean(problem);
 }
 
 /* Airflow shows the page in a frame that may neither open windows nor leave itself; the document around it may. */
 
 function follow(event) {
   const link = event.target.closest?.("a[href]");
-  if (!link || parent === window) return;
+  if (!link || parent === window || link.getAttribute("href").startsWith("#")) return;
   event.preventDefault();
   const outside = parent.document.createElement("a");
   outside.href = link.href;
