@@ -241,6 +241,19 @@ def test_the_exact_moment_needs_no_mouse(page: Page) -> None:
     expect(rows(page).nth(1).locator(".exact")).to_be_visible()
 
 
+def test_a_moment_in_a_form_that_a_browser_cannot_read_is_shown_as_it_is(
+    run: str, open_page: Open, context: BrowserContext
+) -> None:
+    def odd(said: dict[str, Any]) -> list[dict[str, Any]]:
+        return [said["presets"][0] | {"updatedAt": "20260211T155903Z"}, *said["presets"][1:]]
+
+    context.route("**/spot-runner/status*", changed(presets=odd))
+    page = open_page()
+    expect(rows(page)).to_have_count(len(NAMES))
+    expect(rows(page).first.locator(".column-since")).to_have_text("20260211T155903Z")
+    expect(rows(page).nth(1).locator("time")).to_be_visible()
+
+
 def test_the_sentence_leads_to_the_malformed_records(page: Page) -> None:
     page.get_by_role("link", name="See the records").click()
     expect(page.get_by_role("heading", name="Malformed records")).to_be_in_viewport()

@@ -191,7 +191,7 @@ const CELLS = {
   name: [({ name }) => name, ({ name }) => [el("span", { class: "name" }, name)]],
   status: [({ status }) => status, ({ status }) => [badge(status)]],
   ami: [({ name, amiId }) => [name, amiId], ({ name, amiId }) => [amiId ? copyButton(name, amiId) : el("span", { class: "quiet" }, "none")]],
-  since: [({ updatedAt }) => updatedAt, ({ updatedAt }) => [time(updatedAt), " ", el("span", { class: "exact" }, clock(updatedAt))]],
+  since: [({ updatedAt }) => updatedAt, drawSince],
   outcome: [({ outcome, detail, dryRun, needsAttention }) => [outcome, detail, dryRun, needsAttention], drawOutcome],
   links: [({ name, logPath, console }) => [name, logPath, console], drawLinks],
 };
@@ -216,6 +216,12 @@ function renderPresets(presets) {
     Object.values(CELLS).forEach(([depends, draw], index) => show(row.cells[index], depends(preset), () => draw(preset)));
     if (body.rows[position] !== row) body.insertBefore(row, body.rows[position] ?? null);
   });
+}
+
+/* Whoever writes records may write moments in a form that is none to a browser. */
+function drawSince({ updatedAt }) {
+  if (Number.isNaN(Date.parse(updatedAt))) return [updatedAt];
+  return [time(updatedAt), " ", el("span", { class: "exact" }, clock(updatedAt))];
 }
 
 function drawOutcome({ outcome, detail, dryRun, needsAttention }) {
