@@ -2,6 +2,7 @@
 # make up      Airflow and the page, to click through  make docs    the documentation, below build/docs
 # make test    every test                              make lock    refresh requirements/
 # make bench   what a run costs, against targets       make clean   remove what the others made
+# make screenshots   the pictures in docs/images, by the browser test
 # Everything is installed below this folder.
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -29,10 +30,10 @@ define install
 	@touch $@
 endef
 
-.PHONY: help run up test test-airflow2 test-airflow31 test-nightly bench docs check lock clean
+.PHONY: help run up test test-airflow2 test-airflow31 test-nightly bench screenshots docs check lock clean
 
 help:
-	@head -4 Makefile | cut -c3-
+	@head -5 Makefile | cut -c3-
 
 run: .venv/.installed
 	@.venv/bin/python scripts/demo.py
@@ -54,6 +55,9 @@ test-nightly: .venv/.installed .venv-ministack/.installed
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks
+
+screenshots: .venv/.installed
+	@SCREENSHOTS=$(CURDIR)/docs/images .venv/bin/python -m pytest tests/system/test_status_page.py
 
 docs: .venv/.installed
 	@rm -rf build/docs
