@@ -24,6 +24,7 @@ _PRESET_NAME = re.compile(r"[A-Za-z0-9_-]{1,116}")
 """What both an Image Builder pipeline name (3 to 128 of these characters, blanks inside, of which
 ``spot-runner-`` takes 12) and a segment of an SSM parameter name can hold."""
 
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _MILLISECOND = timedelta(milliseconds=1)
 _LAST_MOMENT = datetime.max.replace(microsecond=999000, tzinfo=UTC)
 
@@ -55,13 +56,27 @@ class MalformedRecord(ValueError):
     """
 
 
+def storable(text: str) -> str:
+    r"""Return ``text`` with U+FFFD for each character that XCom cannot hold.
+
+    Those are NUL, which PostgreSQL refuses in JSON, and half of a surrogate pair, which UTF-8 has no form for. One of
+    them in a single record would fail the task of all.
+
+    >>> storable("no\x00space") == "no\N{REPLACEMENT CHARACTER}space"
+    True
+    """
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return ``text`` in at most ``limit`` characters, an ellipsis in place of what was cut.
+    """Return ``text``, :func:`storable`, in at most ``limit`` characters, an ellipsis in place of what was cut.
+
+    Every text that others wrote passes through here on its way to XCom.
 
     >>> shorten("no space left on device", limit=12)
     'no space le…'
     """
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return storable(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 def check_preset_name(name: object) -> str:
@@ -106,8 +121,8 @@ def parse_timestamp(text: object) -> datetime:
         raise MalformedRecord("updatedAt is missing or no text")
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None or len(text) > 40:
-            raise ValueError("no time zone, or a fraction of a second that nobody wrote")
+        if moment.tzinfo is None or len(text) > 40 or storable(text) != text:
+            raise ValueError("no time zone, or a fraction of a second or a separator that nobody wrote")
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedRecord(

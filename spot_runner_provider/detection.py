@@ -16,6 +16,7 @@ from spot_runner_provider.ami_state import (
     check_preset_name,
     job_id,
     render_timestamp,
+    storable,
 )
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Candidate
@@ -104,7 +105,7 @@ def survey(
         if named is not None and str(item.get("presetName")) not in named:
             continue
         try:
-            intent = Intent.from_item(item)
+            intent = _intent(item)
         except MalformedRecord as error:
             refused.append(Malformed.of(item, error))
         else:
@@ -127,6 +128,14 @@ def survey(
         candidates=tuple(candidates),
         unfinished=frozenset(standing),
     )
+
+
+def _intent(item: Mapping[str, Any]) -> Intent:
+    """Read an intent; its key must come out of XCom as it is, or nobody could delete it."""
+    intent = Intent.from_item(item)
+    if storable(intent.job_id) != intent.job_id:
+        raise MalformedRecord("jobId has a character that XCom cannot hold")
+    return intent
 
 
 def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import AmiState, shorten
+from spot_runner_provider.ami_state import AmiState, shorten, storable
 
 
 class Outcome(StrEnum):
@@ -121,7 +121,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the result in the record's vocabulary, texts cut, for XCom."""
         return {
-            "presetName": self.preset_name,
+            "presetName": shorten(self.preset_name),
             "status": self.status,
             "amiId": self.ami_id and shorten(self.ami_id),
             "previousAmiId": self.previous_ami_id and shorten(self.previous_ami_id),
@@ -130,7 +130,7 @@ class Result:
             "outcome": self.outcome and self.outcome.value,
             "detail": shorten(self.detail),
             "dryRun": self.dry_run,
-            "pipelineArn": self.pipeline_arn,
-            "imageArn": self.image_arn,
-            "imageState": self.image_state,
+            "pipelineArn": self.pipeline_arn and storable(self.pipeline_arn),
+            "imageArn": self.image_arn and storable(self.image_arn),
+            "imageState": self.image_state and shorten(self.image_state),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from spot_runner_provider.ami_state import shorten
 from spot_runner_provider.outcome import Result
 
 ALIAS = "spot-runner"
@@ -54,9 +55,9 @@ class Promotion:
             uri(account, region, result.preset_name),
             {
                 "presetName": result.preset_name,
-                "amiId": replaced.ami_id,
-                "previousAmiId": replaced.previous_ami_id,
-                "buildId": replaced.build_id,
+                "amiId": shorten(replaced.ami_id),
+                "previousAmiId": replaced.previous_ami_id and shorten(replaced.previous_ami_id),
+                "buildId": replaced.build_id and shorten(replaced.build_id),
             },
         )
 

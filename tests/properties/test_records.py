@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, parse_timestamp, render_timestamp
+from spot_runner_provider.ami_state import (
+    AmiState,
+    MalformedRecord,
+    Status,
+    parse_timestamp,
+    render_timestamp,
+    shorten,
+    storable,
+)
 from spot_runner_provider.detection import survey
 from spot_runner_provider.intent import Intent
+from spot_runner_provider.outcome import Outcome, Replacement, Result
+from spot_runner_provider.promotion import Promotion, UnknownPlace
 from spot_runner_provider.reconciler import Candidate
-from tests.properties.values import anything, mostly, names, statuses, texts, timestamps
+from tests.properties.values import anything, mostly, names, statuses, texts, through_xcom, timestamps
 
 NOW = datetime(2026, 2, 11, 16, 0, tzinfo=UTC)
 HEALTHY = {
@@ -48,7 +59,7 @@ def intents(draw: st.DrawFn) -> dict[str, object]:
     """An item that looks like an intent, with anything in any place."""
     name = draw(mostly(names))
     item = {
-        "jobId": draw(mostly(st.just(f"AMI-INTENT#{name}#dag/run/1"))),
+        "jobId": draw(mostly(texts.map(lambda text: f"AMI-INTENT#{name}#{text[:100]}"))),
         "recordType": "AMI-INTENT",
         "presetName": name,
         "updatedAt": draw(mostly(timestamps)),
@@ -59,6 +70,22 @@ def intents(draw: st.DrawFn) -> dict[str, object]:
     return {key: item[key] for key in item if draw(st.integers(0, 9))}
 
 
+optional_texts = st.one_of(st.none(), texts)
+results = st.builds(
+    Result,
+    preset_name=texts,
+    outcome=st.one_of(st.none(), st.sampled_from(Outcome)),
+    detail=texts,
+    ami_id=optional_texts,
+    previous_ami_id=optional_texts,
+    build_id=optional_texts,
+    pipeline_arn=st.one_of(texts, st.just("arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/x")),
+    image_arn=optional_texts,
+    image_state=optional_texts,
+    replacement=st.one_of(st.none(), st.builds(Replacement, texts, optional_texts, optional_texts)),
+)
+
+
 @given(st.lists(records(), max_size=3), st.lists(intents(), max_size=2))
 def test_no_item_stops_another_and_every_item_is_accounted_for(items, standing):
     found = survey([*items, HEALTHY], standing, now=NOW, stale_after=timedelta(minutes=30))
@@ -66,7 +93,9 @@ def test_no_item_stops_another_and_every_item_is_accounted_for(items, standing):
     readable = {item["presetName"] for item in items if _reads(AmiState.from_item, item)}
     assert readable | {"healthy"} == {state.preset_name for state in found.states}
     refused = [item for item in items if not _reads(AmiState.from_item, item)]
-    refused += [item for item in standing if not _reads(Intent.from_item, item)]
+    refused += [
+        item for item in standing if not _reads(Intent.from_item, item) or storable(item["jobId"]) != item["jobId"]
+    ]
     assert len(found.malformed) == len(refused)
     assert all(refusal.reason for refusal in found.malformed)
 
@@ -74,13 +103,24 @@ def test_no_item_stops_another_and_every_item_is_accounted_for(items, standing):
 @given(st.lists(records(), max_size=3), st.lists(intents(), max_size=2))
 def test_what_is_surveyed_fits_xcom_and_is_read_back(items, standing):
     found = survey(items, standing, now=NOW, stale_after=timedelta(minutes=30))
-    assert len(json.dumps(found.to_json(), ensure_ascii=False)) < 2_000 * (len(items) + len(standing) + 1)
+    stored = through_xcom(found.to_json())
+    assert len(json.dumps(stored, ensure_ascii=False)) < 2_000 * (len(items) + len(standing) + 1)
+    assert [AmiState.from_json(state) for state in stored["states"]] == [_cut(state) for state in found.states]
     for candidate in found.candidates:
-        read = Candidate.from_json(json.loads(json.dumps(candidate.to_json())))
-        assert (read.preset_name, read.intents == ()) == (candidate.preset_name, candidate.intents == ())
-        if candidate.state:
-            assert read.state
-            assert (read.state.status, read.state.updated_at) == (candidate.state.status, candidate.state.updated_at)
+        assert Candidate.from_json(through_xcom(candidate.to_json())) == Candidate(
+            candidate.preset_name,
+            candidate.state and replace(_cut(candidate.state), error_message=None),
+            tuple(replace(intent, ami_id=None, build_id=None) for intent in candidate.intents),
+        )
+
+
+@given(results)
+def test_any_result_fits_xcom(result):
+    stored = through_xcom(result.to_json())
+    assert stored["outcome"] == result.outcome
+    with suppress(UnknownPlace):
+        if promotion := Promotion.of(result):
+            through_xcom(promotion.extra)
 
 
 @given(anything)
@@ -119,6 +159,12 @@ def test_a_correction_is_never_older_than_the_record(name, updated_at, moment):
     assert corrected.updated_at == render_timestamp(corrected.updated)
     last = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
     assert corrected.updated > before.replace(microsecond=before.microsecond // 1000 * 1000) or before >= last
+
+
+def _cut(state: AmiState) -> AmiState:
+    """What is left of a record in XCom: its texts cut, and without who signed it."""
+    texts = {name: getattr(state, name) for name in ("ami_id", "build_id", "error_message")}
+    return replace(state, reconciled_by=None, **{name: text and shorten(text) for name, text in texts.items()})
 
 
 def _reads(read, item) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -12,7 +14,21 @@ texts = st.one_of(
     st.text(alphabet=st.characters(), max_size=12),
     st.text(min_size=1, max_size=3).map(lambda text: text * 2000),
     st.sampled_from(
-        ["", " ", "AMI", "AMI#", "ami-0a1d", "building", "ready", "failed", "../x", "{{ 1 }}", "\x00", "\ud800"]
+        [
+            "",
+            " ",
+            "AMI",
+            "AMI#",
+            "ami-0a1d",
+            "building",
+            "ready",
+            "failed",
+            "../x",
+            "{{ 1 }}",
+            "\x00",
+            "\ud800",
+            "a\x00b\udfff",
+        ]
     ),
 )
 
@@ -66,3 +82,10 @@ statuses = st.sampled_from(["building", "ready", "failed"])
 def mostly(likely: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     """Return values that are right two times out of three, and anything otherwise."""
     return st.one_of(likely, likely, anything)
+
+
+def through_xcom(value: Any) -> Any:
+    """Return ``value`` as it comes out of XCom again; what PostgreSQL's JSON does not take does not come so far."""
+    text = json.dumps(value, ensure_ascii=False)
+    assert "\\u0000" not in text.encode().decode().replace("\\\\", "")
+    return json.loads(text)

@@ -117,6 +117,7 @@ class TestTimestamps:
             pytest.param("10000-01-01T00:00:00.000Z", id="year-10000"),
             pytest.param("0001-01-01T00:00:00.000+14:00", id="before-the-first-moment"),
             pytest.param("9999-12-31T23:59:59.999-12:00", id="after-the-last-moment"),
+            pytest.param("2026-02-11\x0015:35:48.123Z", id="a-separator-that-xcom-cannot-hold"),
         ],
     )
     def test_anything_else_is_refused(self, value):
@@ -306,8 +307,15 @@ class TestXCom:
 
     @pytest.mark.parametrize(
         ("text", "short"),
-        [("", ""), ("abcd", "abcd"), ("abcde", "abcde"), ("abcdef", "abcd…")],
-        ids=["empty", "shorter", "exactly", "longer"],
+        [
+            pytest.param("", "", id="empty"),
+            pytest.param("abcd", "abcd", id="shorter"),
+            pytest.param("abcde", "abcde", id="exactly"),
+            pytest.param("abcdef", "abcd…", id="longer"),
+            pytest.param("a\x00b", "a\ufffdb", id="nul"),
+            pytest.param("\ud83d\ude00", "\ufffd\ufffd", id="half-surrogate-pairs"),
+            pytest.param("\U0001f600\t\n", "\U0001f600\t\n", id="what-xcom-can-hold"),
+        ],
     )
     def test_shorten(self, text, short):
         assert shorten(text, 5) == short

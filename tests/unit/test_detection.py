@@ -91,6 +91,7 @@ def test_a_malformed_record_is_listed_and_the_others_go_on(broken):
         pytest.param(note("b", updatedAt=None), id="no-updatedAt"),
         pytest.param(note("b", paramVersion=None), id="no-paramVersion"),
         pytest.param(note("b", paramVersion=Decimal("1E+40")), id="huge-paramVersion"),
+        pytest.param(note("b", owner="dag/run\x00/1"), id="a-jobId-that-xcom-cannot-hold"),
     ],
 )
 def test_a_malformed_intent_is_listed_and_the_others_go_on(broken):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from spot_runner_provider.ami_state import TEXT_LIMIT
 from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace, uri
 
@@ -34,6 +35,13 @@ def test_a_preset_may_have_had_no_ami_before():
     promotion = Promotion.of(replace(READY, replacement=Replacement("ami-0new", None)))
     assert promotion is not None
     assert promotion.extra["previousAmiId"] is None
+
+
+def test_what_somebody_wrote_into_the_parameter_is_told_as_far_as_airflow_can_store_it():
+    promotion = Promotion.of(replace(READY, replacement=Replacement("ami-0new", "ami-\x00\ud800" + "0" * 5000)))
+    assert promotion is not None
+    assert promotion.extra["previousAmiId"].startswith("ami-\ufffd\ufffd00")
+    assert len(promotion.extra["previousAmiId"]) == TEXT_LIMIT
 
 
 def test_without_a_pipeline_the_build_tells_account_and_region():
