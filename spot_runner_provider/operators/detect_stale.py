@@ -150,39 +150,51 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         """Compare the settled records with their parameters; whatever goes wrong must not stop the repair."""
         states = settled(found.states, unfinished=found.unfinished, now=found.checked_at)
         hook = PresetConfigHook(prefix=prefix, beside=self.hook, **super()._hook_parameters)
-        suspects: dict[str, Finding] = {}
+        suspects, unread = _compare(hook, states)
         findings: tuple[Finding, ...] = ()
-        denied: list[str] = []
+        told = []
+        if unread:
+            first = next(iter(unread.values()))
+            told.append(f"could not read the parameters of {shorten(', '.join(unread), 60)}: {first}")
         try:
-            for some in chunks(states, NAMES_LIMIT):
-                try:
-                    suspects |= _suspects(hook, some)
-                except ConfigurationError as error:  # perhaps because of the key of a single one
-                    for state in some:
-                        try:
-                            suspects |= _suspects(hook, [state])
-                        except ConfigurationError:
-                            denied.append(state.preset_name)
-                    if len(denied) >= len(states[:NAMES_LIMIT]):
-                        raise error
             if suspects:
                 present = self.hook.read_states(list(suspects))
                 standing = {str(item.get("presetName")) for item in self.hook.list_intents()}
                 findings = tuple(
                     finding for finding in confirmed(suspects, states, present) if finding.preset_name not in standing
                 )
-            told = f"could not read the parameters of {', '.join(denied)}" if denied else None
         except Exception as error:
-            told = str(error)
+            told.append(f"could not confirm what was found: {error}")
         for finding in findings:
             self.log.warning("preset %s: drifted: %s", finding.preset_name, finding.detail)
         self.log.info("audit: %s settled records, %s drifted", len(states), len(findings))
-        if told:
-            self.log.warning("audit: %s", told)
-        return Audit(findings, told and shorten(told))
+        for text in told:
+            self.log.warning("audit: %s", text)
+        return Audit(findings, shorten("; ".join(told)) if told else None)
 
 
-def _suspects(hook: PresetConfigHook, states: Sequence[AmiState]) -> dict[str, Finding]:
-    """Read parameters, and return what is wrong with them as far as the index tells."""
-    configs = hook.newest([state.preset_name for state in states])
-    return {state.preset_name: finding for state in states if (finding := drift(state, configs[state.preset_name]))}
+def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[str, Finding], dict[str, Exception]]:
+    """Read parameters; return what is wrong with them as far as the index tells, and why some could not be read.
+
+    A chunk may be refused because of the key of a single one, and is then read one by one: unless nothing could be
+    read so far, one by one neither, lest a missing permission cost a call for each preset.
+    """
+    suspects: dict[str, Finding] = {}
+    unread: dict[str, Exception] = {}
+    has_read = False
+    for chunk in chunks(states, NAMES_LIMIT):
+        pieces = [chunk]
+        while pieces:
+            piece = pieces.pop(0)
+            try:
+                configs = hook.newest([state.preset_name for state in piece])
+            except Exception as error:
+                if isinstance(error, ConfigurationError) and len(piece) > 1 and (has_read or not unread):
+                    pieces = [[state] for state in piece]
+                else:
+                    unread |= {state.preset_name: error for state in piece}
+            else:
+                has_read = True
+                found = (drift(state, configs[state.preset_name]) for state in piece)
+                suspects |= {finding.preset_name: finding for finding in found if finding}
+    return suspects, unread

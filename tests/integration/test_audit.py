@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 
 import pytest
 
@@ -105,14 +106,31 @@ def test_an_audit_that_fails_stops_no_repair(fleet, aws, operation):
     assert [item["presetName"] for batch in batches for item in batch] == ["stale"]
     assert states["audit"]["findings"] == []
     assert f"allow {operation.replace('.', ':')} on" in states["audit"]["error"]
-    assert aws.calls()["ssm.GetParameters"] <= 11
+    assert aws.calls()["ssm.GetParameters"] <= 12
 
 
 def test_a_parameter_that_may_not_be_read_hides_no_other_one(fleet, aws):
     aws.add_fault(Fault("ssm.GetParameters", "AccessDeniedException", key="*linux-06"))
     _, states = detect(audit=True)
     assert [finding["presetName"] for finding in states["audit"]["findings"]] == ["linux-07", "windows"]
-    assert states["audit"]["error"] == "could not read the parameters of linux-06"
+    assert states["audit"]["error"].startswith("could not read the parameters of linux-06: Access denied: allow ssm:")
+
+
+@pytest.mark.parametrize("unread", ["linux-0*", "linux-1*", "windows*"])
+@pytest.mark.parametrize("kind", ["AccessDeniedException", "500"])
+def test_what_was_found_stands_though_a_whole_call_fails(deployment, aws, unread, kind):
+    """Thirty parameters are read by three calls, of which one fails for every name in it."""
+    for group in ("linux-0", "linux-1", "windows-"):
+        for number in range(10):
+            deployment.preset(f"{group}{number}", status="ready", ami=NEW)
+    drifted = {"linux-07", "linux-17", "windows-7"}
+    for name in drifted:
+        deployment.edit(name, ami=OLD)
+    aws.add_fault(Fault("ssm.GetParameters", kind, key=f"*{unread}"))
+    _, states = detect(audit=True, botocore_config=ONCE)
+    hidden = {name for name in drifted if fnmatch(name, unread)}
+    assert {finding["presetName"] for finding in states["audit"]["findings"]} == drifted - hidden
+    assert states["audit"]["error"].startswith(f"could not read the parameters of {unread[:-1]}")
 
 
 def test_what_a_run_is_just_finishing_is_no_drift(fleet, aws):
