@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -310,38 +310,39 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             repeated=resumed or ti.try_number > 1,
             dry_run=dry_run,
         )
-        parameter = record = ""
-        if (first := _first_preset(given)) and (console := Console.of_region(region)):
-            parameter, record = console.parameter(configs.name_of(first)), console.record(table_name, first)
+        first = _first_preset(given)
         if not resumed:
-            self._link(ti, ParameterLink(), parameter)
-            self._link(ti, RecordLink(), record)
+            here = Console.of_region(region if first else None)
+            self._link(ti, ParameterLink(), here, lambda console: console.parameter(configs.name_of(first)))
+            self._link(ti, RecordLink(), here, lambda console: console.record(table_name, first))
             for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
-                self._link(ti, link, "")
+                self._link(ti, link, None)
         candidates, settled = self._candidates(given, configs, run.owner if run.repeated else None)
         for result in settled:
             self._log_result(result)
         batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
         results = [*settled, *batch.reconcile(candidates)]
-        arn = images.pipelines.get(template.replace("{preset}", first or ""))
-        if arn and not resumed and (console := Console.of_arn(arn)):
-            self._link(ti, PipelineLink(), console.pipeline(arn))
+        arn = images.pipelines.get(template.replace("{preset}", first))
+        if arn and not resumed:
+            self._link(ti, PipelineLink(), Console.of_arn(arn), lambda console: console.pipeline(arn))
         logged = (
-            result
+            (result.image_arn, result.log_group)
             for result in results
             if result.outcome is Outcome.CORRECTED_FAILED and result.log_group and result.build_id == result.image_arn
         )
-        failed = next(logged, None)
-        if failed and failed.log_group and (console := Console.of_arn(failed.image_arn)):
-            self._link(ti, LogGroupLink(), console.log_group(failed.log_group))
+        image_arn, log_group = next(logged, (None, ""))
+        if log_group:
+            self._link(ti, LogGroupLink(), Console.of_arn(image_arn), lambda console: console.log_group(log_group))
         return Progress.of(results, candidates, self._promotions(results))
 
-    def _link(self, ti: Any, link: ConsoleLink, address: str) -> None:
-        """Push a link's address; a link is a help and never a reason to fail."""
+    def _link(
+        self, ti: Any, link: ConsoleLink, console: Console | None, address: Callable[[Console], str] = lambda _: ""
+    ) -> None:
+        """Make and push a link's address, an empty one without a console; a link is never a reason to fail."""
         if not self.do_xcom_push:
             return
         try:
-            ti.xcom_push(key=link.xcom_key, value=address)
+            ti.xcom_push(key=link.xcom_key, value=address(console) if console else "")
         except Exception as error:
             self.log.warning("no link to the %s: %s", link.name, error)
 
@@ -465,9 +466,9 @@ def label(names: Sequence[str]) -> str:
     return shorten(repr(text), LABEL_LIMIT)
 
 
-def _first_preset(given: Sequence[Any]) -> str | None:
+def _first_preset(given: Sequence[Any]) -> str:
     names = (item.get("presetName") if isinstance(item, Mapping) else item for item in given)
-    return next((name for name in names if isinstance(name, str)), None)
+    return next((name for name in names if isinstance(name, str)), "")
 
 
 def _name(item: Any) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import runpy
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from spot_runner_provider.console import Console
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import TABLE
 from tests.integration.deployment import TaskInstance, WorkerDied, reconcile
@@ -135,6 +137,31 @@ def test_a_link_that_cannot_be_pushed_stops_nothing(deployment):
     deployment.stale("linux-x64")
     results = reconcile(["linux-x64"], Unlinked())
     assert results["linux-x64"]["outcome"] == "corrected_ready"
+
+
+def test_an_address_that_cannot_be_made_stops_nothing(deployment):
+    """Half of a surrogate pair can stand in no address, neither of the first preset nor of the failed build's log."""
+    deployment.stale("linux-x64")
+    deployment.preset("broken")
+    deployment.image("broken", "FAILED", None, reason="out of space", log_group="/aws/\ud800")
+    ti = TaskInstance()
+    with pytest.raises(AirflowException, match="1 of 3 presets failed"):
+        reconcile(["linux-\ud800", "linux-x64", "broken"], ti)
+    assert {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]} == {
+        "linux-\ufffd": "error",
+        "linux-x64": "corrected_ready",
+        "broken": "corrected_failed",
+    }
+    assert links(ti) == {}
+
+
+def test_a_log_group_of_the_wrong_type_stops_nothing(deployment, monkeypatch):
+    monkeypatch.setattr(Console, "log_group", lambda console, name: quote(7))
+    deployment.preset("broken")
+    deployment.image("broken", "FAILED", None, reason="out of space", log_group="/aws/imagebuilder/broken")
+    ti = TaskInstance()
+    assert reconcile(["broken"], ti)["broken"]["outcome"] == "corrected_failed"
+    assert links(ti).keys() == {PIPELINE, PARAMETER, RECORD}
 
 
 def test_without_a_preset_they_are_empty_so_that_airflow_misses_none(deployment):
