@@ -184,19 +184,24 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             if clock.now() >= deadline:
                 progress = self._give_up(progress)
                 break
+            self._push(progress, context)  # whatever ends the wait, these are told
             arns = [build.image_arn for build in progress.builds]
             if self.deferrable:
-                self._defer(progress, arns, deadline, context)
+                self._defer(progress, arns, deadline)
             progress = self._resume(progress, self._watch(arns, deadline), context)
-        values = [dict(result) for result in progress.results]
         if failed := progress.failed:
-            context["ti"].xcom_push(key="return_value", value=values)
+            self._push(progress, context)
             raise AirflowException(
-                f"{len(failed)} of {len(values)} presets failed: {shorten(', '.join(failed))}. "
+                f"{len(failed)} of {len(progress.results)} presets failed: {shorten(', '.join(failed))}. "
                 "The others are done; the next try, or the next run, goes on with these"
             )
         self._promote(progress.promotions, context)
-        return values
+        return _values(progress)
+
+    def _push(self, progress: Progress, context: Context) -> None:
+        """Push the results so far, as Airflow does with what a task returns."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="return_value", value=_values(progress))
 
     def _given(self, context: Context) -> list[Any]:
         given = arguments.items("presets", self.presets)
@@ -210,10 +215,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             raise ConfigurationError(f"deferrable needs aiobotocore: {AIOBOTOCORE_REMEDY}. Nothing was done")
         return arguments.duration("wait_timeout", self.wait_timeout)
 
-    def _defer(self, progress: Progress, arns: Sequence[str], deadline: datetime, context: Context) -> None:
-        """Wait in the triggerer; the results so far are pushed, lest they be lost with the trigger."""
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="return_value", value=[dict(result) for result in progress.results])
+    def _defer(self, progress: Progress, arns: Sequence[str], deadline: datetime) -> None:
+        """Wait in the triggerer."""
         self.log.info("waiting for %s builds, until %s at most: %s", len(arns), deadline, ", ".join(arns))
         self.defer(
             trigger=ImagesTrigger(
@@ -464,6 +467,10 @@ def label(names: Sequence[str]) -> str:
     except (TypeError, RecursionError, MemoryError):
         pass
     return shorten(repr(text), LABEL_LIMIT)
+
+
+def _values(progress: Progress) -> list[dict[str, Any]]:
+    return [dict(result) for result in progress.results]
 
 
 def _first_preset(given: Sequence[Any]) -> str:

@@ -21,11 +21,12 @@ from spot_runner_provider import clock
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.operators import reconcile_preset
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.triggers.images import ImagesTrigger
 from tests.integration.asset_dags import declare, events_of
-from tests.integration.deployment import NEW, NEWER, TaskInstance, detect, reconcile
+from tests.integration.deployment import NEW, NEWER, TaskInstance, WorkerDied, detect, reconcile
 from tests.integration.test_links import links
 
 pytestmark = [
@@ -334,6 +335,33 @@ def test_the_results_so_far_and_the_links_are_there_while_it_waits(deployment, b
     assert len(before) == 3
     task.go_on({"finished": [], "error": None})
     assert links(task.ti) == before
+
+
+def test_a_worker_that_dies_while_it_waits_leaves_the_results_so_far(deployment, building, end, monkeypatch):
+    deployment.stale("ready")
+    slow, slower = building("slow"), building("slower")
+
+    def die(hook: ImageBuilderHook, arn: str) -> bool:
+        if arn == slower and deployment.record("slow")["status"] == "ready":
+            raise WorkerDied
+        end(slow)
+        return arn == slower
+
+    monkeypatch.setattr(ImageBuilderHook, "is_building", die)
+    ti = TaskInstance()
+    with pytest.raises(WorkerDied):
+        reconcile(["ready", "slow", "slower"], ti, wait_for_completion=True, deferrable=False, poll_interval=1)
+    assert {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]} == {
+        "ready": "corrected_ready",
+        "slow": "corrected_ready",
+        "slower": "still_building",
+    }
+
+
+def test_a_task_that_pushes_no_xcom_pushes_none_while_it_waits(deployment, building):
+    building()
+    task = Task.begun(["slow"], do_xcom_push=False)
+    assert (task.deferral is None, task.ti.pushed) == (False, {})
 
 
 def test_airflow_ends_a_wait_that_no_triggerer_ends(deployment, building):
