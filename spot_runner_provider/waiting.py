@@ -1,16 +1,18 @@
-"""Waiting: what a batch came to so far, and the builds that go on, in a form that survives a deferral."""
+"""Waiting: what a batch came to so far, and the wait for the builds that go on, here or in the triggerer."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from importlib.util import find_spec
 from typing import Any, Self
 
 from spot_runner_provider.ami_state import shorten
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion
-from spot_runner_provider.reconciler import Candidate
+from spot_runner_provider.reconciler import Candidate, ConfigurationError
 
 AIOBOTOCORE_REMEDY = "install airflow-provider-spot-runner[aiobotocore], or set deferrable=False"
 
@@ -121,9 +123,13 @@ class Progress:
             builds=(*(build for build in self.builds if build.preset_name not in new), *later.builds),
         )
 
-    def given_up(self, why: str) -> Self:
-        """Return what it came to without the builds that go on still; ``why`` is added to their results."""
-        names = {build.preset_name for build in self.builds}
+    def given_up(self, why: str, image_arns: Collection[str] | None = None) -> Self:
+        """Return what it came to without the builds that go on still; ``why`` is added to their results.
+
+        :param image_arns: the builds that nobody waits for any longer; all if ``None``.
+        """
+        given_up = [build for build in self.builds if image_arns is None or build.image_arn in image_arns]
+        names = {build.preset_name for build in given_up}
         return replace(
             self,
             results=tuple(
@@ -132,8 +138,73 @@ class Progress:
                 else result
                 for result in self.results
             ),
-            builds=(),
+            builds=tuple(build for build in self.builds if build not in given_up),
         )
+
+
+@dataclass(slots=True)
+class Watch:
+    """The images that are waited for, look by look, by the one rule for whoever looks.
+
+    The wait ends with the look that finds a build finished, with the last one at the deadline, or once there is no
+    image left to look at. An image at which nobody may look is no reason to give up the others.
+
+    :param awaited: the images.
+    :param deadline: when to look for the last time.
+    :param poll_interval: seconds from one look to the next.
+
+    >>> watch = Watch(["arn:image/a", "arn:image/b"], deadline=datetime(2026, 2, 11, 17), poll_interval=60)
+    >>> watch.pause(datetime(2026, 2, 11, 16))
+    60
+    >>> with watch.looking_at("arn:image/a"):
+    ...     raise ConfigurationError("Access denied")
+    >>> watch.is_over, watch.awaited
+    (False, ['arn:image/b'])
+    >>> with watch.looking_at("arn:image/b"):
+    ...     watch.saw("arn:image/b", is_building=False)
+    >>> watch.is_over, watch.event()
+    (True, {'finished': ['arn:image/b'], 'refused': {'arn:image/a': 'Access denied'}, 'error': None})
+    """
+
+    awaited: list[str]
+    deadline: datetime
+    poll_interval: int
+    finished: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    _is_last: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is something to tell."""
+        return bool(self.finished) or not self.awaited or self._is_last
+
+    def pause(self, now: datetime) -> float:
+        """Return the seconds until the next look."""
+        left = (self.deadline - now).total_seconds()
+        self._is_last = left <= self.poll_interval
+        return max(0, min(self.poll_interval, left))
+
+    def saw(self, image_arn: str, *, is_building: bool) -> None:
+        """Note what a look at an image found."""
+        if not is_building:
+            self.finished.append(image_arn)
+
+    @contextmanager
+    def looking_at(self, image_arn: str) -> Iterator[None]:
+        """Give up the image if a person must mend something before anybody can look at it."""
+        try:
+            yield
+        except ConfigurationError as error:
+            self.awaited.remove(image_arn)
+            self.refused[image_arn] = shorten(str(error))
+
+    def event(self, error: Exception | None = None) -> dict[str, Any]:
+        """Return what the wait came to: images, and why there is nothing to look at for the others, or for all.
+
+        An exception need have no text, but is told all the same.
+        """
+        told = None if error is None else shorten(str(error) or type(error).__name__)
+        return {"finished": self.finished, "refused": self.refused, "error": told}
 
 
 def can_defer() -> bool:

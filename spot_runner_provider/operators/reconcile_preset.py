@@ -37,7 +37,7 @@ from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace
 from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run, retold, untouched
 from spot_runner_provider.triggers.images import ImagesTrigger
-from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, can_defer
+from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -236,16 +236,13 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     def _watch(self, arns: Sequence[str], deadline: datetime) -> dict[str, Any]:
         """Wait here, and return the event that the trigger would fire."""
         images = ImageBuilderHook(**super()._hook_parameters)
-        interval = arguments.count("poll_interval", self.poll_interval)
-        try:
-            while True:
-                left = (deadline - clock.now()).total_seconds()
-                time.sleep(max(0, min(interval, left)))
-                finished = [arn for arn in arns if not images.is_building(arn)]
-                if finished or left <= interval:
-                    return {"finished": finished, "error": None}
-        except ConfigurationError as error:
-            return {"finished": [], "error": str(error)}
+        watch = Watch(list(arns), deadline, arguments.count("poll_interval", self.poll_interval))
+        while not watch.is_over:
+            time.sleep(watch.pause(clock.now()))
+            for arn in tuple(watch.awaited):
+                with watch.looking_at(arn):
+                    watch.saw(arn, is_building=images.is_building(arn))
+        return watch.event()
 
     def _give_up(self, progress: Progress) -> Progress:
         waited = f"waited {arguments.duration('wait_timeout', self.wait_timeout).total_seconds() / 60:g} minutes for it"
@@ -254,12 +251,14 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
     def _resume(self, progress: Progress, event: Mapping[str, Any], context: Context) -> Progress:
         """Reconcile the presets whose builds have ended, or give up waiting."""
-        if event["error"]:
-            self.log.warning("waiting for builds failed, and is given up: %s", event["error"])
-            return progress.given_up(f"waiting failed: {event['error']}")
-        if not event["finished"]:
-            return self._give_up(progress)
+        for build in progress.builds:
+            why = event["refused"].get(build.image_arn, event["error"])
+            if why is not None and build.image_arn not in event["finished"]:
+                self.log.warning("preset %s: waiting failed, and is given up: %s", build.preset_name, why)
+                progress = progress.given_up(f"waiting failed: {why}", [build.image_arn])
         ended = progress.those_of(event["finished"])
+        if not ended:
+            return self._give_up(progress) if progress.builds else progress
         try:
             return progress.then(self._reconcile(ended, context["ti"], resumed=True))
         except (arguments.InvalidArgument, ConfigurationError) as error:

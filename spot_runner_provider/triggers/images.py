@@ -15,14 +15,16 @@ from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.build import Image
 from spot_runner_provider.hooks.calls import explained, retry_throttles
 from spot_runner_provider.hooks.image_builder import THROTTLES, ImageBuilderHook, is_gone
-from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY
+from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
 
 
 class ImagesTrigger(BaseTrigger):
-    """Fires as soon as one of the images no longer builds, or at the deadline.
+    """Fires as soon as one of the images no longer builds, at the deadline, or when there is none left to look at.
 
-    The event is ``{"finished": [ARN, ...], "error": text or None}``. Nothing is finished at the deadline, nor where a
-    person must mend something first: then ``error`` says what. After any other error it looks again.
+    The event is ``{"finished": [ARN, ...], "refused": {ARN: text}, "error": text or None}``. ``refused`` are the images
+    that nobody can look at before a person has mended something, and what; ``error`` is what kept it from all of
+    them. After any other error it looks again.
 
     :param image_arns: the images.
     :param deadline: the moment, as a timestamp with a time zone.
@@ -37,7 +39,7 @@ class ImagesTrigger(BaseTrigger):
     >>> trigger = ImagesTrigger(image_arns=[arn], deadline=until, poll_interval=1, aws_conn_id="aws_default")
     >>> async def fired():
     ...     return [event.payload async for event in trigger.run()]
-    >>> asyncio.run(fired()) == [{"finished": [arn], "error": None}]
+    >>> asyncio.run(fired()) == [{"finished": [arn], "refused": {}, "error": None}]
     True
     """
 
@@ -75,16 +77,17 @@ class ImagesTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, and look again, until there is something to tell."""
-        finished, told = [], None
+        watch = Watch(list(self.image_arns), parse_timestamp(self.deadline), self.poll_interval)
+        failed: Exception | None = None
         try:
-            finished = await self._wait()
+            await self._wait(watch)
         except ImportError:
-            told = f"the triggerer lacks aiobotocore: {AIOBOTOCORE_REMEDY}"
+            failed = ConfigurationError(f"the triggerer lacks aiobotocore: {AIOBOTOCORE_REMEDY}")
         except Exception as error:
-            told = str(error)
-        yield TriggerEvent({"finished": finished, "error": told})  # type: ignore[no-untyped-call]
+            failed = error
+        yield TriggerEvent(watch.event(failed))  # type: ignore[no-untyped-call]
 
-    async def _wait(self) -> list[str]:
+    async def _wait(self, watch: Watch) -> None:
         hook = ImageBuilderHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -92,24 +95,22 @@ class ImagesTrigger(BaseTrigger):
             config=self.botocore_config,
             caller=type(self).__name__,
         )
-        deadline = parse_timestamp(self.deadline)
         async with AsyncExitStack() as stack:
             with explained("imagebuilder", "any image"):
                 connection = await hook.get_async_conn()  # type: ignore[no-untyped-call]
                 client = await stack.enter_async_context(connection)
             retry_throttles(client, THROTTLES, "GetImage")
-            while True:
-                left = (deadline - clock.now()).total_seconds()
-                await asyncio.sleep(max(0, min(self.poll_interval, left)))
-                finished = [arn for arn in self.image_arns if await self._has_finished(client, arn)]
-                if finished or left <= self.poll_interval:
-                    return finished
+            while not watch.is_over:
+                await asyncio.sleep(watch.pause(clock.now()))
+                for arn in tuple(watch.awaited):
+                    with watch.looking_at(arn):
+                        watch.saw(arn, is_building=await self._is_building(client, arn))
 
-    async def _has_finished(self, client: Any, arn: str) -> bool:
+    async def _is_building(self, client: Any, arn: str) -> bool:
         try:
             with explained("imagebuilder", f"image {arn}"):
                 answer = await client.get_image(imageBuildVersionArn=arn)
         except (BotoCoreError, ClientError) as error:
             self.log.warning("image %s: %s", arn, error)
-            return is_gone(error)
-        return not Image.from_api(answer["image"]).is_building
+            return not is_gone(error)
+        return Image.from_api(answer["image"]).is_building

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from spot_runner_provider import clock
 from spot_runner_provider.ami_state import render_timestamp
+from spot_runner_provider.build import Image
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import TABLE
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
@@ -124,6 +125,11 @@ def trigger(*arns: str, seconds: float = 30, **arguments: Any) -> ImagesTrigger:
     )
 
 
+def told(finished: list[str], **event: Any) -> dict[str, Any]:
+    """The event of a trigger."""
+    return {"finished": finished, "refused": {}, "error": None} | event
+
+
 class TestTrigger:
     @pytest.mark.parametrize("status", ["AVAILABLE", "FAILED", "CANCELLED", "DELETED", "QUARANTINED"])
     def test_fires_once_an_image_no_longer_builds(self, deployment, building, end, before_a_look, status):
@@ -137,36 +143,57 @@ class TestTrigger:
             before_a_look(slow, look)
 
         before_a_look(slow, look)
-        assert fire(trigger(slow, other)) == {"finished": [slow], "error": None}
+        assert fire(trigger(slow, other)) == told([slow])
         assert len(looks) == 2
 
     def test_fires_at_the_deadline_with_nothing(self, building):
-        assert fire(trigger(building(), seconds=0.5)) == {"finished": [], "error": None}
+        assert fire(trigger(building(), seconds=0.5)) == told([])
 
     def test_looks_once_more_at_the_deadline(self, building, end):
         end(slow := building())
-        assert fire(trigger(slow, seconds=-5)) == {"finished": [slow], "error": None}
+        assert fire(trigger(slow, seconds=-5)) == told([slow])
 
     def test_an_image_that_is_gone_is_awaited_no_longer(self, building):
         gone = building() + "000"
-        assert fire(trigger(gone)) == {"finished": [gone], "error": None}
+        assert fire(trigger(gone)) == told([gone])
 
     @pytest.mark.parametrize("kind", ["CallRateLimitExceededException", "500", "reset"])
     def test_a_passing_fault_is_waited_out(self, deployment, building, end, kind):
         end(slow := building())
         deployment.aws.add_fault(Fault(GET_IMAGE, kind, times=2))
-        assert fire(trigger(slow)) == {"finished": [slow], "error": None}
+        assert fire(trigger(slow)) == told([slow])
 
     def test_a_fault_that_stays_for_some_time_is_asked_past(self, deployment, building, end):
         end(slow := building())
         deployment.aws.add_fault(Fault(GET_IMAGE, "500", times=2))
-        assert fire(trigger(slow, botocore_config=ONCE)) == {"finished": [slow], "error": None}
+        assert fire(trigger(slow, botocore_config=ONCE)) == told([slow])
 
     def test_a_missing_permission_is_told(self, deployment, building):
         deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException"))
         event = fire(trigger(slow := building()))
-        assert event["finished"] == []
-        assert f"allow imagebuilder:GetImage on image {slow}" in event["error"]
+        assert (event["finished"], event["error"]) == ([], None)
+        assert f"allow imagebuilder:GetImage on image {slow}" in event["refused"][slow]
+
+    def test_an_image_at_which_nobody_may_look_keeps_from_no_other(self, deployment, building, end, before_a_look):
+        denied, slow, done = building("denied"), building("slow"), building("done")
+        deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException", key="*denied*"))
+        before_a_look(done, lambda: before_a_look(done, lambda: end(done)))
+        event = fire(trigger(denied, slow, done))
+        assert (event["finished"], [*event["refused"]], event["error"]) == ([done], [denied], None)
+        assert deployment.aws.calls()[GET_IMAGE] == 5  # the denied one was looked at once
+
+    def test_what_was_found_stands_though_a_look_fails(self, building, end, monkeypatch):
+        end(done := building("done"))
+        slow = building("slow")
+        read = Image.from_api
+
+        def fail(answer: dict[str, Any]) -> Image:
+            if answer["arn"] == slow:
+                raise TimeoutError  # which says nothing
+            return read(answer)
+
+        monkeypatch.setattr(Image, "from_api", fail)
+        assert fire(trigger(done, slow)) == told([done], error="TimeoutError")
 
     def test_a_missing_region_is_told(self, building, monkeypatch):
         monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", '{"conn_type": "aws"}')
@@ -272,6 +299,30 @@ def test_a_missing_permission_loses_nothing_and_is_told(deployment, building, aw
     assert [extra["presetName"] for _, extra in ti.events] == ["ready"]
 
 
+def test_a_permission_that_one_image_lacks_ends_the_wait_for_that_one_alone(
+    deployment, building, end, before_a_look, awaited
+):
+    building("denied")
+    slow, slower = building("slow"), building("slower")
+    deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException", key="*denied*"))
+    before_a_look(slow, lambda: end(slow))
+    before_a_look(slower, lambda: before_a_look(slower, lambda: end(slower)))
+    results = awaited(["denied", "slow", "slower"], TaskInstance())
+    assert {name: result["outcome"] for name, result in results.items()} == {
+        "denied": "still_building",
+        "slow": "corrected_ready",
+        "slower": "corrected_ready",
+    }
+    assert "waiting failed: Access denied: allow imagebuilder:GetImage" in results["denied"]["detail"]
+
+
+@pytest.mark.parametrize("error", ["TimeoutError", ""])
+def test_a_wait_that_failed_is_no_deadline(deployment, building, error):
+    building()
+    task = Task.begun(["slow"]).go_on(told([], error=error))
+    assert task.results["slow"]["detail"] == f"the build is BUILDING; waiting failed: {error}"
+
+
 @pytest.mark.parametrize(
     ("fault", "detail"),
     [
@@ -333,7 +384,7 @@ def test_the_results_so_far_and_the_links_are_there_while_it_waits(deployment, b
     assert [result["outcome"] for result in task.ti.pushed["return_value"]] == ["corrected_ready", "still_building"]
     before = links(task.ti)
     assert len(before) == 3
-    task.go_on({"finished": [], "error": None})
+    task.go_on(told([]))
     assert links(task.ti) == before
 
 

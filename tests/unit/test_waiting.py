@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,10 +10,10 @@ from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.promotion import Promotion
-from spot_runner_provider.reconciler import Candidate
-from spot_runner_provider.waiting import Progress
+from spot_runner_provider.reconciler import Candidate, ConfigurationError
+from spot_runner_provider.waiting import Progress, Watch
 
-from .values import ACCOUNT, REGION
+from .values import ACCOUNT, NOW, REGION
 
 PIPELINE = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/spot-runner"
 SEEN = AmiState("a", Status.BUILDING, "2026-02-11T15:00:00.000Z", "ami-0old", "arn:old")
@@ -72,3 +73,47 @@ def test_what_is_given_up_says_why_and_the_others_stay_as_they_are():
         "the build is BUILDING; waited 60 minutes for it",
     ]
     assert (progress.builds, progress.promotions) == ((), PROGRESS.promotions)
+
+
+def test_some_builds_are_given_up_and_the_others_are_waited_for():
+    progress = PROGRESS.given_up("access denied", ["arn:a"])
+    assert [result["detail"] for result in progress.results] == [
+        "",
+        "the build is TESTING; access denied",
+        "the build is BUILDING",
+    ]
+    assert [build.image_arn for build in progress.builds] == ["arn:b"]
+
+
+class TestWatch:
+    @pytest.mark.parametrize(
+        ("left", "seconds", "is_last"),
+        [(600, 60, False), (61, 60, False), (60, 60, True), (7.5, 7.5, True), (-5, 0, True)],
+    )
+    def test_the_last_look_is_at_the_deadline(self, left, seconds, is_last):
+        watch = Watch(["arn:a"], NOW + timedelta(seconds=left), poll_interval=60)
+        assert (watch.pause(NOW), watch.is_over) == (seconds, is_last)
+
+    def test_it_goes_on_while_all_build(self):
+        watch = Watch(["arn:a", "arn:b"], NOW, poll_interval=60)
+        watch.saw("arn:a", is_building=True)
+        assert (watch.is_over, watch.awaited) == (False, ["arn:a", "arn:b"])
+
+    def test_it_is_over_once_there_is_no_image_left(self):
+        watch = Watch(["arn:a"], NOW, poll_interval=60)
+        with watch.looking_at("arn:a"):
+            raise ConfigurationError("denied\x00")
+        assert watch.is_over
+        assert watch.event() == {"finished": [], "refused": {"arn:a": "denied\ufffd"}, "error": None}
+
+    def test_another_error_is_for_whoever_looks(self):
+        watch = Watch(["arn:a"], NOW, poll_interval=60)
+        with pytest.raises(TimeoutError), watch.looking_at("arn:a"):
+            raise TimeoutError
+        assert watch.awaited == ["arn:a"]
+
+    @pytest.mark.parametrize(
+        ("error", "told"), [(None, None), (ValueError("why"), "why"), (TimeoutError(), "TimeoutError")]
+    )
+    def test_an_error_is_told_though_it_has_no_text(self, error, told):
+        assert Watch([], NOW, poll_interval=60).event(error)["error"] == told
