@@ -31,6 +31,8 @@ T = TypeVar("T")
 class Survey:
     """What the table says at ``checked_at``: every record, what was refused, and what needs reconciling.
 
+    If somebody ``named`` the presets, it says nothing of any other.
+
     >>> now = datetime.fromisoformat("2026-02-11T16:00:00Z")
     >>> found = survey([], [], now=now, stale_after=timedelta(minutes=30))
     >>> found.to_json()
@@ -42,6 +44,7 @@ class Survey:
     malformed: tuple[Malformed, ...]
     candidates: tuple[Candidate, ...]
     unfinished: frozenset[str]
+    named: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the survey as XCom ``states`` has it."""
@@ -52,7 +55,7 @@ class Survey:
                 for state in self.states
             ],
             "malformed": [refusal.to_json() for refusal in self.malformed],
-        }
+        } | ({"named": True} if self.named else {})
 
 
 def survey(
@@ -127,6 +130,7 @@ def survey(
         malformed=tuple(refused),
         candidates=tuple(candidates),
         unfinished=frozenset(standing),
+        named=named is not None,
     )
 
 

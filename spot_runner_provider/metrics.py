@@ -8,12 +8,15 @@ name                                 kind    value
 ``spot_runner.oldest_stale_seconds`` gauge   age of the oldest record that was found stale; 0 if none was
 ``spot_runner.seconds_spent``        gauge   from the query of the records to the report
 ==================================== ======= =================================================================
+
+The gauges are of the whole fleet: a run of named presets, which knows of no others, sends none. The outcomes of a
+dry run are not counted: nothing came to them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,31 +54,40 @@ class Metric:
 
 
 def metrics(
-    report: Mapping[str, Any], batches: Iterable[Iterable[Mapping[str, Any]]], *, now: datetime
+    report: Mapping[str, Any],
+    batches: Iterable[Iterable[Mapping[str, Any]]],
+    *,
+    now: datetime,
+    named: bool = False,
+    dry: Collection[str] = (),
 ) -> Iterator[Metric]:
     """Yield what a run has to tell; nothing if detection failed, because then nothing is known.
 
     :param report: the report, as XCom has it.
     :param batches: what detection returned: the presets to reconcile, with their records as they were.
     :param now: the moment of the report.
+    :param named: whether the run looked at named presets only.
+    :param dry: names of the presets whose outcome a dry run only foretold.
 
-    >>> ready = {"status": "ready", "outcome": "corrected_ready"}
+    >>> ready = {"name": "linux-x64", "status": "ready", "outcome": "corrected_ready"}
     >>> stale = {"presetName": "linux-x64", "status": "building", "updatedAt": "2026-02-11T15:00:00.000Z"}
     >>> report = {"checkedAt": "2026-02-11T16:00:00.000Z", "presets": [ready]}
     >>> sent = metrics(report, [[stale]], now=parse_timestamp("2026-02-11T16:00:04.000Z"))
     >>> {metric.name: metric.value for metric in sent if metric.value}
-    {'spot_runner.presets.ready': 1, 'spot_runner.outcomes.corrected_ready': 1,
+    {'spot_runner.outcomes.corrected_ready': 1, 'spot_runner.presets.ready': 1,
      'spot_runner.oldest_stale_seconds': 3600.0, 'spot_runner.seconds_spent': 4.0}
     """
     if report["checkedAt"] is None:
+        return
+    counted = (preset["outcome"] for preset in report["presets"] if preset["outcome"] and preset["name"] not in dry)
+    for outcome, presets in sorted(Counter(counted).items()):
+        yield Metric(f"{PREFIX}.outcomes.{outcome}", Kind.COUNTER, presets)
+    if named:
         return
     checked_at = parse_timestamp(report["checkedAt"])
     statuses = Counter(preset["status"] for preset in report["presets"])
     for status in Status:
         yield Metric(f"{PREFIX}.presets.{status}", Kind.GAUGE, statuses[status])
-    outcomes = Counter(preset["outcome"] for preset in report["presets"] if preset["outcome"])
-    for outcome, presets in sorted(outcomes.items()):
-        yield Metric(f"{PREFIX}.outcomes.{outcome}", Kind.COUNTER, presets)
     ages = [
         checked_at - parse_timestamp(item["updatedAt"])
         for batch in batches

@@ -35,7 +35,8 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`:
     a list of lists of dicts, one preset a batch while there are no more than ``max_mapped_tasks``. Pushes the XCom
     ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}]}``,
-    with an audit also ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``.
+    with an audit also ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``, and
+    ``"named": True`` if it was told which presets to look at.
 
     Fails at once, without retries, if the table, the index, the region, the credentials or a permission is missing.
     An audit that fails stops nothing here; the report says so and fails the run.

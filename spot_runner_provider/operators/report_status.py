@@ -80,13 +80,10 @@ class ReportStatusOperator(BaseOperator):
         ti = context["ti"]
         fail_on, complaint = self._outcomes()
         batches = ti.xcom_pull(task_ids=self.detect_task_id, default=None)
-        made = report(
-            # Without batches detection died after it had pushed the states.
-            None if batches is None else ti.xcom_pull(task_ids=self.detect_task_id, key=STATES_KEY, default=None),
-            batches or (),
-            _results(ti.xcom_pull(task_ids=self.reconcile_task_id, default=None)),
-            fail_on,
-        )
+        # Without batches detection died after it had pushed the states.
+        survey = None if batches is None else ti.xcom_pull(task_ids=self.detect_task_id, key=STATES_KEY, default=None)
+        results = list(_results(ti.xcom_pull(task_ids=self.reconcile_task_id, default=None)))
+        made = report(survey, batches or (), results, fail_on)
         for preset in made.value["presets"]:
             self.log.info(
                 "%s: %s, %s%s",
@@ -98,7 +95,14 @@ class ReportStatusOperator(BaseOperator):
         self.log.info("%s: %s", made.value["status"], made.value["message"])
         made = replace(made, failures=(*made.failures, *complaint))
         ti.xcom_push(key="return_value", value=made.value)
-        self._send(metrics(made.value, batches or (), now=clock.now()), {"dag_id": ti.dag_id})
+        known = metrics(
+            made.value,
+            batches or (),
+            now=clock.now(),
+            named=bool(survey and survey.get("named")),
+            dry={result["presetName"] for result in results if result["dryRun"]},
+        )
+        self._send(known, {"dag_id": ti.dag_id})
         self._tell(made, context)
         if made.failures:
             raise AirflowFailException("; ".join(made.failures))

@@ -91,6 +91,27 @@ def test_a_statsd_receives_them(deployment, statsd, settings, tag):
     assert 0 < spent < 240
 
 
+def test_a_run_of_named_presets_and_a_dry_run_are_known_for_what_they_are(deployment, monkeypatch):
+    sent: dict[str, float] = {}
+    for kind in ("gauge", "incr"):
+        monkeypatch.setattr(Stats, kind, lambda name, value, tags: sent.update({name: value}), raising=False)
+    deployment.stale("linux-x64")
+    deployment.preset("linux-arm64", status="ready")
+    report(ran(presets=["linux-x64", "linux-arm64"], dry_run=True))
+    assert sent == {}
+    report(ran(dry_run=True))
+    assert {name.removeprefix("spot_runner.") for name in sent} == {
+        "presets.ready",
+        "presets.building",
+        "presets.failed",
+        "oldest_stale_seconds",
+        "seconds_spent",
+    }
+    sent.clear()
+    report(ran(presets=["linux-x64", "linux-arm64"]))
+    assert sent == {"spot_runner.outcomes.corrected_ready": 1}
+
+
 def test_metrics_that_cannot_be_sent_change_nothing(deployment, monkeypatch, caplog, capsys):
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no route to the receiver")

@@ -25,7 +25,7 @@ class Run(TaskInstance):
         return self.xcom.get((task_ids, key), default)
 
 
-def ran(**arguments):
+def ran(*, dry_run=False, **arguments):
     """Detect and reconcile; return the XCom that this left, failures included."""
     ti = TaskInstance()
     batches, states = detect(ti, **arguments)
@@ -33,7 +33,7 @@ def ran(**arguments):
     for batch in batches:
         task = TaskInstance()
         try:
-            results.append(list(reconcile(batch, task, botocore_config=ONCE).values()))
+            results.append(list(reconcile(batch, task, botocore_config=ONCE, dry_run=dry_run).values()))
         except AirflowException:
             results.append(task.pushed["return_value"])
     return {

@@ -19,7 +19,10 @@ NONE = {
 def report(*presets):
     return {
         "checkedAt": "2026-02-11T16:00:00.000Z",
-        "presets": [{"name": "a", "status": status, "outcome": outcome} for status, outcome in presets],
+        "presets": [
+            {"name": name, "status": status, "outcome": outcome}
+            for name, (status, outcome) in zip("abc", presets, strict=False)
+        ],
     }
 
 
@@ -28,8 +31,8 @@ def item(status="building", **age):
     return {"presetName": "a", "status": status, "updatedAt": moment}
 
 
-def measured(report, batches=(), *, now=CHECKED + timedelta(seconds=2.5)):
-    found = list(metrics(report, batches, now=now))
+def measured(report, batches=(), *, now=CHECKED + timedelta(seconds=2.5), **run):
+    found = list(metrics(report, batches, now=now, **run))
     assert len({metric.name for metric in found}) == len(found)
     return {metric.name: metric.value for metric in found}
 
@@ -68,6 +71,21 @@ def test_presets_by_status_and_outcome(presets, changed):
 )
 def test_the_oldest_stale_record(batches, seconds):
     assert measured(report(), batches)["spot_runner.oldest_stale_seconds"] == seconds
+
+
+def test_a_run_of_named_presets_says_nothing_of_the_fleet():
+    young = report(("building", "still_building"), ("ready", None))
+    assert measured(young, [[item(minutes=1)]], named=True) == {"spot_runner.outcomes.still_building": 1}
+
+
+def test_what_a_dry_run_foretold_is_not_counted():
+    foretold = report(("building", "corrected_ready"), ("ready", "drifted"))
+    assert measured(foretold, [[item(minutes=45)]], dry={"a"}) == NONE | {
+        "spot_runner.presets.ready": 1,
+        "spot_runner.presets.building": 1,
+        "spot_runner.oldest_stale_seconds": 2700,
+        "spot_runner.outcomes.drifted": 1,
+    }
 
 
 def test_a_clock_that_is_behind_makes_no_negative_time():
