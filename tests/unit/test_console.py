@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import botocore.session
 import pytest
 
 from spot_runner_provider.console import Console
@@ -33,7 +34,17 @@ def test_each_partition_has_its_console_and_each_resource_its_place_there(partit
     )
 
 
-@pytest.mark.parametrize("region", [None, "", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1"])
+def test_a_region_and_an_arn_in_it_have_the_same_console_in_every_partition_that_botocore_knows():
+    partitions = botocore.session.get_session().get_component("data_loader").load_data("endpoints")["partitions"]
+    places = [(partition["partition"], region) for partition in partitions for region in partition["regions"]]
+    assert len(places) > 30
+    for partition, region in places:
+        assert Console.of_region(region) == Console.of_arn(ARN.format(partition, region)), region
+
+
+@pytest.mark.parametrize(
+    "region", [None, "", "us-iso-east-1", "us-isob-east-1", "us-isof-south-1", "eu-isoe-west-1", "eusc-de-east-1"]
+)
 def test_there_is_no_console_for_a_region_that_is_not_known_or_not_public(region):
     assert Console.of_region(region) is None
 
