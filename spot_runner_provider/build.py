@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import MalformedRecord, parse_timestamp
+from spot_runner_provider.ami_state import MalformedRecord, parse_timestamp, storable
 
 IN_PROGRESS = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
 """States in which a build goes on (Image Builder API: ``ImageStatus``)."""
@@ -77,25 +77,31 @@ class Image:
 
     @classmethod
     def from_api(cls, answer: Mapping[str, Any]) -> Self:
-        """Read an ``ImageSummary`` or an ``Image`` of the Image Builder API; whatever is absent stays absent."""
-        state = answer.get("state") or {}
+        """Read an ``ImageSummary`` or an ``Image`` of the Image Builder API.
+
+        Whatever is absent stays absent, and what is of another type than the API says counts as absent: it is for
+        the verdict to say what is missing, and an image that says nothing must not stop anything.
+        """
+        image = _structure(answer)
+        state = _structure(image.get("state"))
+        amis = _structure(image.get("outputResources")).get("amis")
         return cls(
-            arn=answer.get("arn") or "",
-            status=state.get("status"),
-            created=_date(answer.get("dateCreated")),
-            reason=state.get("reason"),
-            failure=_failure(state.get("failureContext") or {}),
+            arn=_text(image.get("arn")) or "",
+            status=_text(state.get("status")),
+            created=_date(image.get("dateCreated")),
+            reason=_text(state.get("reason")),
+            failure=_failure(_structure(state.get("failureContext"))),
             amis=tuple(
                 Ami(
-                    image_id=ami["image"],
-                    region=ami.get("region"),
-                    account=ami.get("accountId"),
-                    status=(ami.get("state") or {}).get("status"),
+                    image_id=image_id,
+                    region=_text(ami.get("region")),
+                    account=_text(ami.get("accountId")),
+                    status=_text(_structure(ami.get("state")).get("status")),
                 )
-                for ami in (answer.get("outputResources") or {}).get("amis") or ()
-                if ami.get("image")
+                for ami in map(_structure, amis if isinstance(amis, list) else ())
+                if (image_id := _text(ami.get("image")))
             ),
-            log_group=(answer.get("loggingConfiguration") or {}).get("logGroupName"),
+            log_group=_text(_structure(image.get("loggingConfiguration")).get("logGroupName")),
         )
 
     @property
@@ -219,10 +225,18 @@ def _date(text: object) -> datetime | None:
         return None
 
 
+def _structure(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return storable(value) if isinstance(value, str) and value else None
+
+
 def _failure(context: Mapping[str, Any]) -> str | None:
     """Return ``ImageFailureContext`` in words: the workflow step, the component with its step, its message."""
-    component = context.get("componentFailure") or {}
-    distribution = context.get("distributionFailure") or {}
+    component = _structure(context.get("componentFailure"))
+    distribution = _structure(context.get("distributionFailure"))
     parts = [
         ("while", context.get("imageStatus")),
         ("step", context.get("failedStep")),
@@ -230,6 +244,6 @@ def _failure(context: Mapping[str, Any]) -> str | None:
         ("phase", component.get("phaseName")),
         ("component step", component.get("stepName")),
     ]
-    words = ", ".join(f"{name} {value}" for name, value in parts if value)
-    message = component.get("errorMessage") or distribution.get("errorMessage")
+    words = ", ".join(f"{name} {text}" for name, value in parts if (text := _text(value)))
+    message = _text(component.get("errorMessage")) or _text(distribution.get("errorMessage"))
     return ": ".join(text for text in (words, message) if text) or None

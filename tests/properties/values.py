@@ -1,4 +1,4 @@
-"""Whatever the three stores could hold: any shape, any value."""
+"""Whatever the three stores could hold, and Image Builder answer: any shape, any value."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
+
+from spot_runner_provider.build import GIVEN_UP, IN_PROGRESS
 
 texts = st.one_of(
     st.text(max_size=40),
@@ -82,6 +84,37 @@ statuses = st.sampled_from(["building", "ready", "failed"])
 def mostly(likely: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     """Return values that are right two times out of three, and anything otherwise."""
     return st.one_of(likely, likely, anything)
+
+
+def structure(**members: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
+    """A structure of the Image Builder API of which any member may be absent, or anything else."""
+    return st.fixed_dictionaries({}, optional={name: mostly(value) for name, value in members.items()})
+
+
+image_states = st.one_of(st.sampled_from([*sorted(IN_PROGRESS), *sorted(GIVEN_UP), "AVAILABLE", "DELETED"]), texts)
+
+amis = structure(
+    region=st.one_of(st.just("us-east-1"), texts),
+    image=st.one_of(st.just("ami-0e3f"), st.just("ami-0a1d"), texts),
+    accountId=st.one_of(st.just("123456789012"), texts),
+    state=structure(status=image_states),
+)
+
+failures = structure(
+    imageStatus=image_states,
+    failedStep=texts,
+    componentFailure=structure(componentArn=texts, phaseName=texts, stepName=texts, errorMessage=texts),
+    distributionFailure=structure(errorMessage=texts),
+)
+
+images = structure(
+    arn=texts,
+    dateCreated=timestamps,
+    state=structure(status=image_states, reason=texts, failureContext=failures),
+    outputResources=structure(amis=st.lists(mostly(amis), max_size=4)),
+    loggingConfiguration=structure(logGroupName=texts),
+)
+"""An ``Image``, or an ``ImageSummary``."""
 
 
 def through_xcom(value: Any) -> Any:

@@ -209,3 +209,23 @@ class TestFromApi:
 )
 def test_pipeline_names(name, can_be):
     assert is_pipeline_name(name) is can_be
+
+
+@pytest.mark.parametrize("wrong", [None, 7, "text", ["text"], [None], {"status": None}], ids=repr)
+@pytest.mark.parametrize("name", ["arn", "state", "dateCreated", "outputResources", "loggingConfiguration"])
+def test_a_member_of_the_wrong_type_counts_as_absent(name, wrong):
+    answer = {
+        "arn": "arn:image",
+        "state": {"status": "FAILED", "failureContext": wrong},
+        "outputResources": {"amis": [{"image": "ami-0e3f", "region": wrong, "state": wrong}, wrong]},
+    }
+    image = Image.from_api(answer | {name: wrong})
+    assert isinstance(image.arn, str)
+    assert image.created is image.failure is image.log_group is None
+    assert judge(image, region=REGION, account=ACCOUNT).ami_id is None
+
+
+def test_a_text_that_no_record_and_no_xcom_can_hold_is_read_as_far_as_it_goes():
+    assert (
+        Image.from_api({"state": {"status": "FAILED", "reason": "no\x00space\ud800"}}).reason == "no\ufffdspace\ufffd"
+    )
