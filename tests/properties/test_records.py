@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +71,20 @@ def intents(draw: st.DrawFn) -> dict[str, object]:
     return {key: item[key] for key in item if draw(st.integers(0, 9))}
 
 
+storable_characters = st.characters(codec="utf-8", exclude_characters="\x00")
+
+
+@st.composite
+def candidates(draw: st.DrawFn) -> Candidate:
+    """A candidate as detection makes it, whose texts are none that XCom cuts."""
+    name, short = draw(names), st.one_of(st.none(), st.text(storable_characters, min_size=1, max_size=200))
+    moment = st.datetimes(timezones=st.just(UTC)).map(render_timestamp)
+    state = st.builds(AmiState, st.just(name), st.sampled_from(Status), moment, short, short, short)
+    job_id = st.text(storable_characters, max_size=100).map(lambda owner: f"AMI-INTENT#{name}#{owner}")
+    intent = st.builds(Intent, job_id, st.just(name), moment, st.integers(1, 200), short, short)
+    return Candidate(name, draw(st.one_of(st.none(), state)), tuple(draw(st.lists(intent, max_size=2))))
+
+
 optional_texts = st.one_of(st.none(), texts)
 results = st.builds(
     Result,
@@ -121,6 +136,24 @@ def test_any_result_fits_xcom(result):
     with suppress(UnknownPlace):
         if promotion := Promotion.of(result):
             through_xcom(promotion.extra)
+
+
+@given(candidates())
+def test_what_is_written_for_xcom_is_read_back_whole(candidate):
+    if candidate.state:
+        assert AmiState.from_json(through_xcom(candidate.state.to_json())) == candidate.state
+    assert Candidate.from_json(through_xcom(candidate.to_json())) == Candidate(
+        candidate.preset_name,
+        candidate.state and replace(candidate.state, error_message=None),
+        tuple(replace(intent, ami_id=None, build_id=None) for intent in candidate.intents),
+    )
+
+
+@given(candidates())
+def test_an_intent_is_read_back_whole_from_its_item(candidate):
+    for intent in candidate.intents:
+        item = intent.to_item()
+        assert Intent.from_item(item | {"paramVersion": Decimal(item["paramVersion"])}) == intent
 
 
 @given(anything)
