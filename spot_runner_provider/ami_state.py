@@ -80,7 +80,9 @@ def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def check_preset_name(name: object) -> str:
-    """Return ``name`` if a pipeline and a parameter can bear it, else raise :class:`MalformedRecord`.
+    """Return ``name`` if a pipeline and a parameter can bear it.
+
+    :raises MalformedRecord: if they cannot, or it is no text.
 
     >>> check_preset_name("linux-x64")
     'linux-x64'

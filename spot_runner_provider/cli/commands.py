@@ -149,6 +149,8 @@ def detect(args: Namespace) -> dict[str, Any]:
 def reconcile(args: Namespace) -> dict[str, Any]:
     """Return what reconciling the presets came to, in a report of all that were looked at.
 
+    :raises InvalidArgument: which ends the command with 2: for a preset that cannot exist, or has no record.
+
     ``airflow spot-runner reconcile linux-x64``, when its build ended well, prints a table and exits with 0:
 
     >>> reconcile(Namespace(presets=["linux-x64"], dag_id=None, dry_run=False, output="table", verbose=False))

@@ -98,6 +98,8 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         """Write ``corrected`` in one conditional update, if the record is still building since the same moment.
 
         :return: whether the condition held; if not, the record that stands, at no further read.
+        :raises ClientError: also for what only a person can mend, if an earlier attempt may have been applied: then
+            that is no refusal.
 
         >>> hook = AmiStateHook(table_name="spot-runner-state")
         >>> seen = hook.read_states(["linux-x64"])["linux-x64"]

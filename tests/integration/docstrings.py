@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from types import FunctionType, ModuleType
@@ -100,6 +102,38 @@ def lacks(part: Part) -> str | None:
     if not part.doc:
         return "a docstring"
     return None if part.examples or is_shown(part) else "an example"
+
+
+def untold(part: Part) -> set[str]:
+    """Return the exceptions that a function itself makes, and lets out, without a ``:raises`` for them.
+
+    What it only passes on from what it calls is not looked for.
+    """
+    value = part.value
+    for wrapped in ("__func__", "fget", "func"):
+        value = getattr(value, wrapped, value)
+    if not inspect.isfunction(value):
+        return set()
+    (function,) = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(value)))).body
+    made = set(_made(ast.iter_child_nodes(function), caught=frozenset()))
+    return {name for name in made - {"NotImplementedError"} if f":raises {name}:" not in part.doc}
+
+
+def _made(nodes: Iterable[ast.AST], caught: frozenset[str]) -> Iterator[str]:
+    """Yield the names of the exceptions that are made by a ``raise`` below ``nodes``, but for those caught there."""
+    for node in nodes:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
+                pass
+            case ast.Try():
+                types = [each for handler in node.handlers if handler.type for each in ast.walk(handler.type)]
+                yield from _made(node.body, caught | {each.id for each in types if isinstance(each, ast.Name)})
+                yield from _made([*node.handlers, *node.orelse, *node.finalbody], caught)
+            case ast.Raise(exc=ast.Call(func=ast.Name(name)) | ast.Name(name)):
+                if name[0].isupper() and not {name, "Exception"} & caught:
+                    yield name
+            case _:
+                yield from _made(ast.iter_child_nodes(node), caught)
 
 
 def is_shown(part: Part) -> bool:

@@ -1,7 +1,7 @@
 """The examples in the docstrings: whatever is public has one, and each says what really happens.
 
 Public are the classes and functions without an underscore, in the module that defines them, and the methods of such
-classes. Each has a docstring. As for examples:
+classes. Each has a docstring, with a ``:raises`` for each exception that it makes itself. As for examples:
 
 - A function has its own.
 - A class has its own, or it adds no method to a class of this package that has one: then that one shows it too. An
@@ -35,8 +35,9 @@ from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.seed import TABLE, create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
+from tests.integration import docstrings
 from tests.integration.deployment import Deployment, TaskInstance
-from tests.integration.docstrings import EXAMPLES, PUBLIC, lacks
+from tests.integration.docstrings import EXAMPLES, PUBLIC, Part, lacks, untold
 from tests.integration.test_report import Run, ran
 
 try:
@@ -67,6 +68,32 @@ def test_whatever_is_public_has_a_docstring_and_an_example():
 
 def test_what_needs_no_example_exists_and_has_none():
     assert [path for path in WITHOUT if path not in PUBLIC or lacks(PUBLIC[path]) != "an example"] == []
+
+
+def test_a_function_tells_of_each_exception_that_it_makes():
+    assert {path: names for path, part in PUBLIC.items() if (names := untold(part))} == {}
+
+
+def test_an_exception_is_found_wherever_it_is_made_unless_it_is_caught_or_passed_on():
+    def function(value: Any) -> None:
+        """Do nothing.
+
+        :raises LookupError: which is told.
+        """
+        try:
+            if value:
+                raise KeyError(value)
+            with nullcontext():
+                raise ValueError
+        except KeyError as error:
+            if value is None:
+                raise TypeError("none") from error
+            raise
+        if value:
+            raise LookupError
+        raise value
+
+    assert untold(Part("function", function, docstrings)) == {"ValueError", "TypeError"}
 
 
 # Each example runs.

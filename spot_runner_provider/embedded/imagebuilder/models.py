@@ -270,7 +270,9 @@ class ImageBuilderBackend(BaseBackend):
         return image
 
     def get_image(self, arn: str) -> Image:
-        """Return an image by the ARN of its build version; raises :class:`ResourceNotFound`.
+        """Return an image by the ARN of its build version.
+
+        :raises ResourceNotFound: if there is no such image
 
         >>> ImageBuilderBackend("us-east-1", "123456789012").get_image("arn:image")
         Traceback (most recent call last):

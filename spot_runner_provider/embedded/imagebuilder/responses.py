@@ -66,7 +66,10 @@ class ImageBuilderResponse(BaseResponse):
         return self._result(imagePipelineList=[pipeline.to_json() for pipeline in page], nextToken=token)
 
     def list_image_pipeline_images(self) -> TYPE_RESPONSE:
-        """ListImagePipelineImages, unfiltered."""
+        """ListImagePipelineImages, unfiltered.
+
+        :raises InvalidRequest: for any filter
+        """
         if self._get_param("filters"):
             raise InvalidRequest("Filters of ListImagePipelineImages are not supported here.")
         page, token = self.backend.list_pipeline_images(
