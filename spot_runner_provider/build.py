@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -142,6 +142,18 @@ class UndatedImage(ValueError):
     spot_runner_provider.build.UndatedImage: image arn:image/1.0.0/7 has no readable dateCreated: cannot tell which is
     the latest
     """
+
+
+def pipelines_of(answers: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and ARN of each ``ImagePipeline`` of the Image Builder API; one that lacks either is passed over.
+
+    >>> dict(pipelines_of([{"name": "spot-runner-linux-x64", "arn": "arn:pipeline"}, {"name": "spot-runner-nowhere"}]))
+    {'spot-runner-linux-x64': 'arn:pipeline'}
+    """
+    for pipeline in map(_structure, answers):
+        name, arn = _text(pipeline.get("name")), _text(pipeline.get("arn"))
+        if name and arn:
+            yield name, arn
 
 
 def is_pipeline_name(name: str) -> bool:

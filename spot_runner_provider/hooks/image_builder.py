@@ -10,7 +10,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spot_runner_provider import clock
-from spot_runner_provider.build import Image, latest
+from spot_runner_provider.build import Image, latest, pipelines_of
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, code_of, explained, retry_throttles
 from spot_runner_provider.reconciler import Throttled
 
@@ -59,13 +59,11 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         found: dict[str, str | None] = dict.fromkeys(names)
         for some in chunks(names, NAMES_LIMIT):
             with explained("imagebuilder", f"pipelines {', '.join(some)}"):
-                for pipeline in _pages(
-                    self.conn.list_image_pipelines,
-                    "imagePipelineList",
-                    filters=[{"name": "name", "values": list(some)}],
-                ):
-                    if pipeline["name"] in found:
-                        found[pipeline["name"]] = self.pipelines[pipeline["name"]] = pipeline["arn"]
+                filters = [{"name": "name", "values": list(some)}]
+                listed = _pages(self.conn.list_image_pipelines, "imagePipelineList", filters=filters)
+                for name, arn in pipelines_of(listed):
+                    if name in found:
+                        found[name] = self.pipelines[name] = arn
         return found
 
     def latest_image(self, pipeline_arn: str) -> Image | None:

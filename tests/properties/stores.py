@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spot_runner_provider.ami_state import AmiState, MalformedRecord
-from spot_runner_provider.build import Image, latest
+from spot_runner_provider.build import Image, latest, pipelines_of
 from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.reconciler import (
     Call,
@@ -31,13 +31,13 @@ from spot_runner_provider.reconciler import (
 class Memory:
     """Answers as :class:`~spot_runner_provider.batch.Stores` does, over plain values.
 
-    ``records`` and ``configs`` are by preset, ``pipelines`` by name, ``listed`` by the pipeline's ARN, ``images`` by
-    their own; ``intents`` by key.
+    ``records`` and ``configs`` are by preset, ``listed`` by the pipeline's ARN, ``images`` by their own, ``intents`` by
+    key. ``pipelines`` and images are what Image Builder answers.
     """
 
     records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     configs: dict[str, list[ConfigVersion]] = field(default_factory=dict)
-    pipelines: dict[str, Any] = field(default_factory=dict)
+    pipelines: list[Any] = field(default_factory=list)
     listed: dict[str, Sequence[Any]] = field(default_factory=dict)
     images: dict[str, Any] = field(default_factory=dict)
     intents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Memory:
     def perform_one(self, call: Call) -> Any:
         match call:
             case FindPipeline(name):
-                return self.pipelines.get(name)
+                return dict(pipelines_of(self.pipelines)).get(name)
             case LatestImage(arn):
                 image = latest(map(Image.from_api, self.listed[arn]))
                 return Image.from_api(self.images[image.arn]) if image and image.is_summary else image

@@ -76,19 +76,35 @@ answers = st.one_of(
 )
 
 
+pipelines = mostly(st.just(PIPELINE + "odd"))
+
+
 @given(
-    names, records, st.lists(intents, max_size=2), parameters, mostly(st.none()), answers, mostly(images), st.booleans()
+    names,
+    records,
+    st.lists(intents, max_size=2),
+    parameters,
+    pipelines,
+    st.lists(anything, max_size=1),
+    answers,
+    mostly(images),
+    st.booleans(),
 )
-def test_the_preset_beside_an_odd_one_is_corrected(name, record, standing, parameter, pipeline, listed, image, dry_run):
+def test_the_preset_beside_an_odd_one_is_corrected(
+    name, record, standing, parameter, pipeline, others, listed, image, dry_run
+):
     assume(name != "sound")
-    pipeline = pipeline or PIPELINE + name
     stores = Memory(
         records={"sound": item("sound"), name: item(name, **record)},
         configs={
             "sound": [ConfigVersion(1, '{"ami": "ami-0a1d"}')],
             name: [ConfigVersion(number, text) for number, text in enumerate(parameter, 1)],
         },
-        pipelines={"spot-runner-sound": PIPELINE + "sound", f"spot-runner-{name}": pipeline},
+        pipelines=[
+            *others,
+            {"name": "spot-runner-sound", "arn": PIPELINE + "sound"},
+            {"name": f"spot-runner-{name}", "arn": pipeline},
+        ],
         listed=defaultdict(lambda: listed, {PIPELINE + "sound": [SOUND]}),
         images=defaultdict(lambda: image),
     )

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spot_runner_provider.build import Ami, Image, Meaning, UndatedImage, is_pipeline_name, judge, latest
+from spot_runner_provider.build import Ami, Image, Meaning, UndatedImage, is_pipeline_name, judge, latest, pipelines_of
 
 from .values import ACCOUNT, REGION
 
@@ -223,6 +223,12 @@ def test_a_member_of_the_wrong_type_counts_as_absent(name, wrong):
     assert isinstance(image.arn, str)
     assert image.created is image.failure is image.log_group is None
     assert judge(image, region=REGION, account=ACCOUNT).ami_id is None
+
+
+def test_a_pipeline_without_a_name_or_an_arn_is_none():
+    sound = {"name": "spot-runner-a", "arn": "arn:pipeline"}
+    odd = [None, 7, {}, {"name": "spot-runner-b"}, {"name": ["spot-runner-b"], "arn": "arn:b"}, sound | {"arn": 7}]
+    assert list(pipelines_of([*odd, sound])) == [("spot-runner-a", "arn:pipeline")]
 
 
 def test_a_text_that_no_record_and_no_xcom_can_hold_is_read_as_far_as_it_goes():
