@@ -178,22 +178,29 @@ def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[s
     """Read parameters; return what is wrong with them as far as the index tells, and why some could not be read.
 
     A chunk may be refused because of the key of a single one, and is then read one by one: unless nothing could be
-    read so far, one by one neither, lest a missing permission cost a call for each preset.
+    read so far, one by one neither, lest a missing permission cost a call for each preset. Once SSM itself has failed
+    for two chunks nobody waits for it any longer: the repair comes after the audit.
     """
     suspects: dict[str, Finding] = {}
     unread: dict[str, Exception] = {}
+    failures: list[Exception] = []
     has_read = False
     for chunk in chunks(states, NAMES_LIMIT):
         pieces = [chunk]
         while pieces:
             piece = pieces.pop(0)
             try:
+                if len(failures) == 2:
+                    raise failures[-1]
                 configs = hook.newest([state.preset_name for state in piece])
-            except Exception as error:
-                if isinstance(error, ConfigurationError) and len(piece) > 1 and (has_read or not unread):
+            except ConfigurationError as error:
+                if len(piece) > 1 and (has_read or not unread):
                     pieces = [[state] for state in piece]
                 else:
                     unread |= {state.preset_name: error for state in piece}
+            except Exception as error:
+                failures = [*failures, error][:2]
+                unread |= {state.preset_name: error for state in piece}
             else:
                 has_read = True
                 found = (drift(state, configs[state.preset_name]) for state in piece)

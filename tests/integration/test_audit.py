@@ -116,21 +116,31 @@ def test_a_parameter_that_may_not_be_read_hides_no_other_one(fleet, aws):
     assert states["audit"]["error"].startswith("could not read the parameters of linux-06: Access denied: allow ssm:")
 
 
-@pytest.mark.parametrize("unread", ["linux-0*", "linux-1*", "windows*"])
-@pytest.mark.parametrize("kind", ["AccessDeniedException", "500"])
-def test_what_was_found_stands_though_a_whole_call_fails(deployment, aws, unread, kind):
-    """Thirty parameters are read by three calls, of which one fails for every name in it."""
+@pytest.fixture
+def drifted(deployment):
+    """Thirty ready presets, whose parameters three calls read; in each ten one drifted."""
     for group in ("linux-0", "linux-1", "windows-"):
         for number in range(10):
             deployment.preset(f"{group}{number}", status="ready", ami=NEW)
-    drifted = {"linux-07", "linux-17", "windows-7"}
-    for name in drifted:
-        deployment.edit(name, ami=OLD)
+        deployment.edit(f"{group}7", ami=OLD)
+    return {"linux-07", "linux-17", "windows-7"}
+
+
+@pytest.mark.parametrize("unread", ["linux-0*", "linux-1*", "windows*"])
+@pytest.mark.parametrize("kind", ["AccessDeniedException", "500"])
+def test_what_was_found_stands_though_a_whole_call_fails(drifted, aws, unread, kind):
     aws.add_fault(Fault("ssm.GetParameters", kind, key=f"*{unread}"))
     _, states = detect(audit=True, botocore_config=ONCE)
     hidden = {name for name in drifted if fnmatch(name, unread)}
     assert {finding["presetName"] for finding in states["audit"]["findings"]} == drifted - hidden
     assert states["audit"]["error"].startswith(f"could not read the parameters of {unread[:-1]}")
+
+
+def test_the_repair_does_not_wait_for_an_ssm_that_is_away(drifted, aws):
+    aws.add_fault(Fault("ssm.GetParameters", "500"))
+    _, states = detect(audit=True, botocore_config=ONCE)
+    assert states["audit"]["error"].startswith("could not read the parameters of linux-00, linux-01")
+    assert aws.calls()["ssm.GetParameters"] == 2
 
 
 def test_what_a_run_is_just_finishing_is_no_drift(fleet, aws):
