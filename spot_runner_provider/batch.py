@@ -246,14 +246,17 @@ class Batch:
 
     def _look_up(self, place: int, call: LatestImage) -> Any:
         """Return the answer to a lookup, which waits for its turn and is repeated while Image Builder throttles."""
-        while True:
-            while not (permit := self._lookups.take(place, seconds=WAKE_AFTER)).calls:
-                if self._fatal:
-                    return self._fatal
+        while not self._lookups.is_starved:
+            if self._fatal:
+                return self._fatal
+            permit = self._lookups.take(place, seconds=WAKE_AFTER)
+            if not permit.calls:
+                continue
             answer = self._attempt(call)
             _tell(self._lookups, permit, answer)
-            if not isinstance(answer, Throttled) or self._lookups.is_starved:
+            if not isinstance(answer, Throttled):
                 return answer
+        return Throttled(f"Image Builder has throttled every listing for {PATIENCE:.0f} s")
 
     def _attempt(self, call: Call) -> Any:
         try:

@@ -37,7 +37,10 @@ LONGEST = 2.0
 """Seconds for which a throttle holds everybody up at most: several tasks share a quota, and none may fall far back."""
 
 PATIENCE = 600.0
-"""Seconds without a call that worked after which nobody waits any longer."""
+"""Seconds of nothing but throttles after which nobody waits any longer."""
+
+LULL = 60.0
+"""Seconds without a throttle after which nothing is known of the present any more: it takes another try."""
 
 TOGETHER = 0.2
 """Seconds' worth of calls that are let through together."""
@@ -87,7 +90,7 @@ class Pace:
         self._throttled_at = 0.0
         self._repeated_at = 0.0
         self._open_at = 0.0
-        self._hungry_since = now()
+        self._hungry_since: float | None = None
         self._worked_at: deque[float] = deque()
         self._line: list[tuple[int, int]] = []
         self._tickets = itertools.count()
@@ -99,8 +102,9 @@ class Pace:
 
     @property
     def is_starved(self) -> bool:
-        """Whether AWS has been throttling, and has taken nothing, for :data:`PATIENCE`."""
-        return self._rate is not None and self._now() - self._hungry_since > PATIENCE
+        """Whether AWS has throttled whatever was tried for :data:`PATIENCE`, and did so just now."""
+        hungry = self._hungry_since is not None and self._throttled_at - self._hungry_since > PATIENCE
+        return hungry and self._now() - self._throttled_at <= LULL
 
     def take(self, place: int, wanted: int = 1, seconds: float = float("inf")) -> Permit:
         """Wait until calls may be made: one at least, and ``wanted`` at most; or none, after so many ``seconds``.
@@ -135,7 +139,7 @@ class Pace:
     def worked(self, permit: Permit) -> None:
         """Tell that AWS took a call."""
         with self._changed:
-            now = self._hungry_since = self._now()
+            now, self._hungry_since = self._now(), None
             self._worked_at.append(now)
             while self._worked_at[0] < now - 1:
                 self._worked_at.popleft()
@@ -166,7 +170,6 @@ class Pace:
             now = self._now()
             if self._rate is None:
                 self._rate = max(self._expected, float(sum(moment > now - 1 for moment in self._worked_at)))
-                self._hungry_since = now
             elif permit.at < self._throttled_at:
                 return
             elif permit.at != self._repeated_at:
@@ -176,6 +179,8 @@ class Pace:
                 self._growth, self._grown = max(LEAST_GROWTH, self._growth * SLOWER), 1.0
             hold = SHARE / self._rate * 2.0 ** min(self._misses, 20)
             self._misses += 1
+            if self._hungry_since is None or now - self._throttled_at > LULL:
+                self._hungry_since = now
             self._throttled_at = now
             self._open_at = now + min(LONGEST, hold) * random.uniform(0.5, 1)
             self._changed.notify_all()

@@ -288,7 +288,7 @@ def test_endless_throttling_is_an_error_in_the_end(deployment, monkeypatch, oper
     monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
     monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.5)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001)
-    for name in ("one", "other"):
+    for name in ("another", "one"):
         deployment.stale(name)
     deployment.aws.add_fault(Fault(operation, code, key="*one*"))
     batches, _ = detect(max_mapped_tasks=1)
@@ -296,7 +296,7 @@ def test_endless_throttling_is_an_error_in_the_end(deployment, monkeypatch, oper
     with pytest.raises(AirflowException, match="1 of 2 presets failed: one"):
         reconcile(batches[0], ti)
     outcomes = {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]}
-    assert outcomes == {"one": "error", "other": "corrected_ready"}
+    assert outcomes == {"another": "corrected_ready", "one": "error"}
     tried = [call for call in deployment.aws.call_log() if call.matches(operation, "*one*")]
     assert len(tried) == tries if tries else len(tried) > 1
 

@@ -1,5 +1,6 @@
 """Many presets at once, against three stores in memory."""
 
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -352,6 +353,23 @@ class TestThrottling:
         stores = memory(presets(12), faults={"put": Throttled("no")})
         assert set(outcomes(run(stores, max_workers=2)).values()) == {"error"}
         assert stores.intents  # for the next run
+
+    def test_where_no_lookup_is_taken_for_long_nobody_else_asks(self, monkeypatch):
+        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
+        monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.2)
+        stores = memory(presets(12), faults={"latest_image": Throttled("no")})
+        found = run(stores)
+        assert set(outcomes(found).values()) == {"error"}
+        assert set(stores.requested("latest_image")) == {("p00",)}
+        assert "Image Builder has throttled every listing" in found[-1].detail
+
+    def test_a_long_time_without_a_put_is_no_reason_to_give_up(self, monkeypatch):
+        monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.05)
+        stores = self.Throttling(memory(presets(BUNDLE + 1)).records, numbers={"put": range(1)})
+        monkeypatch.setattr(
+            stores, "find_pipelines", lambda names: time.sleep(0.1) or Memory.find_pipelines(stores, names)
+        )
+        assert set(outcomes(run(stores)).values()) == {"corrected_ready"}
 
     def test_a_parameter_that_is_busy_for_ever_keeps_no_other_one(self):
         stores = memory(presets(12), faults={("put", "p03"): Busy("no")})

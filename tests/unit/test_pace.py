@@ -178,16 +178,38 @@ def test_whose_turn_it_is_not_gets_none_after_a_while(limiter, clock):
     assert limiter.take(0, 5, seconds=50).calls == 1
 
 
+def throttled_for(limiter, clock, seconds):
+    """Let every call be throttled for so long, the first one included."""
+    until = clock.time + seconds
+    while True:
+        limiter.throttled(limiter.take(0))
+        if clock.time >= until:
+            return
+
+
 def test_it_is_starved_once_nothing_worked_for_long(limiter, clock):
     limiter.worked(limiter.take(0))
     clock.time += 2 * pace.PATIENCE
-    assert not limiter.is_starved  # nothing was asked for
-    limiter.throttled(limiter.take(0))
-    clock.time += pace.PATIENCE
+    throttled_for(limiter, clock, pace.PATIENCE - pace.LONGEST)
     assert not limiter.is_starved
-    clock.time += 1
+    throttled_for(limiter, clock, 2 * pace.LONGEST)
     assert limiter.is_starved
     limiter.worked(limiter.take(0))
+    assert not limiter.is_starved
+
+
+def test_it_is_not_starved_while_nothing_is_asked_for(limiter, clock):
+    for _ in range(3):
+        limiter.throttled(limiter.take(0))
+        clock.time += 2 * pace.PATIENCE
+        assert not limiter.is_starved
+
+
+def test_what_is_starved_is_tried_again_after_a_while(limiter, clock):
+    throttled_for(limiter, clock, pace.PATIENCE + pace.LONGEST)
+    clock.time += pace.LULL
+    assert limiter.is_starved
+    clock.time += 1
     assert not limiter.is_starved
 
 
