@@ -68,6 +68,9 @@ _ORDER: tuple[type[Call], ...] = (
 )
 _BUNDLED = (FindPipeline, ReadConfig, ReadState, LogIntent, ForgetIntent)
 _WRITES = (LogIntent, Commit, PutConfig, ForgetIntent)
+_COMMON = (FindPipeline, ReadState, LogIntent, Commit, ForgetIntent)
+"""Calls that are denied to every preset or to none: all pipelines are listed alike, and the table is everybody's. A
+pipeline, a parameter or its key may be denied to one preset alone."""
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +136,8 @@ class Stores:
 class Batch:
     """Reconcile many presets, each for itself: what goes wrong with one never touches another.
 
-    A :class:`ConfigurationError` before the first write ends the whole batch if no such call has worked: it would
-    hit every preset alike, and nothing was changed yet.
+    A :class:`ConfigurationError` that hits every preset ends the whole batch if nothing was written yet: at once
+    where it is bound to, because of what all presets have in common, and else when each has met with one.
 
     Where AWS throttles, presets wait for their turn before their parameter is read, the first ones first: what is
     begun gets done, and the fewer are under way the less AWS takes.
@@ -169,18 +172,24 @@ class Batch:
         self._lock = threading.Lock()
         self._writes = 0
         self._worked: set[type[Call]] = set()
-        self._fatal: ConfigurationError | None = None
+        self._denied: list[ConfigurationError] = []
+        self._ended_by: ConfigurationError | None = None
 
     def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
         """Return one result a candidate, in their order.
 
-        :raises ConfigurationError: before the first write.
+        :raises ConfigurationError: if every preset met with one, and nothing was written.
         """
         bundles = [candidates[start : start + BUNDLE] for start in range(0, len(candidates), BUNDLE)]
         with ThreadPoolExecutor(self._max_workers, thread_name_prefix="reconcile") as pool:
-            results = [result for some in pool.map(self._bundle, range(len(bundles)), bundles) for result in some]
-        if self._fatal:
-            raise self._fatal
+            try:
+                results = [result for some in pool.map(self._bundle, range(len(bundles)), bundles) for result in some]
+            except _Ended:
+                pass
+        if self._ended_by:
+            raise self._ended_by
+        if self._denied and len(self._denied) == len(results) and not self._writes:
+            raise self._denied[0]
         return results
 
     def _bundle(self, place: int, candidates: Sequence[Candidate]) -> list[Result]:
@@ -190,10 +199,14 @@ class Batch:
             progress.advance(lambda flow: next(flow))
         while True:
             for name in [name for name, progress in flows.items() if progress.result]:
-                results[name] = flows.pop(name).finished()
+                progress = flows.pop(name)
+                results[name] = progress.finished()
+                if isinstance(progress.error, ConfigurationError):
+                    self._denied.append(progress.error)
                 self._on_result(results[name])
-            if not flows or self._fatal:
-                return [results[candidate.preset_name] for candidate in candidates if candidate.preset_name in results]
+            if not flows:
+                return [results[candidate.preset_name] for candidate in candidates]
+            self._check()
             queued = [progress for progress in flows.values() if progress.is_queued]
             if queued and (len(queued) == len(flows) or self._puts.rate is None):
                 self._admit(place, queued)
@@ -227,11 +240,8 @@ class Batch:
                 answers = [self._try(place, progress) for progress in waiting]
         else:
             answers = [self._try(place, progress) for progress in waiting]
-        if all(isinstance(answer, ConfigurationError) for answer in answers):
-            self._give_up(type(calls[0]), answers[0])
-        if not self._fatal:
-            for progress, answer in zip(waiting, answers, strict=True):
-                progress.answer(answer)
+        for progress, answer in zip(waiting, answers, strict=True):
+            progress.answer(answer)
 
     def _try(self, place: int, progress: _Progress) -> Any:
         """Return the answer to one call, or the exception that it ended in."""
@@ -247,8 +257,7 @@ class Batch:
     def _look_up(self, place: int, call: LatestImage) -> Any:
         """Return the answer to a lookup, which waits for its turn and is repeated while Image Builder throttles."""
         while not self._lookups.is_starved:
-            if self._fatal:
-                return self._fatal
+            self._check()
             permit = self._lookups.take(place, seconds=WAKE_AFTER)
             if not permit.calls:
                 continue
@@ -265,28 +274,38 @@ class Batch:
         except Exception as error:
             return error
 
-    def _give_up(self, kind: type[Call], error: ConfigurationError) -> None:
-        """End the batch, unless something was written, or the same kind of call worked for another preset."""
-        with self._lock:
-            if not self._writes and kind not in self._worked:
-                self._fatal = self._fatal or error
+    def _check(self) -> None:
+        """Go no further in a batch that has ended."""
+        if self._ended_by:
+            raise _Ended
 
     @contextmanager
     def _guarded(self, call: Call) -> Iterator[None]:
-        """Count writes, so that an error which ends the batch is told from one that comes after the first write."""
+        """Count writes, and end the batch where a call is denied to every preset before the first of them."""
         writes = isinstance(call, _WRITES)
         with self._lock:
-            if self._fatal:
-                raise self._fatal
+            self._check()
             self._writes += writes
         try:
             yield
-        except Refused:
+        except Refused as error:
             with self._lock:
                 self._writes -= writes
+                if (
+                    isinstance(error, ConfigurationError)
+                    and isinstance(call, _COMMON)
+                    and type(call) not in self._worked
+                    and not self._writes
+                ):
+                    self._ended_by = self._ended_by or error
+            self._check()
             raise
         with self._lock:
             self._worked.add(type(call))
+
+
+class _Ended(BaseException):
+    """The batch has ended. No error of the call that it is raised in."""
 
 
 def _tell(pace: Pace, permit: Permit, answer: Any) -> None:
@@ -310,6 +329,7 @@ class _Progress:
         self.call: Call = Call()
         self._failed: tuple[Call, Exception | None] = (self.call, None)
         self.result: Result | None = None
+        self.error: Exception | None = None
 
     @property
     def is_queued(self) -> bool:
@@ -353,6 +373,7 @@ class _Progress:
             expected = type(error).__module__.startswith(("botocore", "spot_runner_provider"))
             level = logging.DEBUG if expected else logging.WARNING
             log.log(level, "preset %s", self._candidate.preset_name, exc_info=error)
+            self.error = error
             self.result = self._error(error)
 
     def finished(self) -> Result:

@@ -85,6 +85,22 @@ def test_access_denied_before_the_first_write_fails_the_batch_for_good(deploymen
     assert deployment.intents() == []
 
 
+@pytest.mark.parametrize("operation", ["imagebuilder.ListImagePipelineImages", "ssm.GetParameters"])
+def test_access_denied_to_one_preset_alone_is_its_own_error(deployment, operation):
+    deployment.stale(PRESET)
+    for number in range(11):
+        deployment.preset(f"failed-{number}")
+        deployment.image(f"failed-{number}", "FAILED")
+    deployment.aws.add_fault(Fault(operation, "AccessDeniedException", key=f"*{PRESET}*"))
+    batches, _ = detect(max_mapped_tasks=1)
+    ti = TaskInstance()
+    with pytest.raises(AirflowException, match=f"1 of 12 presets failed: {PRESET}") as failure:
+        reconcile(batches[0], ti)
+    assert not isinstance(failure.value, AirflowFailException)
+    outcomes = {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]}
+    assert outcomes == {PRESET: "error"} | {f"failed-{number}": "corrected_failed" for number in range(11)}
+
+
 @pytest.mark.parametrize(
     ("operation", "status", "intents"),
     [("dynamodb.UpdateItem", "building", 0), ("ssm.PutParameter", "ready", 1)],

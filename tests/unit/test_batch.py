@@ -28,11 +28,12 @@ RUN = Run(owner="dag/run", attempt="1", region=REGION, clock=lambda: NOW)
 IMAGE = Image(
     "arn:image", "AVAILABLE", datetime(2026, 2, 11, 15, 30, tzinfo=UTC), amis=(Ami("ami-0new", REGION, ACCOUNT),)
 )
+FAILED = replace(IMAGE, status="FAILED", amis=())
 
 
 @dataclass
 class Memory:
-    """The three stores in one: records, intents, parameters, and a pipeline with an image for each preset.
+    """The three stores in one: records, intents, parameters, and a pipeline with an image (or ``images``) for each.
 
     ``faults`` maps a request's name, or its name and one preset, to the exception that it ends in, each time.
     ``requests`` tells each request with its presets.
@@ -40,6 +41,7 @@ class Memory:
 
     records: dict[str, AmiState]
     faults: dict = field(default_factory=dict)
+    images: dict[str, Image] = field(default_factory=dict)
     intents: dict[str, Intent] = field(default_factory=dict)
     configs: dict[str, ConfigVersion] = field(default_factory=dict)
     requests: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
@@ -71,8 +73,9 @@ class Memory:
         return {name: f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/{name}" for name in names}
 
     def latest_image(self, arn):
-        self._request("latest_image", arn.rpartition("/spot-runner-")[2])
-        return IMAGE
+        preset = arn.rpartition("/spot-runner-")[2]
+        self._request("latest_image", preset)
+        return self.images.get(preset, IMAGE)
 
     def read_states(self, names):
         self._request("read_states", *names)
@@ -288,10 +291,35 @@ class TestWhatOnlyAPersonCanMend:
             run(stores)
         assert {request for request, *_ in stores.requests} == {"find_pipelines"}
 
-    def test_in_a_bundle_it_is_one_presets_error_if_the_others_work(self):
-        """A key or a parameter of its own may be denied to one preset alone."""
-        stores = memory(presets(3), faults={("read", "p01"): ConfigurationError("no permission")})
+    @pytest.mark.parametrize("request_name", ["find_pipelines", "log_intents"])
+    def test_what_all_have_in_common_is_asked_for_once(self, request_name):
+        stores = memory(presets(25), faults={request_name: ConfigurationError("no permission")})
+        with pytest.raises(ConfigurationError):
+            run(stores)
+        assert stores.requested(request_name) == [tuple(presets(BUNDLE))]
+
+    @pytest.mark.parametrize("request_name", ["latest_image", "read"])
+    def test_in_a_bundle_it_is_one_presets_error_if_the_others_work(self, request_name):
+        """A pipeline, a parameter or its key may be denied to one preset alone."""
+        stores = memory(presets(3), faults={(request_name, "p01"): ConfigurationError("no permission")})
         assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "error", "p02": "corrected_ready"}
+
+    def test_it_is_one_presets_error_if_no_other_one_needs_such_a_call(self):
+        stores = memory(presets(10), faults={"read": ConfigurationError("no permission")})
+        stores.images |= dict.fromkeys(presets(10)[1:], FAILED)
+        assert outcomes(run(stores)) == {"p00": "error"} | dict.fromkeys(presets(10)[1:], "corrected_failed")
+
+    @pytest.mark.parametrize("request_name", ["latest_image", "read"])
+    def test_a_whole_bundles_error_is_not_that_of_the_others(self, request_name):
+        denied = dict.fromkeys(((request_name, name) for name in presets(10)), ConfigurationError("no permission"))
+        found = outcomes(run(memory(presets(20), faults=denied)))
+        assert list(found.values()) == ["error"] * 10 + ["corrected_ready"] * 10
+
+    @pytest.mark.parametrize("request_name", ["latest_image", "read"])
+    def test_it_fails_a_batch_of_one(self, request_name):
+        stores = memory(["a"], faults={request_name: ConfigurationError("no permission")})
+        with pytest.raises(ConfigurationError, match="no permission"):
+            run(stores)
 
     @pytest.mark.parametrize("request_name", ["commit", "put", "read_states", "forget_intents"])
     def test_after_the_first_write_it_is_one_presets_error(self, request_name):
