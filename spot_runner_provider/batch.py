@@ -48,7 +48,7 @@ More would only lengthen the time between reading a parameter and putting it."""
 PUTS_PER_SECOND = 3.0
 """What SSM takes of all PutParameter calls in an account and region by default (AWS: "Systems Manager quotas")."""
 
-WAKE_AFTER = 20.0
+WAKE_AFTER = 1.0
 """Seconds after which who waits for a turn looks up: an intent may be due to be renewed, the batch may be over."""
 
 LOOKUPS_PER_SECOND = 5.0
@@ -173,10 +173,13 @@ class Batch:
         self._writes = 0
         self._worked: set[type[Call]] = set()
         self._denied: list[ConfigurationError] = []
-        self._ended_by: ConfigurationError | None = None
+        self._ended_by: BaseException | None = None
 
     def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
         """Return one result a candidate, in their order.
+
+        What is raised in this thread meanwhile, such as Airflow's time-out, ends the batch: no thread makes another
+        call. Whatever that leaves half done has its intent.
 
         :raises ConfigurationError: if every preset met with one, and nothing was written.
         """
@@ -186,6 +189,9 @@ class Batch:
                 results = [result for some in pool.map(self._bundle, range(len(bundles)), bundles) for result in some]
             except _Ended:
                 pass
+            except BaseException as error:
+                self._ended_by = error
+                raise
         if self._ended_by:
             raise self._ended_by
         if self._denied and len(self._denied) == len(results) and not self._writes:

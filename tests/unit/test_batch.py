@@ -1,5 +1,6 @@
 """Many presets at once, against three stores in memory."""
 
+import signal
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -334,6 +335,36 @@ class TestWhatOnlyAPersonCanMend:
         stores = memory(["a"], faults={"log_intents": ConfigurationError("no permission")})
         with pytest.raises(ConfigurationError):
             run(stores)
+
+
+class TestTheEnd:
+    """Of a batch whose task is to end: by Airflow's time-out, or by SIGTERM."""
+
+    class TimeOut(BaseException):
+        """Raised in the main thread, as Airflow's is."""
+
+    @pytest.fixture
+    def time_out(self):
+        def handler(*_):
+            raise self.TimeOut
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        yield lambda: signal.raise_signal(signal.SIGUSR1)
+        signal.signal(signal.SIGUSR1, before)
+
+    @pytest.mark.parametrize("request_name", ["latest_image", "put"])
+    def test_comes_with_the_calls_under_way(self, time_out, request_name):
+        class Slow(Memory):
+            def _request(self, name, *presets):
+                super()._request(name, *presets)
+                if name == request_name:
+                    time_out()
+                    time.sleep(0.1)
+
+        stores = Slow(memory(presets(80)).records)
+        with pytest.raises(self.TimeOut):
+            run(stores, max_workers=4)
+        assert len(stores.requested(request_name)) <= 4 + 4  # some begin while the main thread wakes up
 
 
 class TestThrottling:
