@@ -15,16 +15,19 @@ QUOTA_SIZES = (10, 30, 100)
 MEMORY_SIZES = (0, 100, 1000, 3000)
 
 
-def curves(lab: Lab, quota_at_300: float | None = None) -> dict[str, list[list[float]]]:
+def curves(
+    lab: Lab, *, quota_at_300: float | None = None, memory_at_10_000: float | None = None
+) -> dict[str, list[list[float]]]:
     """Return each curve as a list of ``[presets, value]``.
 
-    :param quota_at_300: seconds for 300 presets under quotas, where that was measured already
+    :param quota_at_300: seconds for 300 presets under quotas, where a row measured that already.
+    :param memory_at_10_000: megabytes for 10,000 presets, likewise.
     """
     found: dict[str, list[list[float]]] = {
         "seconds": [[size, lab.seconds(size)] for size in SIZES],
         "seconds one by one": [[size, lab.seconds(size, sequential=True)] for size in SEQUENTIAL_SIZES],
         "seconds under quotas": [[size, lab.seconds(size, puts=PUTS)] for size in QUOTA_SIZES],
-        "calls a preset": [[size, sum(lab.calls(AVAILABLE=size).values()) / size] for size in SIZES],
+        "calls a preset": [[size, lab.calls(AVAILABLE=size) / size] for size in SIZES],
     }
     if quota_at_300:
         found["seconds under quotas"].append([300, quota_at_300])
@@ -34,6 +37,8 @@ def curves(lab: Lab, quota_at_300: float | None = None) -> dict[str, list[list[f
             lab.detect(aws)
             peaks.append([size, lab.reconcile(aws)["peak"] / 1e6])
     found["megabytes"] = [[size, peak - peaks[0][1]] for size, peak in peaks[1:]]
+    if memory_at_10_000:
+        found["megabytes"].append([10_000, memory_at_10_000])
     return found
 
 
@@ -52,7 +57,7 @@ def draw(found: dict[str, list[list[float]]], folder: Path) -> None:
         if logarithmic:
             axes.set_yscale("log")
         else:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * max(value for points, _ in lines.values() for _, value in points))
         axes.set_title(title)
         axes.set_xlabel("stale presets")
         axes.set_ylabel(unit)

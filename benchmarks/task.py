@@ -1,4 +1,7 @@
-"""What is measured, each in a process of its own: ``python -m benchmarks.task parse '{"dag_file": "..."}'``."""
+"""What is measured, each in a process of its own: ``python -m benchmarks.task parse '{"dag_file": "..."}'``.
+
+Whatever is imported outside a function is there before its measurement begins: Python's own modules, and no more.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spot_runner_provider.embedded.__main__ import airflow_connection
-from spot_runner_provider.embedded.control import ControlClient
+if TYPE_CHECKING:
+    from spot_runner_provider.embedded.control import ControlClient
 
 MARK = "measured: "
 
@@ -30,6 +33,8 @@ def measure(name: str, home: Path, aws: ControlClient | None = None, **arguments
         "NO_PROXY": "127.0.0.1",
     }
     if aws:
+        from spot_runner_provider.embedded.__main__ import airflow_connection
+
         environment["AIRFLOW_CONN_AWS_DEFAULT"] = airflow_connection(aws)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.task", name, json.dumps(arguments)],
@@ -66,6 +71,47 @@ def reconcile(batch: str, max_workers: int = 16) -> dict[str, Any]:
     seconds = time.monotonic() - began
     outcomes = Counter(result["outcome"] for result in results.values())
     return {"seconds": seconds, "peak": peak(), "outcomes": outcomes}
+
+
+def calls(batch: str, sizes: list[int]) -> dict[str, Any]:
+    """Reconcile the presets in the file ``batch`` in batches of these sizes; return the calls for each size."""
+    from spot_runner_provider.embedded.control import ControlClient
+    from tests.integration.deployment import reconcile
+
+    aws = ControlClient(json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]["endpoint_url"])
+    presets, made = json.loads(Path(batch).read_text()), {}
+    for size in sizes:
+        some, presets = presets[:size], presets[size:]
+        aws.reset()
+        assert len(reconcile(some)) == size
+        made[size] = sum(aws.calls().values())
+    return made
+
+
+def at_once() -> dict[str, Any]:
+    """Run the detecting task, and its eight reconciling tasks at the same time, each with clients of its own."""
+    from tests.integration.deployment import run_at_once
+
+    began = time.monotonic()
+    results, failures = run_at_once()
+    seconds = time.monotonic() - began
+    outcomes = Counter(result["outcome"] for result in results.values())
+    return {"seconds": seconds, "outcomes": outcomes, "failures": failures}
+
+
+def idle() -> dict[str, Any]:
+    """Run what a run with nothing stale does: the detecting task, and the report."""
+    from spot_runner_provider.operators.report_status import ReportStatusOperator
+    from tests.integration.deployment import TaskInstance, detect
+
+    class Finished(TaskInstance):
+        def xcom_pull(self, task_ids: str, key: str = "return_value", default: Any = None) -> Any:
+            pulled = {("detect_stale", "return_value"): batches, ("detect_stale", "states"): states}
+            return pulled.get((task_ids, key), default)
+
+    batches, states = detect()
+    report = ReportStatusOperator(task_id="report_status").execute({"ti": Finished()})
+    return {"batches": len(batches), "presets": len(report["presets"])}
 
 
 def sequential(batch: str) -> dict[str, Any]:
@@ -141,7 +187,6 @@ def bare() -> dict[str, Any]:
 
 def parse(dag_file: str) -> dict[str, Any]:
     """Import a DAG file, Airflow included. Seconds are of the processor."""
-    before = set(sys.modules)
     began = time.process_time()
     runpy.run_path(dag_file)
     seconds = time.process_time() - began
@@ -152,8 +197,7 @@ def parse(dag_file: str) -> dict[str, Any]:
         from botocore.client import BaseClient
 
         clients = sum(isinstance(each, BaseClient) for each in gc.get_objects())
-    roots = {module.partition(".")[0] for module in set(sys.modules) - before}
-    return {"seconds": seconds, "clients": clients, "imported": sorted(roots & {"fastapi", "moto"})}
+    return {"seconds": seconds, "clients": clients, "imported": sorted(sys.modules.keys() & {"fastapi", "moto"})}
 
 
 def peak() -> int:
@@ -164,7 +208,7 @@ def peak() -> int:
 
 
 FUNCTIONS: dict[str, Callable[..., dict[str, Any]]] = {
-    each.__name__: each for each in (detect, reconcile, sequential, start, bare, parse)
+    each.__name__: each for each in (detect, reconcile, calls, at_once, idle, sequential, start, bare, parse)
 }
 
 if __name__ == "__main__":
