@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores, writes
 from tests.system.real_airflow import RealAirflow
+from tests.system.run_checks import check_labels, check_report_again, check_tasks, task_states
 
 DAG = "spot_runner_reconcile"
 
@@ -47,10 +47,6 @@ class Run:
             before=before,
             after=Snapshot.of(aws),
         )
-
-    def states(self) -> Counter[tuple[str, str]]:
-        """Return how many task instances are in each state."""
-        return Counter((task["task_id"], task["state"]) for task in self.tasks)
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +84,7 @@ def test_a_dry_run_looks_presets_up_whatever_their_age_and_writes_nothing(dry_ru
 
 def test_the_run_and_each_task_succeed(run: Run) -> None:
     assert run.state == "success"
-    assert run.states() == {
-        ("detect_stale", "success"): 1,
-        ("reconcile_preset", "success"): 8,
-        ("report_status", "success"): 1,
-    }
-    assert {task["try_number"] for task in run.tasks} == {1}
+    check_tasks(run.tasks)
 
 
 def test_every_preset_comes_out_as_the_demo_says(run: Run) -> None:
@@ -110,38 +101,18 @@ def test_runner_jobs_are_neither_read_nor_written(run: Run) -> None:
 
 
 def test_mapped_tasks_are_labelled_with_their_presets(run: Run) -> None:
-    labels = [task["rendered_map_index"] for task in run.tasks if task["task_id"] == "reconcile_preset"]
-    names = [name for label in labels for name in label.split(", ")]
-    assert sorted(names) == sorted(preset for preset, outcome in OUTCOMES.items() if outcome)
+    check_labels(run.tasks, [preset for preset, outcome in OUTCOMES.items() if outcome])
 
 
 def test_the_report_again_makes_no_call_to_aws(airflow: RealAirflow, aws: EmbeddedAws, run: Run) -> None:
-    aws.reset_calls()
-    airflow.call(
-        "POST",
-        f"dags/{DAG}/clearTaskInstances",
-        dag_run_id=run.run_id,
-        task_ids=["report_status"],
-        only_failed=False,
-        dry_run=False,
-    )
-
-    def is_done_again() -> bool:
-        (task,) = (task for task in airflow.tasks(DAG, run.run_id) if task["task_id"] == "report_status")
-        return (task["try_number"], task["state"]) == (2, "success")
-
-    airflow.wait_for("the second report", is_done_again)
-    airflow.wait_for_run(DAG, run.run_id)
-    assert airflow.run_state(DAG, run.run_id) == "success"
-    assert airflow.xcom(DAG, run.run_id, "report_status") == run.report
-    assert aws.calls() == {}
+    check_report_again(airflow, aws, DAG, run.run_id)
 
 
 def test_without_a_table_detection_fails_at_once_and_says_what_to_set(
     airflow: RealAirflow, run_without_table: Run
 ) -> None:
     assert run_without_table.state == "failed"
-    assert run_without_table.states() == {
+    assert task_states(run_without_table.tasks) == {
         ("detect_stale", "failed"): 1,
         ("reconcile_preset", "upstream_failed"): 1,
         ("report_status", "failed"): 1,
