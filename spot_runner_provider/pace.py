@@ -3,6 +3,9 @@
 AWS does not publish its quotas (Image Builder), or shares them between everybody in the account (SSM takes 3
 puts a second), so the rate is found out. Who waits, waits here, before reading what the call is made from, rather
 than in a repetition of the call.
+
+After a throttle the rate is a cubic function of time, as the window is in TCP's CUBIC (RFC 9438): time passes alike for
+a task that makes many calls and for one that makes few, so those that share a quota all come up again soon.
 """
 
 from __future__ import annotations
@@ -15,17 +18,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-FIRST_GROWTH = 0.05
-"""Growth of the rate with each call that worked, from the first throttle on until the next."""
+REDUCTION = 0.02
+"""Part of the rate by which a throttle lowers it."""
 
-LEAST_GROWTH, MOST_GROWTH = 0.0002, 0.2
-"""Growth with a call that worked, at least and at most, once that next throttle came."""
+RECOVERY = 5.0
+"""Seconds after a throttle in which the rate is back where it was, levelling off there; then it grows ever faster."""
 
-SLOWER, FASTER = 0.05, 1.15
-"""What a throttle makes of the growth, and each call that worked."""
-
-REDUCTION = 0.98
-"""What a throttle leaves of the rate before its last growth."""
+FIRST_GROWTH = 1.15
+"""Growth with each call that worked, from the first throttle on until the next: so long the rate is a guess."""
 
 HIGHEST = 100.0
 """Calls a second that are no limit any more."""
@@ -41,9 +41,6 @@ PATIENCE = 600.0
 
 LULL = 60.0
 """Seconds without a throttle after which nothing is known of the present any more: it takes another try."""
-
-TOGETHER = 0.2
-"""Seconds' worth of calls that are let through together."""
 
 SMOOTHING = 0.2
 """Weight of the last call in the mean time from a permit to the answer."""
@@ -81,9 +78,8 @@ class Pace:
         self._expected = expected
         self._now = now
         self._changed = threading.Condition()
-        self._rate: float | None = None
-        self._growth = FIRST_GROWTH
-        self._grown = 1.0
+        self._peak: float | None = None
+        self._lowered_at: float | None = None
         self._misses = 0
         self._lead = 0.0
         self._given_at = 0.0
@@ -98,16 +94,20 @@ class Pace:
     @property
     def rate(self) -> float | None:
         """Calls a second, ``None`` while there is no limit."""
-        return self._rate
+        peak, lowered_at = self._peak, self._lowered_at
+        if peak is None or lowered_at is None:
+            return peak
+        return peak * (1 + REDUCTION * ((self._now() - lowered_at) / RECOVERY - 1) ** 3)
 
     @property
     def is_starved(self) -> bool:
         """Whether AWS has throttled whatever was tried for :data:`PATIENCE`, and did so just now."""
-        hungry = self._hungry_since is not None and self._throttled_at - self._hungry_since > PATIENCE
-        return hungry and self._now() - self._throttled_at <= LULL
+        throttled_at, hungry_since = self._throttled_at, self._hungry_since
+        hungry = hungry_since is not None and throttled_at - hungry_since > PATIENCE
+        return hungry and self._now() - throttled_at <= LULL
 
     def take(self, place: int, wanted: int = 1, seconds: float = float("inf")) -> Permit:
-        """Wait until calls may be made: one at least, and ``wanted`` at most; or none, after so many ``seconds``.
+        """Wait until a call may be made, or ``wanted`` ones where there is no limit; or none, after ``seconds``.
 
         :param place: whose turn it is among those who wait: the lowest one's, so that what is begun gets done.
         """
@@ -120,19 +120,20 @@ class Pace:
             self._line.remove(ticket)
             self._changed.notify_all()
             now = self._now()
-            if left and self._rate is not None:
-                return Permit(0, now)
-            if self._rate is None:
+            if self._peak is None:
                 return Permit(wanted, now)
-            calls = min(wanted, max(1, int(self._rate * TOGETHER)))
+            if left:
+                return Permit(0, now)
             if self._given_at <= self._throttled_at:  # the first one since
                 self._repeated_at = now
-            self._given_at, self._open_at = now, now + calls / self._rate
-            return Permit(calls, now)
+            if self._lowered_at is not None:
+                self._lowered_at += max(0.0, now - self._open_at)  # nobody asked: no reason to go faster
+            self._given_at, self._open_at = now, now + 1 / (self.rate or HIGHEST)
+            return Permit(1, now)
 
     def _left(self, ticket: tuple[int, int]) -> float:
         """Return the seconds for which a ticket has to wait, infinitely many while another one is before it."""
-        if self._rate is None:
+        if self._peak is None:
             return 0.0
         return max(0.0, self._open_at - self._now()) if min(self._line) == ticket else float("inf")
 
@@ -143,21 +144,20 @@ class Pace:
             self._worked_at.append(now)
             while self._worked_at[0] < now - 1:
                 self._worked_at.popleft()
-            if self._rate is None or permit.at < self._throttled_at:
+            if self._peak is None or permit.at < self._throttled_at:
                 return
             self._misses = 0
-            self._grown = 1 + self._growth
-            self._rate *= self._grown
+            if self._lowered_at is None:
+                self._peak *= FIRST_GROWTH
+            rate = self.rate or HIGHEST
             if permit.at != self._repeated_at:
                 self._learn(now - permit.at)
-            if permit.at == self._given_at and permit.calls == 1:
+            if permit.at == self._given_at:
                 # The next one shall follow this call, be it quick or late, and not its permit, at the rate's distance.
-                self._open_at = now + 1 / self._rate - self._lead
+                self._open_at = now + 1 / rate - self._lead
                 self._changed.notify_all()
-            if self._growth < MOST_GROWTH:
-                self._growth = min(MOST_GROWTH, self._growth * FASTER)
-            if self._rate > HIGHEST:
-                self._rate, self._growth = None, FIRST_GROWTH
+            if rate > HIGHEST:
+                self._peak = self._lowered_at = None
                 self._changed.notify_all()
 
     def _learn(self, lead: float) -> None:
@@ -167,17 +167,19 @@ class Pace:
     def throttled(self, permit: Permit) -> None:
         """Tell that AWS throttled a call. Those that were on their way already tell nothing new."""
         with self._changed:
-            now = self._now()
-            if self._rate is None:
-                self._rate = max(self._expected, float(sum(moment > now - 1 for moment in self._worked_at)))
+            now, rate = self._now(), self.rate
+            if rate is None:
+                rate = self._peak = max(self._expected, float(sum(moment > now - 1 for moment in self._worked_at)))
             elif permit.at < self._throttled_at:
                 return
             elif permit.at != self._repeated_at:
                 self._learn(now - permit.at)
                 self._misses = 0
-                self._rate *= REDUCTION / self._grown
-                self._growth, self._grown = max(LEAST_GROWTH, self._growth * SLOWER), 1.0
-            hold = SHARE / self._rate * 2.0 ** min(self._misses, 20)
+                self._peak = rate if self._lowered_at is not None else rate / FIRST_GROWTH
+                self._lowered_at = now
+            elif self._lowered_at is not None:
+                self._lowered_at = now  # nothing grows while even repetitions are throttled
+            hold = SHARE / rate * 2.0 ** min(self._misses, 20)
             self._misses += 1
             if self._hungry_since is None or now - self._throttled_at > LULL:
                 self._hungry_since = now

@@ -384,7 +384,6 @@ class TestThrottling:
 
     def reconciled(self, monkeypatch, count=12, **numbers):
         monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
-        monkeypatch.setattr("spot_runner_provider.pace.TOGETHER", 0)
         stores = self.Throttling(memory(presets(count)).records, numbers=numbers)
         assert set(outcomes(run(stores)).values()) == {"corrected_ready"}
         return stores
