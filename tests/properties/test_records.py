@@ -134,7 +134,7 @@ def test_any_result_fits_xcom(result):
     stored = through_xcom(result.to_json())
     assert stored["outcome"] == result.outcome
     with suppress(UnknownPlace):
-        if promotion := Promotion.of(result):
+        if promotion := Promotion.of(replace(result, preset_name="linux-x64")):  # one that was read has such a name
             through_xcom(promotion.extra)
 
 
