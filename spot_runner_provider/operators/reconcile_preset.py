@@ -439,10 +439,10 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self.log.log(
             logging.WARNING if warn else logging.INFO,
             "preset %s: %s%s%s",
-            result.preset_name,
+            shorten(result.preset_name),
             result.outcome or "nothing to do",
             f", {result.ami_id}" if result.outcome is Outcome.CORRECTED_READY else "",
-            f": {result.detail}" if result.detail else "",
+            f": {shorten(result.detail)}" if result.detail else "",
         )
 
 
