@@ -13,6 +13,7 @@ import runpy
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,15 @@ def detect(batch: str) -> dict[str, Any]:
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     Path(batch).write_text(json.dumps(batches[0] if batches else []))
     return {"seconds": seconds, "cpu": cpu, "peak": peak(), "states": len(states["states"])}
+
+
+def allocations() -> dict[str, Any]:
+    """Run the detecting task; return the most bytes that it had allocated, as Python counts them: to the byte."""
+    from tests.integration.deployment import detect
+
+    tracemalloc.start()
+    detect(max_mapped_tasks=1)
+    return {"peak": tracemalloc.get_traced_memory()[1]}
 
 
 def reconcile(batch: str, max_workers: int = 16) -> dict[str, Any]:
@@ -215,7 +225,8 @@ def peak() -> int:
 
 
 FUNCTIONS: dict[str, Callable[..., dict[str, Any]]] = {
-    each.__name__: each for each in (detect, reconcile, calls, at_once, idle, sequential, start, bare, parse)
+    each.__name__: each
+    for each in (detect, allocations, reconcile, calls, at_once, idle, sequential, start, bare, parse)
 }
 
 if __name__ == "__main__":
