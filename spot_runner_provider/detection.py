@@ -16,7 +16,6 @@ from spot_runner_provider.ami_state import (
     check_preset_name,
     job_id,
     render_timestamp,
-    storable,
 )
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Candidate
@@ -108,7 +107,7 @@ def survey(
         if named is not None and str(item.get("presetName")) not in named:
             continue
         try:
-            intent = _intent(item)
+            intent = Intent.from_item(item)
         except MalformedRecord as error:
             refused.append(Malformed.of(item, error))
         else:
@@ -132,14 +131,6 @@ def survey(
         unfinished=frozenset(standing),
         named=named is not None,
     )
-
-
-def _intent(item: Mapping[str, Any]) -> Intent:
-    """Read an intent; its key must come out of XCom as it is, or nobody could delete it."""
-    intent = Intent.from_item(item)
-    if storable(intent.job_id) != intent.job_id:
-        raise MalformedRecord("jobId has a character that XCom cannot hold")
-    return intent
 
 
 def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:

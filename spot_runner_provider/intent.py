@@ -18,6 +18,7 @@ from spot_runner_provider.ami_state import (
     check_preset_name,
     parse_timestamp,
     render_timestamp,
+    storable,
 )
 
 RECORD_TYPE = "AMI-INTENT"
@@ -78,6 +79,8 @@ class Intent:
         key = item.get("jobId")
         if not isinstance(key, str) or not key.startswith(_key_prefix(name)):
             raise MalformedRecord(f"jobId does not match presetName: expected {_key_prefix(name)}...")
+        if storable(key) != key:  # nobody could delete it by what XCom makes of it
+            raise MalformedRecord("jobId has a character that XCom cannot hold")
         parse_timestamp(item.get("updatedAt"))
         return cls(
             job_id=key,
