@@ -178,8 +178,8 @@ class Batch:
     def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
         """Return one result a candidate, in their order.
 
-        What is raised in this thread meanwhile, such as Airflow's time-out, ends the batch: no thread makes another
-        call. Whatever that leaves half done has its intent.
+        What is raised in this thread meanwhile, such as Airflow's time-out, ends the batch: no thread begins
+        another call of the protocol. Whatever that leaves half done has its intent.
 
         :raises ConfigurationError: if every preset met with one, and nothing was written.
         """

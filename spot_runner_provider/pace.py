@@ -127,7 +127,8 @@ class Pace:
             if self._given_at <= self._throttled_at:  # the first one since
                 self._repeated_at = now
             if self._lowered_at is not None:
-                self._lowered_at += max(0.0, now - self._open_at)  # nobody asked: no reason to go faster
+                # Nobody asked: no reason to go faster. A late answer opens in the past: no reason to go slower.
+                self._lowered_at = min(now, self._lowered_at + max(0.0, now - self._open_at))
             self._given_at, self._open_at = now, now + 1 / (self.rate or HIGHEST)
             return Permit(1, now)
 

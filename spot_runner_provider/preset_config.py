@@ -161,7 +161,8 @@ def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: Config
     """Return the same where our own put is known, so that nothing has to be guessed: a merge of three versions.
 
     What the version right before our put says otherwise than the one that we had made it from was covered by us, and
-    is restored where our word still stands. So an edit wins over what an earlier put of ours had restored.
+    is restored where our word still stands. So an edit wins over what an earlier put of ours had restored. A version
+    that says, but for another ``ami``, just what an older one said is no edit here either.
 
     :param history: as for :func:`merge`.
     :param base: the version that our put was made from.
@@ -180,7 +181,12 @@ def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: Config
     present = newest.parse()
     changes: dict[str, str | None] = {} if present.get("ami") == ami_id else {"ami": json.dumps(ami_id)}
     since = base.version if base.version < put.version else 0
-    covered = [document for document in _readable(history, None) if since < document.version < put.version]
+    documents = _readable(history, None)
+    covered = [
+        document
+        for place, document in enumerate(documents)
+        if since < document.version < put.version and not _is_copy(documents, place, base.version)
+    ]
     if covered:
         before, ours, theirs = base.parse(), put.parse(), covered[-1]
         for key in {**before, **theirs.others}:

@@ -631,7 +631,8 @@ def _finish_put(
     try:
         record, alone, replacement = yield from _follow(record, history, run, own, base=base, until=until)
     except Refused:
-        yield ForgetIntent(own.job_id)
+        for intent in intents:  # ours stands for theirs, and for what a put before the one refused may have covered
+            yield ForgetIntent(intent.job_id)
         raise
     if alone:
         yield ForgetIntent(own.job_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
 from spot_runner_provider.build import Image, latest, pipelines_of
@@ -99,8 +100,8 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         """
         try:
             with explained("imagebuilder", f"image {image_arn}"):
-                return Image.from_api(self.conn.get_image(imageBuildVersionArn=image_arn)["image"]).is_building
-        except (BotoCoreError, ClientError) as error:
+                return goes_on(self.conn.get_image(imageBuildVersionArn=image_arn))
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             self.log.warning("image %s: %s", image_arn, error)
             return not is_gone(error)
 
@@ -114,6 +115,17 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                     raise
                 time.sleep(clock.backoff(attempt))
         return self.conn.list_image_pipeline_images(**arguments)
+
+
+def goes_on(answer: Mapping[str, Any]) -> bool:
+    """Return whether a build goes on by what ``GetImage`` answered; without an image in it nobody knows better.
+
+    >>> goes_on({"image": {"state": {"status": "TESTING"}}}), goes_on({"image": {"state": {"status": "AVAILABLE"}}})
+    (True, False)
+    >>> goes_on({})
+    True
+    """
+    return "image" not in answer or Image.from_api(answer["image"]).is_building
 
 
 def is_gone(error: Exception) -> bool:

@@ -179,7 +179,7 @@ def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[s
 
     A chunk may be refused because of the key of a single one, and is then read one by one: unless nothing could be
     read so far, one by one neither, lest a missing permission cost a call for each preset. Once SSM itself has failed
-    for two chunks nobody waits for it any longer: the repair comes after the audit.
+    twice nobody waits for it any longer: the repair comes after the audit.
     """
     suspects: dict[str, Finding] = {}
     unread: dict[str, Exception] = {}

@@ -73,10 +73,10 @@ class Task:
 class Told:
     """What one run told about every preset.
 
-    :param report: the report, as :class:`~spot_runner_provider.report.Report` has it.
     The report must be one (:func:`is_report`). Whatever else was pushed is taken as it is, and shows nothing if it is
     not what the operators push: each value alone may have been too large for the metadata database.
 
+    :param report: the report, as :class:`~spot_runner_provider.report.Report` has it.
     :param survey: the XCom ``states``.
     :param batches: what detection returned.
     :param results: what each task that reconciled returned.

@@ -9,12 +9,12 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
 from spot_runner_provider.ami_state import parse_timestamp
-from spot_runner_provider.build import Image
 from spot_runner_provider.hooks.calls import explained, retry_throttles
-from spot_runner_provider.hooks.image_builder import THROTTLES, ImageBuilderHook, is_gone
+from spot_runner_provider.hooks.image_builder import THROTTLES, ImageBuilderHook, goes_on, is_gone
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
 
@@ -110,7 +110,7 @@ class ImagesTrigger(BaseTrigger):
         try:
             with explained("imagebuilder", f"image {arn}"):
                 answer = await client.get_image(imageBuildVersionArn=arn)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             self.log.warning("image %s: %s", arn, error)
             return not is_gone(error)
-        return Image.from_api(answer["image"]).is_building
+        return goes_on(answer)

@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
+from moto.core.responses import ActionResult
 
 from spot_runner_provider import clock
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.build import Image
 from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.embedded.imagebuilder.responses import ImageBuilderResponse
 from spot_runner_provider.embedded.seed import TABLE
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.operators import reconcile_preset
@@ -167,6 +169,18 @@ class TestTrigger:
         end(slow := building())
         deployment.aws.add_fault(Fault(GET_IMAGE, "500", times=2))
         assert fire(trigger(slow, botocore_config=ONCE)) == told([slow])
+
+    def test_an_answer_without_an_image_is_asked_past(self, deployment, building, end, monkeypatch):
+        end(slow := building())
+        answer, asked = ImageBuilderResponse.get_image, []
+
+        def nothing_at_first(handler: ImageBuilderResponse) -> Any:
+            asked.append(1)
+            return answer(handler) if len(asked) > 1 else ActionResult({"requestId": "1"})
+
+        monkeypatch.setattr(ImageBuilderResponse, "get_image", nothing_at_first)
+        assert fire(trigger(slow)) == {"finished": [slow], "refused": {}, "error": None}
+        assert len(asked) == 2
 
     def test_a_missing_permission_is_told(self, deployment, building):
         deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException"))

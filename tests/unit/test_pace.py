@@ -112,6 +112,18 @@ def test_a_call_that_came_late_is_followed_at_the_same_distance(limiter, clock):
     assert limiter.take(0).at + 0.13 - answered == pytest.approx(1 / rate, abs=0.001)  # the mean of the three: 0.13
 
 
+def test_one_call_that_hangs_leaves_the_rate_near_the_quota(limiter, clock):
+    """Its answer comes long after the next call was due, which tells nothing of the quota."""
+    for seed in range(20):
+        bucket, chance = Bucket(clock, 3), random.Random(seed)
+        made = Pace(3.0, clock)
+        made._changed = clock
+        hangs = chance.randrange(20, 60)
+        for number in range(80):
+            call(made, bucket, clock, chance.uniform(15, 30) if number == hangs else 0.1)
+            assert 2 <= (made.rate or 3) <= 12
+
+
 def test_a_throttled_call_tells_too_how_long_calls_take(limiter, clock):
     limiter.throttled(limiter.take(0))
     for seconds in (0.3, 0.3, *[0.1] * 30):

@@ -353,6 +353,12 @@ class TestMergeOfWhatOurPutCovered:
         history = versions('{"ami":"o","x":1}', '{"ami":"o","x":2}', '{"ami":"n","x":1}', later)
         assert merge_covered(history, "n", base=history[0], put=history[2]) == merged
 
+    def test_a_put_of_what_was_read_long_before_is_no_edit(self):
+        """It covered the edit that ours was made from; what came before it counts all the same."""
+        texts = ['{"ami":"o","x":1}', '{"ami":"o","x":2}', '{"ami":"o","x":2,"y":3}', '{"ami":"n","x":1}']
+        history = versions(*texts, '{"ami":"n","x":2}')
+        assert merge_covered(history, "n", base=history[1], put=history[-1]) == '{"ami":"n","x":2,"y":3}'
+
     def test_a_parameter_that_was_made_anew_is_covered_whole(self):
         base, put = ConfigVersion(7, '{"ami":"o","x":1}'), ConfigVersion(2, '{"ami":"n","x":1}')
         history = [ConfigVersion(1, '{"ami":"o","x":5,"y":2}'), put]

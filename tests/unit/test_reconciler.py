@@ -694,9 +694,9 @@ class TestUnfinished:
         script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, after, LOOKED)
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
-    def test_a_put_that_is_refused_leaves_the_dead_tries_intents_alone(self):
+    def test_a_put_that_is_refused_leaves_one_intent_which_stands_for_the_dead_tries_too(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), refusal := Refused("no permission"))
-        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, self.FORGOT_ALL[0])
+        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, *self.FORGOT_BOTH)
         assert play(self.CANDIDATE, *script) is refusal
 
     def test_without_a_put_where_it_agrees_already(self):
