@@ -184,6 +184,17 @@ def latest(images: Iterable[Image]) -> Image | None:
     return newest
 
 
+def goes_on(answer: Mapping[str, Any]) -> bool:
+    """Return whether a build goes on by what ``GetImage`` answered; without an image in it nobody knows better.
+
+    >>> goes_on({"image": {"state": {"status": "TESTING"}}}), goes_on({"image": {"state": {"status": "AVAILABLE"}}})
+    (True, False)
+    >>> goes_on({})
+    True
+    """
+    return "image" not in answer or Image.from_api(answer["image"]).is_building
+
+
 def judge(image: Image, *, region: str, account: str) -> Verdict:
     """Return what the state of the latest ``image`` means for the preset.
 

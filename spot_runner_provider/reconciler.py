@@ -517,7 +517,7 @@ def _follow(
     before: ConfigVersion | None = None
     replacement: Replacement | None = None
     base = history[-1].version if base is None else base
-    covering: tuple[ConfigVersion, ConfigVersion] | None = None  # our last put, with what it was made from before it
+    covering: tuple[ConfigVersion, ConfigVersion] | None = None  # what our last put was made from, and that put
     rounds = 0
     while (rounds := rounds + 1) <= MAX_ROUNDS:
         ami_id = record.usable_ami

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
-from spot_runner_provider.build import Image, latest, pipelines_of
+from spot_runner_provider.build import Image, goes_on, latest, pipelines_of
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, code_of, explained, retry_throttles
 from spot_runner_provider.reconciler import Throttled
 
@@ -115,17 +115,6 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                     raise
                 time.sleep(clock.backoff(attempt))
         return self.conn.list_image_pipeline_images(**arguments)
-
-
-def goes_on(answer: Mapping[str, Any]) -> bool:
-    """Return whether a build goes on by what ``GetImage`` answered; without an image in it nobody knows better.
-
-    >>> goes_on({"image": {"state": {"status": "TESTING"}}}), goes_on({"image": {"state": {"status": "AVAILABLE"}}})
-    (True, False)
-    >>> goes_on({})
-    True
-    """
-    return "image" not in answer or Image.from_api(answer["image"]).is_building
 
 
 def is_gone(error: Exception) -> bool:

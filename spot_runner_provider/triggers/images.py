@@ -13,8 +13,9 @@ from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
 from spot_runner_provider.ami_state import parse_timestamp
+from spot_runner_provider.build import goes_on
 from spot_runner_provider.hooks.calls import explained, retry_throttles
-from spot_runner_provider.hooks.image_builder import THROTTLES, ImageBuilderHook, goes_on, is_gone
+from spot_runner_provider.hooks.image_builder import THROTTLES, ImageBuilderHook, is_gone
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
 
