@@ -199,7 +199,8 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     """Return what the state of the latest ``image`` means for the preset.
 
     :param region: the region whose AMI runners use.
-    :param account: the pipeline's own account, which decides where several AMIs share the region.
+    :param account: the pipeline's own account, empty if it is not known. An AMI of another one is never taken; one
+        without an account is, if it is the only one in the region.
 
     >>> amis = (Ami("ami-0e3f", "us-east-1", "123456789012"), Ami("ami-0b7c", "eu-west-1", "123456789012"))
     >>> judge(Image("arn:image", "AVAILABLE", None, amis=amis), region="us-east-1", account="123456789012").ami_id
@@ -212,7 +213,9 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     if image.status != AVAILABLE:
         return Verdict(Meaning.UNUSABLE, reason=f"the latest image is {image.status or 'without a state'}")
     here = [ami for ami in image.amis if ami.region == region and ami.status in (None, AVAILABLE)]
-    own = here if len(here) == 1 else [ami for ami in here if ami.account == account]
+    own = [ami for ami in here if ami.account == account]
+    if len(here) == 1 and not (account and here[0].account):
+        own = here  # nobody says whose it is, and there is no other
     ids = {ami.image_id for ami in own if _AMI_ID.fullmatch(ami.image_id)}
     if len(ids) == 1:
         return Verdict(Meaning.READY, ami_id=ids.pop())
@@ -220,6 +223,12 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
         return Verdict(Meaning.UNUSABLE, reason=f"the latest image is AVAILABLE, but has no AMI in {region}")
     if len(own) == 1:
         return Verdict(Meaning.UNUSABLE, reason=f"the latest image names no AMI id in {region}")
+    if len(here) == 1:
+        return Verdict(
+            Meaning.UNUSABLE,
+            reason=f"the only AMI of the latest image in {region} is of account {here[0].account}, "
+            f"and the pipeline is of account {account}",
+        )
     return Verdict(
         Meaning.UNUSABLE,
         reason=f"the latest image has {len(here)} AMIs in {region}, and not exactly one of account {account}",

@@ -66,7 +66,13 @@ class TestLatest:
         pytest.param(image("AVAILABLE", ami()), "ready", "ami-1", id="available"),
         pytest.param(image("AVAILABLE", ami("ami-2", "eu-west-1"), ami()), "ready", "ami-1", id="of-the-region"),
         pytest.param(image("AVAILABLE", ami(account=None)), "ready", "ami-1", id="only-one-without-account"),
-        pytest.param(image("AVAILABLE", ami(account=OTHER)), "ready", "ami-1", id="only-one-of-another-account"),
+        pytest.param(image("AVAILABLE", ami(account=OTHER)), "unusable", None, id="only-one-of-another-account"),
+        pytest.param(
+            image("AVAILABLE", ami(account=OTHER), ami("ami-2", account=None)),
+            "unusable",
+            None,
+            id="another-account's-and-one-without-account",
+        ),
         pytest.param(image("AVAILABLE", ami("ami-2", account=OTHER), ami()), "ready", "ami-1", id="of-the-account"),
         pytest.param(image("AVAILABLE", ami(), ami()), "ready", "ami-1", id="the-same-twice"),
         pytest.param(image("AVAILABLE", ami(status="AVAILABLE")), "ready", "ami-1", id="copy-available"),
@@ -92,6 +98,11 @@ def test_what_a_state_means(found, meaning, ami_id):
     assert (verdict.meaning, verdict.ami_id) == (Meaning(meaning), ami_id)
 
 
+@pytest.mark.parametrize("account", [None, OTHER])
+def test_the_only_ami_counts_where_the_account_of_the_pipeline_is_not_known(account):
+    assert judge(image("AVAILABLE", ami(account=account)), region=REGION, account="").ami_id == "ami-1"
+
+
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
@@ -107,6 +118,12 @@ def test_what_a_state_means(found, meaning, ami_id):
             image("AVAILABLE", ami(), ami("ami-2")),
             "the latest image has 2 AMIs in us-east-1, and not exactly one of account 123456789012",
             id="ambiguous",
+        ),
+        pytest.param(
+            image("AVAILABLE", ami(account=OTHER)),
+            f"the only AMI of the latest image in us-east-1 is of account {OTHER}, "
+            "and the pipeline is of account 123456789012",
+            id="of-another-account",
         ),
     ],
 )
