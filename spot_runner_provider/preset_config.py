@@ -21,6 +21,8 @@ TIER_LIMITS = {"Standard": 4096, "Advanced": 8192}
 _ABSENT = object()
 _BARE_AMI = re.compile(r"\s*ami-\w+\s*")
 _BLANK = re.compile(r"[ \t\n\r]*")
+_BYTE_ORDER_MARKS = ("\ufeff", "\u00ef\u00bb\u00bf")  # the second: its bytes, read as Latin-1
+_KINDS = {dict: "an object", list: "a list", bool: "a boolean", int: "a number", float: "a number"}
 
 
 class InvalidConfig(ValueError):
@@ -61,6 +63,8 @@ class ConfigVersion:
         """
         if not self.text.strip():
             raise InvalidConfig("is empty")
+        if self.text.lstrip().startswith(_BYTE_ORDER_MARKS):
+            raise InvalidConfig("begins with a byte-order mark, which is no JSON (save it as UTF-8 without one)")
         try:
             value = json.loads(self.text, parse_constant=_refuse_constant)
         except json.JSONDecodeError as error:
@@ -84,15 +88,14 @@ class ConfigVersion:
 
 
 def ami_of(config: ConfigVersion) -> str | None:
-    """Return the AMI that runners start from by this version, if it is text.
+    """Return the AMI that runners start from by this version, ``None`` if it names none.
 
-    :raises InvalidConfig: if the value is empty, no JSON, or no object.
+    :raises InvalidConfig: if the value holds nothing whose ``ami`` could be replaced.
 
     >>> ami_of(ConfigVersion(7, '{"ami": "ami-0a1d", "timeout": 3600}'))
     'ami-0a1d'
     """
-    ami = config.parse().get("ami")
-    return ami if isinstance(ami, str) else None
+    return _updatable(config).get("ami")
 
 
 def replaced_ami(history: Sequence[ConfigVersion]) -> str | None:
@@ -124,7 +127,8 @@ def merge(
     :param base: the version that the first put was made from; the oldest if omitted.
     :param until: the moment after which no put of ours can have covered anything. What somebody took back later
         was taken back on purpose.
-    :raises InvalidConfig: if the newest version is no JSON object. An older one that is none is passed over.
+    :raises InvalidConfig: if the newest version holds nothing whose ``ami`` could be replaced. An older one that is
+        no JSON object is passed over.
 
     Here our put, made from version 7, covered somebody's longer ``timeout``, which comes back:
 
@@ -137,7 +141,7 @@ def merge(
     '{"ami": "ami-0e3f", "timeout": 7200}'
     """
     newest = history[-1]
-    present = newest.parse()
+    present = _updatable(newest)
     changes: dict[str, str | None] = {} if present.get("ami") == ami_id else {"ami": json.dumps(ami_id)}
     documents = _readable(history, until)
     window = [
@@ -167,7 +171,8 @@ def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: Config
     :param history: as for :func:`merge`.
     :param base: the version that our put was made from.
     :param put: our put. Its number is not above the base's if the parameter was deleted and made anew in between.
-    :raises InvalidConfig: if the newest version is no JSON object. The one that was covered is passed over then.
+    :raises InvalidConfig: if the newest version holds nothing whose ``ami`` could be replaced. A covered one that is
+        no JSON object is passed over.
 
     Our put restored a ``timeout`` of 7200, and covered one of 9000 in doing so:
 
@@ -178,7 +183,7 @@ def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: Config
     '{"ami": "ami-0e3f", "timeout": 9000}'
     """
     newest = history[-1]
-    present = newest.parse()
+    present = _updatable(newest)
     changes: dict[str, str | None] = {} if present.get("ami") == ami_id else {"ami": json.dumps(ami_id)}
     since = base.version if base.version < put.version else 0
     documents = _readable(history, None)
@@ -195,6 +200,17 @@ def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: Config
             if key != "ami" and is_ours and not _same(value, was) and not _same(value, ours.get(key, _ABSENT)):
                 changes[key] = _value_text(theirs.text, key)
     return _splice(newest.text, changes)
+
+
+def _updatable(config: ConfigVersion) -> dict[str, Any]:
+    """Return the JSON object, if its ``ami`` can be replaced: what is neither text nor null would be lost."""
+    value = config.parse()
+    for member in _members(config.text):
+        if member.key == "ami":  # there may be several, and all of them are replaced
+            ami = json.loads(config.text[member.value_start : member.value_end])
+            if not isinstance(ami, str | None):
+                raise InvalidConfig(f"has {_KINDS[type(ami)]} as 'ami', where a text belongs")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

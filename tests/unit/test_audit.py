@@ -45,7 +45,12 @@ def test_a_preset_with_something_to_finish_is_left_to_who_finishes_it():
             state("failed"), '{"ami": "ami-2"}', "the record (failed) says ami-1, the parameter says ami-2", id="failed"
         ),
         pytest.param(state(), "{}", "the record (ready) says ami-1, the parameter says none", id="no-ami"),
-        pytest.param(state(), '{"ami": 7}', "the record (ready) says ami-1, the parameter says none", id="no-text"),
+        pytest.param(
+            state(),
+            '{"ami": 7}',
+            "the record (ready) says ami-1, the parameter has a number as 'ami', where a text belongs",
+            id="no-text",
+        ),
         pytest.param(state(), None, "the record (ready) says ami-1, the parameter does not exist", id="gone"),
         pytest.param(
             state(),
