@@ -18,7 +18,6 @@ from spot_runner_provider.hooks.calls import (
     ConfiguredHook,
     chunks,
     code_of,
-    explained,
 )
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Committed, ConfigurationError, Lost
@@ -204,7 +203,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     @contextmanager
     def _explained(self, part: str = "") -> Iterator[None]:
         """Name the table in errors, and the index where it is the ``part`` that matters."""
-        with explained("dynamodb", f"table {self.table_name}{part}"):
+        with self.explained(f"table {self.table_name}{part}"):
             try:
                 yield
             except ClientError as error:

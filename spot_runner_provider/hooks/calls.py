@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 
 from spot_runner_provider import clock
-from spot_runner_provider.ami_state import shorten
+from spot_runner_provider.explanation import FailedCall
 from spot_runner_provider.reconciler import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,28 +39,6 @@ DEFAULTS = Config(
 )
 """What applies where neither the operator's ``botocore_config`` nor the connection says otherwise; timeouts are in
 seconds. A call is given up well within the five minutes after which another run may take its preset over."""
-
-_NO_ACCESS = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "ForbiddenException",
-        "NotAuthorized",
-        "UnauthorizedOperation",
-    }
-)
-_BAD_CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
 
 T = TypeVar("T")
 
@@ -118,61 +96,63 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
         :raises ConfigurationError: if there is no region.
         """
-        with explained(self.service_name, "any resource"):
+        with self.explained("any resource"):
             return str(self._client.meta.region_name)
 
+    @contextmanager
+    def explained(self, resource: str) -> Iterator[None]:
+        """Turn the errors that only a person can mend into a :class:`ConfigurationError`.
 
-@contextmanager
-def explained(service: str, resource: str) -> Iterator[None]:
-    """Turn the errors that only a person can mend into a :class:`ConfigurationError`.
+        :param resource: what the call is about, in words, such as ``parameter /spot-runner/configs/linux-x64``.
+        :raises ConfigurationError: for a missing region, missing or wrong credentials, a missing permission, and a KMS
+            key that cannot be used.
 
-    :param service: the prefix of the service's IAM actions, such as ``ssm``.
-    :param resource: the resource in words, such as ``parameter /spot-runner/configs/linux-x64``.
-    :raises ConfigurationError: for a missing region, missing or wrong credentials, and a missing permission.
-
-    >>> denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
-    >>> with explained("ssm", "parameter /spot-runner/configs/linux-x64"):
-    ...     raise denied
-    Traceback (most recent call last):
-        ...
-    spot_runner_provider.reconciler.ConfigurationError: Access denied: allow ssm:PutParameter on parameter
-    /spot-runner/configs/linux-x64 for the identity of the connection. AWS says: no
-    """
-    try:
-        yield
-    except NoRegionError:
-        raise ConfigurationError(
-            "No AWS region: set region_name in the connection or in [spot_runner] region_name"
-        ) from None
-    except (
-        NoCredentialsError,
-        PartialCredentialsError,
-        CredentialRetrievalError,
-        ProfileNotFound,
-        UnauthorizedSSOTokenError,
-    ) as error:
-        raise ConfigurationError(
-            f"No AWS credentials for {resource}: {error}. Set them in the connection [spot_runner] aws_conn_id, "
-            "or give the worker a role"
-        ) from error
-    except ClientError as error:
-        code, message = code_of(error), shorten(str(error.response.get("Error", {}).get("Message", "")))
-        if code in _NO_ACCESS and error.operation_name.startswith("AssumeRole"):
+        >>> denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
+        >>> with ConfiguredHook(aws_conn_id="aws_default", client_type="ssm").explained("parameter /a"):
+        ...     raise denied
+        Traceback (most recent call last):
+            ...
+        spot_runner_provider.reconciler.ConfigurationError: Access denied: allow ssm:PutParameter on parameter /a for
+        the identity of connection aws_default. AWS says: no
+        """
+        try:
+            yield
+        except NoRegionError:
             raise ConfigurationError(
-                f"Access denied: the identity of the connection may not assume its role ({error.operation_name}). "
-                f"AWS says: {message}"
+                f"No AWS region: set region_name in {self._credentials}, or in [spot_runner] region_name"
+            ) from None
+        except (
+            NoCredentialsError,
+            PartialCredentialsError,
+            CredentialRetrievalError,
+            ProfileNotFound,
+            UnauthorizedSSOTokenError,
+        ) as error:
+            raise ConfigurationError(
+                f"No AWS credentials for {resource}: {error}. Set them in {self._credentials}, "
+                "or give the worker a role"
             ) from error
-        if code in _NO_ACCESS:
-            raise ConfigurationError(
-                f"Access denied: allow {service}:{error.operation_name} on {resource} "
-                f"for the identity of the connection. AWS says: {message}"
-            ) from error
-        if code in _BAD_CREDENTIALS:
-            raise ConfigurationError(
-                f"AWS does not accept the credentials for {resource} ({code}). Correct or renew them in the "
-                "connection [spot_runner] aws_conn_id"
-            ) from withheld(error)
-        raise
+        except ClientError as error:
+            operation = error.operation_name
+            call = FailedCall(
+                action=f"{'sts' if operation.startswith('AssumeRole') else self.service_name}:{operation}",
+                resource=resource,
+                code=code_of(error),
+                message=str(error.response.get("Error", {}).get("Message", "")),
+                connection=self._credentials,
+                region=self.region_name,
+            )
+            if call.explanation:
+                raise ConfigurationError(call.explanation) from _reworded(error, call.words)
+            raise
+
+    @property
+    def _credentials(self) -> str:
+        """Whose credentials the calls have, in words."""
+        if not self.aws_conn_id:
+            return "the worker's own credentials (aws_conn_id is not set)"
+        found = isinstance(self.conn_config.conn_id, str)
+        return f"connection {self.aws_conn_id}" + ("" if found else " (it does not exist)")
 
 
 def withheld(error: ClientError) -> ClientError:
@@ -183,7 +163,11 @@ def withheld(error: ClientError) -> ClientError:
     An error occurred (ValidationException) when calling the PutParameter operation: (AWS's words are withheld: they may
     quote a secret)
     """
-    told: Any = {"Code": code_of(error), "Message": "(AWS's words are withheld: they may quote a secret)"}
+    return _reworded(error, "(AWS's words are withheld: they may quote a secret)")
+
+
+def _reworded(error: ClientError, message: str) -> ClientError:
+    told: Any = {"Code": code_of(error), "Message": message}
     return ClientError({**error.response, "Error": told}, error.operation_name)
 
 

@@ -12,7 +12,7 @@ from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
 from spot_runner_provider.build import Image, goes_on, latest, pipelines_of
-from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, code_of, explained, retry_throttles
+from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, code_of, retry_throttles
 from spot_runner_provider.reconciler import Throttled
 
 NAMES_LIMIT = 10
@@ -59,7 +59,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         """Return the ARN of the pipeline with exactly each of ``names``, ``None`` where there is none."""
         found: dict[str, str | None] = dict.fromkeys(names)
         for some in chunks(names, NAMES_LIMIT):
-            with explained("imagebuilder", f"pipelines {', '.join(some)}"):
+            with self.explained(f"pipelines {', '.join(some)}"):
                 filters = [{"name": "name", "values": list(some)}]
                 listed = _pages(self.conn.list_image_pipelines, "imagePipelineList", filters=filters)
                 for name, arn in pipelines_of(listed):
@@ -77,7 +77,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
             every pipeline needs this call, and the quota is everybody's.
         """
         try:
-            with explained("imagebuilder", f"pipeline {pipeline_arn}"):
+            with self.explained(f"pipeline {pipeline_arn}"):
                 image = latest(
                     Image.from_api(summary)
                     for summary in _pages(self._list_images, "imageSummaryList", imagePipelineArn=pipeline_arn)
@@ -88,7 +88,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
             raise Throttled(f"Image Builder lists no images of pipeline {pipeline_arn} for now") from error
         if image is None or not image.is_summary:
             return image
-        with explained("imagebuilder", f"image {image.arn}"):
+        with self.explained(f"image {image.arn}"):
             return Image.from_api(self.conn.get_image(imageBuildVersionArn=image.arn)["image"])
 
     def is_building(self, image_arn: str) -> bool:
@@ -99,7 +99,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         False
         """
         try:
-            with explained("imagebuilder", f"image {image_arn}"):
+            with self.explained(f"image {image_arn}"):
                 return goes_on(self.conn.get_image(imageBuildVersionArn=image_arn))
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             self.log.warning("image %s: %s", image_arn, error)

@@ -18,7 +18,6 @@ from spot_runner_provider.hooks.calls import (
     ConfiguredHook,
     chunks,
     code_of,
-    explained,
     retry_throttles,
     withheld,
 )
@@ -95,7 +94,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         by_name = {self.name_of(preset): preset for preset in preset_names}
         found: dict[str, ConfigVersion | None] = dict.fromkeys(preset_names)
         for names in chunks(list(by_name), NAMES_LIMIT):
-            with explained("ssm", f"parameters {', '.join(names)}"):
+            with self.explained(f"parameters {', '.join(names)}"):
                 answer = self.conn.get_parameters(Names=list(names), WithDecryption=True)
             for parameter in answer["Parameters"]:
                 found[by_name[parameter["Name"]]] = _version(parameter)
@@ -112,7 +111,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         (None, 'Standard')
         """
         name = self.name_of(preset_name)
-        with explained("ssm", f"parameter {name}"):
+        with self.explained(f"parameter {name}"):
             for page in self.conn.get_paginator("describe_parameters").paginate(
                 ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name]}]
             ):
@@ -125,7 +124,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         name = self.name_of(preset_name)
         versions: dict[int, ConfigVersion] = {}
         try:
-            with explained("ssm", f"parameter {name}"):
+            with self.explained(f"parameter {name}"):
                 for page in self.conn.get_paginator("get_parameter_history").paginate(Name=name, WithDecryption=True):
                     for parameter in page["Parameters"]:
                         versions[parameter["Version"]] = _version(parameter)
@@ -177,7 +176,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         # Without a tier SSM takes the account's default, which may be one that costs and cannot be left again.
         kept = {"Tier": config.tier or "Standard"} | ({"KeyId": config.key_id} if config.secure else {})
         try:
-            with explained("ssm", f"parameter {name}"):
+            with self.explained(f"parameter {name}"):
                 answer = self._put_client.put_parameter(
                     Name=name,
                     Value=text,

@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 from spot_runner_provider import clock
 from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.build import goes_on
-from spot_runner_provider.hooks.calls import explained, retry_throttles
+from spot_runner_provider.hooks.calls import retry_throttles
 from spot_runner_provider.hooks.image_builder import THROTTLES, ImageBuilderHook, is_gone
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
@@ -97,7 +97,7 @@ class ImagesTrigger(BaseTrigger):
             caller=type(self).__name__,
         )
         async with AsyncExitStack() as stack:
-            with explained("imagebuilder", "any image"):
+            with hook.explained("any image"):
                 connection = await hook.get_async_conn()  # type: ignore[no-untyped-call]
                 client = await stack.enter_async_context(connection)
             retry_throttles(client, THROTTLES, "GetImage")
@@ -105,11 +105,11 @@ class ImagesTrigger(BaseTrigger):
                 await asyncio.sleep(watch.pause(clock.now()))
                 for arn in tuple(watch.awaited):
                     with watch.looking_at(arn):
-                        watch.saw(arn, is_building=await self._is_building(client, arn))
+                        watch.saw(arn, is_building=await self._is_building(hook, client, arn))
 
-    async def _is_building(self, client: Any, arn: str) -> bool:
+    async def _is_building(self, hook: ImageBuilderHook, client: Any, arn: str) -> bool:
         try:
-            with explained("imagebuilder", f"image {arn}"):
+            with hook.explained(f"image {arn}"):
                 answer = await client.get_image(imageBuildVersionArn=arn)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
             self.log.warning("image %s: %s", arn, error)
