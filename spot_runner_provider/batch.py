@@ -30,6 +30,7 @@ from spot_runner_provider.reconciler import (
     ReadHistory,
     ReadState,
     Refused,
+    ResourceRefused,
     Run,
     Throttled,
     reconcile,
@@ -136,8 +137,9 @@ class Stores:
 class Batch:
     """Reconcile many presets, each for itself: what goes wrong with one never touches another.
 
-    A :class:`ConfigurationError` that hits every preset ends the whole batch if nothing was written yet: at once
-    where it is bound to, because of what all presets have in common, and else when each has met with one.
+    A :class:`ConfigurationError` that hits every preset ends the whole batch if nothing was changed yet: at once
+    where it is bound to, because of what all presets have in common, and else when each has met with one. One that
+    hits some of them is their outcome, ``refused``: trying again is in vain before a person has mended something.
 
     Where AWS throttles, presets wait for their turn before their parameter is read, the first ones first: what is
     begun gets done, and the fewer are under way the less AWS takes.
@@ -173,6 +175,7 @@ class Batch:
         self._writes = 0
         self._worked: set[type[Call]] = set()
         self._denied: list[ConfigurationError] = []
+        self._changed = False
         self._ended_by: BaseException | None = None
 
     def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
@@ -194,7 +197,7 @@ class Batch:
                 raise
         if self._ended_by:
             raise self._ended_by
-        if self._denied and len(self._denied) == len(results) and not self._writes:
+        if self._denied and len(self._denied) == len(results) and not self._changed:
             raise self._denied[0]
         return results
 
@@ -207,7 +210,8 @@ class Batch:
             for name in [name for name, progress in flows.items() if progress.result]:
                 progress = flows.pop(name)
                 results[name] = progress.finished()
-                if isinstance(progress.error, ConfigurationError):
+                self._changed = self._changed or progress.wrote
+                if isinstance(progress.error, ConfigurationError) and not isinstance(progress.error, ResourceRefused):
                     self._denied.append(progress.error)
                 self._on_result(results[name])
             if not flows:
@@ -299,6 +303,7 @@ class Batch:
                 self._writes -= writes
                 if (
                     isinstance(error, ConfigurationError)
+                    and not isinstance(error, ResourceRefused)
                     and isinstance(call, _COMMON)
                     and type(call) not in self._worked
                     and not self._writes
@@ -328,7 +333,7 @@ class _Progress:
         self._candidate = candidate
         self._dry_run = run.dry_run
         self._flow: Flow[Result] = reconcile(candidate, run)
-        self._wrote = False
+        self.wrote = False
         self._admitted = False
         self._put = False
         self.permit = Permit(0, 0.0)
@@ -359,12 +364,12 @@ class _Progress:
         if isinstance(answer, Exception):
             self.fail(answer)
             return
-        self._wrote = self._wrote or isinstance(self.call, Commit | PutConfig)
+        self.wrote = self.wrote or isinstance(self.call, Commit | PutConfig)
         self.advance(lambda flow: flow.send(answer))
 
     def fail(self, error: Exception) -> None:
         """Let the protocol deal with the error of its call."""
-        self._wrote = self._wrote or (isinstance(self.call, Commit | PutConfig) and not isinstance(error, Refused))
+        self.wrote = self.wrote or (isinstance(self.call, Commit | PutConfig) and not isinstance(error, Refused))
         self._failed = (self.call, error)
         self.advance(lambda flow: flow.throw(error))
 
@@ -388,14 +393,21 @@ class _Progress:
         return self.result
 
     def _error(self, error: Exception) -> Result:
-        left = "what was begun is finished" if self._wrote else "nothing was changed, it is tried again"
+        """Return the result of a preset whose protocol ended in an error."""
         failed, thrown = self._failed
         what = resource_of(failed if error is thrown else self.call)
-        told = str(error) if isinstance(error, ConfigurationError) else f"{what}: {type(error).__name__}: {error}"
+        if isinstance(error, ConfigurationError):
+            outcome = Outcome.REFUSED
+            left = "the next run after that finishes what was begun" if self.wrote else "nothing was changed"
+            detail = f"{error}; {left}"
+        else:
+            outcome = Outcome.ERROR
+            left = "what was begun is finished" if self.wrote else "nothing was changed, it is tried again"
+            detail = f"{left} in the next try or run. {what}: {type(error).__name__}: {error}"
         return Result.of(
             self._candidate.state,
             preset_name=self._candidate.preset_name,
-            outcome=Outcome.ERROR,
+            outcome=outcome,
             dry_run=self._dry_run,
-            detail=f"{left} in the next try or run. {told}",
+            detail=detail,
         )

@@ -11,32 +11,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_NO_ACCESS = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "ForbiddenException",
-        "NotAuthorized",
-        "UnauthorizedOperation",
-    }
-)
-_BAD_CREDENTIALS = frozenset(
-    {
-        "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
+from spot_runner_provider.errors import KINDS, Kind
+
 _UNKNOWN_KEY = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
 _SKEWED = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
-_NOT_SUBSCRIBED = frozenset({"OptInRequired", "SubscriptionRequiredException"})
+_NOT_SUBSCRIBED = frozenset({"OptInRequired", "RegionDisabledException", "SubscriptionRequiredException"})
 
 _ALWAYS_ENABLED = re.compile(
     r"(us-(east|west)-[12]|ca-central-1|sa-east-1|eu-(central-1|north-1|west-[123])"
@@ -76,7 +56,7 @@ _QUOTES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """A call that AWS refused.
+    """A call that AWS refused for good.
 
     :param action: the IAM action of the call, such as ``ssm:PutParameter``.
     :param resource: what it was about in words, such as ``parameter /spot-runner/configs/linux-x64``.
@@ -102,12 +82,15 @@ class FailedCall:
     region: str | None = None
 
     @property
-    def explanation(self) -> str | None:
-        """What is wrong, what to do, and AWS's words; ``None`` if no person has to do anything that is known here."""
-        for rule in _RULES:
-            if told := rule(self):
-                return f"{told}. AWS says: {self.words or self.code}"
-        return None
+    def explanation(self) -> str:
+        """What is wrong, what to do, and AWS's words."""
+        told = next(filter(None, (rule(self) for rule in _RULES)))
+        return f"{told}. AWS says: {self.words or self.code}"
+
+    @property
+    def kind(self) -> Kind | None:
+        """What the code means, if that is known."""
+        return KINDS.get(self.code)
 
     @property
     def words(self) -> str:
@@ -121,7 +104,7 @@ class FailedCall:
 
 
 def _clock(call: FailedCall) -> str | None:
-    if call.code not in _SKEWED and not (call.code in _BAD_CREDENTIALS and _SKEW_WORDS.search(call.message)):
+    if call.code not in _SKEWED and not (call.kind is Kind.BAD_CREDENTIALS and _SKEW_WORDS.search(call.message)):
         return None
     return (
         f"The worker's clock is wrong, so AWS does not accept the call for {call.resource} ({call.code}). "
@@ -152,7 +135,7 @@ def _key(call: FailedCall) -> str | None:
 
 
 def _denied(call: FailedCall) -> str | None:
-    if call.code not in _NO_ACCESS:
+    if call.kind is not Kind.NO_ACCESS:
         return None
     denied = _DENIAL.search(call.message)
     action = denied["action"] if denied else call.action
@@ -199,7 +182,7 @@ def _not_enabled(call: FailedCall) -> str | None:
 
 
 def _credentials(call: FailedCall) -> str | None:
-    if call.code not in _BAD_CREDENTIALS:
+    if call.kind is not Kind.BAD_CREDENTIALS:
         return None
     refused = f"AWS does not accept the credentials for {call.resource} ({call.code})"
     if call.code in _EXPIRED:
@@ -214,8 +197,31 @@ def _credentials(call: FailedCall) -> str | None:
     return f"{refused}. Correct or renew them in {call.connection}"
 
 
-_RULES: tuple[Callable[[FailedCall], str | None], ...] = (_clock, _key, _denied, _not_enabled, _credentials)
+def _refused(call: FailedCall) -> str:
+    return (
+        f"AWS refuses {call.action} on {call.resource} ({call.code}). {_REMEDIES.get(call.code, 'Mend what AWS names')}"
+    )
+
+
+_RULES: tuple[Callable[[FailedCall], str | None], ...] = (_clock, _key, _not_enabled, _denied, _credentials, _refused)
 """What may be wrong, the most telling first."""
+
+_REMEDIES = {
+    "HierarchyLevelLimitExceededException": "Shorten config_prefix: a parameter's path has 15 levels at most",
+    "HierarchyTypeMismatchException": "Create the parameter anew, as a String",
+    "IncompatiblePolicyException": "Correct the parameter's policies",
+    "InvalidAllowedPatternException": "Correct the parameter's allowed pattern",
+    "InvalidKeyId": "Enable the parameter's KMS key, or create the parameter anew with another one",
+    "InvalidPolicyAttributeException": "Correct the parameter's policies",
+    "InvalidPolicyTypeException": "Correct the parameter's policies",
+    "ParameterLimitExceeded": "Delete parameters that nobody needs, or let AWS raise the account's limit",
+    "ParameterMaxVersionLimitExceeded": "Move the label of the parameter's oldest version to a newer one: SSM "
+    "keeps 100 versions, and deletes none that has a label",
+    "ParameterPatternMismatchException": "Let the parameter's allowed pattern match the JSON with the new AMI id",
+    "PoliciesLimitExceededException": "Remove policies of the parameter: it has 10 at most",
+    "UnsupportedParameterType": "Create the parameter anew, as a String",
+}
+"""What a person can do about what is refused, by code."""
 
 _GUARDRAILS: dict[str, Callable[[FailedCall], str]] = {
     "service control policy": lambda _: "Whoever administers the AWS organization must change that policy",

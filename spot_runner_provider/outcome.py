@@ -34,10 +34,12 @@ class Outcome(StrEnum):
     """The latest image is in no state, or has no AMI, that runners could start from; nothing was written."""
     CONFIG_INVALID = "config_invalid"
     """The parameter holds nothing that could be updated; nothing was written."""
+    REFUSED = "refused"
+    """AWS refuses a call for this preset until a person mends what the detail names; each run tries again."""
     DRIFTED = "drifted"
     """The audit found that the parameter does not name the AMI of its settled record; nothing was written."""
     ERROR = "error"
-    """A call failed for good in this try; the next try, or the next run, goes on from where it stopped."""
+    """A call failed, and went on failing; the next try, or the next run, goes on from where it stopped."""
 
     @property
     def needs_attention(self) -> bool:
@@ -51,6 +53,7 @@ _NEEDS_ATTENTION = frozenset(
         Outcome.NO_IMAGES,
         Outcome.NO_USABLE_AMI,
         Outcome.CONFIG_INVALID,
+        Outcome.REFUSED,
         Outcome.DRIFTED,
         Outcome.ERROR,
     }

@@ -180,6 +180,10 @@ class ConfigurationError(Refused):
     """Nothing can work until a person changes a setting, a permission or a resource; the text says which."""
 
 
+class ResourceRefused(ConfigurationError):
+    """A store refuses this one resource for good, for what it is or for its limits: no other preset's concern."""
+
+
 class Throttled(Refused):
     """A store takes no such call, from anybody, for now."""
 

@@ -13,12 +13,8 @@ from botocore.exceptions import ClientError
 
 from spot_runner_provider import ami_state, clock, intent
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, job_id
-from spot_runner_provider.hooks.calls import (
-    ATTEMPTS,
-    ConfiguredHook,
-    chunks,
-    code_of,
-)
+from spot_runner_provider.errors import code_of, words_of
+from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Committed, ConfigurationError, Lost
 
@@ -58,6 +54,12 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         super().__init__(**kwargs)
         self.table_name: str = table_name
         self.index_name = index_name
+
+    def get_resource_type(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a resource whose client waits while others write the same items, or DynamoDB throttles."""
+        resource: Any = super().get_resource_type(*args, **kwargs)
+        repeat_what_passes(resource.meta.client)
+        return resource
 
     @property
     def _api(self) -> Any:
@@ -207,7 +209,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
             try:
                 yield
             except ClientError as error:
-                code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
+                code, message = code_of(error), words_of(error)
                 if code == "ResourceNotFoundException":
                     raise ConfigurationError(
                         f"No DynamoDB table {self.table_name!r} in region {self.client.meta.region_name}: "

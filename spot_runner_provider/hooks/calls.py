@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
-from botocore.exceptions import (
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    UnauthorizedSSOTokenError,
-)
+from botocore.exceptions import ClientError, CredentialRetrievalError, NoRegionError
 
 from spot_runner_provider import clock
+from spot_runner_provider.errors import Kind, code_of, is_about_credentials, is_repeatable, kind_of, words_of
 from spot_runner_provider.explanation import FailedCall
-from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.reconciler import ConfigurationError, ResourceRefused
 
 if TYPE_CHECKING:
     import boto3
@@ -101,11 +94,12 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
     @contextmanager
     def explained(self, resource: str) -> Iterator[None]:
-        """Turn the errors that only a person can mend into a :class:`ConfigurationError`.
+        """Turn the errors that only a person can mend into a :class:`ConfigurationError`; others pass.
 
         :param resource: what the call is about, in words, such as ``parameter /spot-runner/configs/linux-x64``.
-        :raises ConfigurationError: for a missing region, missing or wrong credentials, a missing permission, and a KMS
-            key that cannot be used.
+        :raises ConfigurationError: for a missing region, missing or wrong credentials, and a missing permission.
+        :raises ResourceRefused: for what the resource is, or its limits, and for a KMS key that cannot be used.
+        :raises CredentialRetrievalError: if there are no credentials just now.
 
         >>> denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
         >>> with ConfiguredHook(aws_conn_id="aws_default", client_type="ssm").explained("parameter /a"):
@@ -121,29 +115,39 @@ class ConfiguredHook(AwsGenericHook[Any]):
             raise ConfigurationError(
                 f"No AWS region: set region_name in {self._credentials}, or in [spot_runner] region_name"
             ) from None
-        except (
-            NoCredentialsError,
-            PartialCredentialsError,
-            CredentialRetrievalError,
-            ProfileNotFound,
-            UnauthorizedSSOTokenError,
-        ) as error:
-            raise ConfigurationError(
-                f"No AWS credentials for {resource}: {error}. Set them in {self._credentials}, "
-                "or give the worker a role"
-            ) from error
         except ClientError as error:
-            operation = error.operation_name
+            kind, operation = kind_of(error), error.operation_name
+            if not kind.is_for_good:
+                raise
             call = FailedCall(
                 action=f"{'sts' if operation.startswith('AssumeRole') else self.service_name}:{operation}",
                 resource=resource,
                 code=code_of(error),
-                message=str(error.response.get("Error", {}).get("Message", "")),
+                message=words_of(error),
                 connection=self._credentials,
                 region=self.region_name,
             )
-            if call.explanation:
-                raise ConfigurationError(call.explanation) from _reworded(error, call.words)
+            refusal = ResourceRefused if kind is Kind.REFUSED else ConfigurationError
+            raise refusal(call.explanation) from _reworded(error, call.words)
+        except Exception as error:
+            kind = kind_of(error)
+            if is_about_credentials(error) and not kind.is_for_good:
+                raise CredentialRetrievalError(
+                    provider=self._credentials,
+                    error_msg=f"{error}. Nothing was sent to {resource}. If what hands out the role's credentials did "
+                    f"not answer, this passes. If it stays, set credentials in {self._credentials}, or give the "
+                    "worker a role",
+                ) from error
+            if is_about_credentials(error):
+                raise ConfigurationError(
+                    f"No AWS credentials for {resource}: {error}. Set them in {self._credentials}, "
+                    "or give the worker a role"
+                ) from error
+            if kind.is_for_good:
+                raise ConfigurationError(
+                    f"Nothing can be sent to {resource}: {type(error).__name__}: {error}. Correct "
+                    f"{self._credentials}, or what the worker has set for AWS"
+                ) from error
             raise
 
     @property
@@ -171,8 +175,8 @@ def _reworded(error: ClientError, message: str) -> ClientError:
     return ClientError({**error.response, "Error": told}, error.operation_name)
 
 
-def retry_throttles(client: BaseClient, codes: frozenset[str], *operations: str) -> None:
-    """Let ``client`` repeat calls that AWS throttles with one of ``codes``, which its own retry mode does not know.
+def repeat_what_passes(client: BaseClient, *operations: str) -> None:
+    """Let ``client`` repeat calls that AWS refuses for now with a code that its own retry mode does not know.
 
     It may wait as long as botocore's own retries do.
 
@@ -181,7 +185,7 @@ def retry_throttles(client: BaseClient, codes: frozenset[str], *operations: str)
     >>> from spot_runner_provider.embedded.faults import Fault
     >>> aws.add_fault(Fault("imagebuilder.ListImagePipelines", "CallRateLimitExceededException", times=2))
     >>> client = ConfiguredHook(aws_conn_id="aws_default", client_type="imagebuilder").conn
-    >>> retry_throttles(client, frozenset({"CallRateLimitExceededException"}), "ListImagePipelines")
+    >>> repeat_what_passes(client, "ListImagePipelines")
     >>> len(client.list_image_pipelines()["imagePipelineList"]), aws.calls()["imagebuilder.ListImagePipelines"]
     (2, 3)
     """
@@ -189,22 +193,13 @@ def retry_throttles(client: BaseClient, codes: frozenset[str], *operations: str)
     def delay(response: Any, attempts: int, **_: Any) -> float | None:
         if response is None or attempts >= ATTEMPTS:
             return None
-        code = response[1].get("Error", {}).get("Code")
-        return clock.backoff(attempts) if code in codes else None
+        code = str(response[1].get("Error", {}).get("Code")).rsplit("#", 1)[-1]
+        return clock.backoff(attempts) if is_repeatable(code) else None
 
     events: Any = client.meta.events
     event = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}"
     for name in [f"{event}.{operation}" for operation in operations] or [event]:
         events.register(name, delay)
-
-
-def code_of(error: ClientError) -> str:
-    """Return the AWS error code, without a namespace before it.
-
-    >>> code_of(ClientError({"Error": {"Code": "com.amazonaws.dynamodb.v20120810#ValidationException"}}, "Query"))
-    'ValidationException'
-    """
-    return str(error.response.get("Error", {}).get("Code", "")).rsplit("#", 1)[-1]
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

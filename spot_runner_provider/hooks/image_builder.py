@@ -12,7 +12,8 @@ from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
 from spot_runner_provider.build import Image, goes_on, latest, pipelines_of
-from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, code_of, retry_throttles
+from spot_runner_provider.errors import Kind, code_of, is_repeatable, kind_of
+from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
 from spot_runner_provider.reconciler import Throttled
 
 NAMES_LIMIT = 10
@@ -20,9 +21,6 @@ NAMES_LIMIT = 10
 
 PAGE_SIZE = 25
 """Entries a page; botocore before 1.44 rejects more."""
-
-THROTTLES = frozenset({"CallRateLimitExceededException"})
-"""Image Builder's own throttle, which botocore's ``standard`` and ``adaptive`` modes do not retry."""
 
 
 class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
@@ -52,7 +50,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         client = super().get_client_type(*args, **kwargs)
         if kwargs.get("deferrable"):
             return client  # not connected yet
-        retry_throttles(client, THROTTLES, "ListImagePipelines", "GetImage")
+        repeat_what_passes(client, "ListImagePipelines", "GetImage")
         return client
 
     def find_pipelines(self, names: Sequence[str]) -> dict[str, str | None]:
@@ -83,7 +81,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                     for summary in _pages(self._list_images, "imageSummaryList", imagePipelineArn=pipeline_arn)
                 )
         except ClientError as error:
-            if code_of(error) not in THROTTLES:
+            if kind_of(error) is not Kind.PASSING:
                 raise
             raise Throttled(f"Image Builder lists no images of pipeline {pipeline_arn} for now") from error
         if image is None or not image.is_summary:
@@ -111,7 +109,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
             try:
                 return self.conn.list_image_pipeline_images(**arguments)
             except ClientError as error:
-                if code_of(error) not in THROTTLES:
+                if not is_repeatable(code_of(error)):
                     raise
                 time.sleep(clock.backoff(attempt))
         return self.conn.list_image_pipeline_images(**arguments)

@@ -10,28 +10,20 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.ssm import SsmHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
-from spot_runner_provider.hooks.calls import (
-    ConfiguredHook,
-    chunks,
-    code_of,
-    retry_throttles,
-    withheld,
-)
+from spot_runner_provider.errors import Kind, code_of, kind_of, may_quote
+from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import AmbiguousPut, Busy, Refused, Throttled
+from spot_runner_provider.reconciler import AmbiguousPut, Busy, ResourceRefused, Throttled
 
 NAMES_LIMIT = 10
 """Names that one GetParameters takes."""
 
 CONTENTION = "TooManyUpdates"
 """Code with which SSM refuses a call because it updates the same parameter for somebody else."""
-
-THROTTLES = frozenset({CONTENTION, "ThrottlingException", "Throttling", "RequestLimitExceeded"})
-"""Codes with which SSM refuses a call for now. No retry mode of botocore knows the first."""
 
 
 class PresetConfigHook(ConfiguredHook, SsmHook):
@@ -63,7 +55,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
         """Return a client that waits when SSM throttles."""
         client = super().get_client_type(*args, **kwargs)
-        retry_throttles(client, THROTTLES)
+        repeat_what_passes(client)
         return client
 
     def connect(self) -> str:
@@ -103,7 +95,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
     def describe(self, preset_name: str, config: ConfigVersion) -> ConfigVersion:
         """Return ``config`` with the parameter's tier and key, which reading it does not tell.
 
-        :raises Refused: if DescribeParameters does not list the parameter.
+        :raises ResourceRefused: if DescribeParameters does not list the parameter.
 
         >>> hook = PresetConfigHook()
         >>> config = hook.newest(["linux-x64"])["linux-x64"]
@@ -117,7 +109,10 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
             ):
                 for described in page["Parameters"]:
                     return replace(config, tier=described.get("Tier"), key_id=described.get("KeyId"))
-        raise Refused(f"Allow ssm:DescribeParameters to list parameter {name}: its tier and key are needed")
+        raise ResourceRefused(
+            f"DescribeParameters does not list parameter {name}, whose tier and key are needed: "
+            "allow ssm:DescribeParameters on it, or create it if it was deleted"
+        )
 
     def history(self, preset_name: str) -> list[ConfigVersion]:
         """Return the versions that SSM still has (the last 100), oldest first; none if the parameter is gone."""
@@ -147,51 +142,40 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
             ...
         spot_runner_provider.reconciler.AmbiguousPut: no answer to the put of parameter /spot-runner/configs/...
         """
-        try:
-            try:
-                return self._put(preset_name, config, text)
-            except ClientError as error:
-                if config.tier or code_of(error) != "ValidationException":
-                    raise
-                described = self.describe(preset_name, config)
-                if described.tier in (None, "Standard"):
-                    raise
-                return self._put(preset_name, described, text)
-        except ParamValidationError:
-            raise
-        except (BotoCoreError, ResponseParserError) as error:
-            raise self._ambiguous(preset_name, error) from error
-        except ClientError as error:
-            if code_of(error) == CONTENTION:
-                time.sleep(clock.backoff(0))
-                raise Busy(f"SSM is updating parameter {self.name_of(preset_name)} for somebody else") from error
-            if code_of(error) in THROTTLES:
-                raise Throttled(f"SSM takes no put of parameter {self.name_of(preset_name)} for now") from error
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
-                raise
-            raise self._ambiguous(preset_name, error) from error
-
-    def _put(self, preset_name: str, config: ConfigVersion, text: str) -> int:
         name = self.name_of(preset_name)
+        try:
+            with self.explained(f"parameter {name}"):
+                try:
+                    return self._put(name, config, text)
+                except ClientError as error:
+                    if config.tier or code_of(error) != "ValidationException":
+                        raise
+                    described = self.describe(preset_name, config)
+                    if described.tier in (None, "Standard"):
+                        raise
+                    return self._put(name, described, text)
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            kind = kind_of(error)
+            if isinstance(error, ClientError) and code_of(error) == CONTENTION:
+                time.sleep(clock.backoff(0))
+                raise Busy(f"SSM is updating parameter {name} for somebody else") from error
+            if isinstance(error, ClientError) and kind is Kind.PASSING:
+                raise Throttled(f"SSM takes no put of parameter {name} for now") from error
+            if kind is Kind.AMBIGUOUS:
+                time.sleep(clock.backoff(0))
+                raise AmbiguousPut(f"no answer to the put of parameter {name}: {error}") from error
+            raise
+
+    def _put(self, name: str, config: ConfigVersion, text: str) -> int:
         # Without a tier SSM takes the account's default, which may be one that costs and cannot be left again.
         kept = {"Tier": config.tier or "Standard"} | ({"KeyId": config.key_id} if config.secure else {})
         try:
-            with self.explained(f"parameter {name}"):
-                answer = self._put_client.put_parameter(
-                    Name=name,
-                    Value=text,
-                    Overwrite=True,
-                    **kept,
-                )
+            answer = self._put_client.put_parameter(Name=name, Value=text, Overwrite=True, **kept)
         except ClientError as error:
-            if not config.secure:
+            if not config.secure or not may_quote(error):
                 raise
             raise withheld(error) from None
         return int(answer["Version"])
-
-    def _ambiguous(self, preset_name: str, error: Exception) -> AmbiguousPut:
-        time.sleep(clock.backoff(0))
-        return AmbiguousPut(f"no answer to the put of parameter {self.name_of(preset_name)}: {error}")
 
 
 def _version(parameter: Mapping[str, Any]) -> ConfigVersion:

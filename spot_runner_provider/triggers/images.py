@@ -14,8 +14,8 @@ from botocore.parsers import ResponseParserError
 from spot_runner_provider import clock
 from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.build import goes_on
-from spot_runner_provider.hooks.calls import retry_throttles
-from spot_runner_provider.hooks.image_builder import THROTTLES, ImageBuilderHook, is_gone
+from spot_runner_provider.hooks.calls import repeat_what_passes
+from spot_runner_provider.hooks.image_builder import ImageBuilderHook, is_gone
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
 
@@ -100,7 +100,7 @@ class ImagesTrigger(BaseTrigger):
             with hook.explained("any image"):
                 connection = await hook.get_async_conn()  # type: ignore[no-untyped-call]
                 client = await stack.enter_async_context(connection)
-            retry_throttles(client, THROTTLES, "GetImage")
+            repeat_what_passes(client, "GetImage")
             while not watch.is_over:
                 await asyncio.sleep(watch.pause(clock.now()))
                 for arn in tuple(watch.awaited):

@@ -86,37 +86,57 @@ def test_access_denied_before_the_first_write_fails_the_batch_for_good(deploymen
 
 
 @pytest.mark.parametrize("operation", ["imagebuilder.ListImagePipelineImages", "ssm.GetParameters"])
-def test_access_denied_to_one_preset_alone_is_its_own_error(deployment, operation):
+def test_access_denied_to_one_preset_alone_asks_for_a_person_and_fails_no_task(deployment, operation):
     deployment.stale(PRESET)
     for number in range(11):
         deployment.preset(f"failed-{number}")
         deployment.image(f"failed-{number}", "FAILED")
     deployment.aws.add_fault(Fault(operation, "AccessDeniedException", key=f"*{PRESET}*"))
     batches, _ = detect(max_mapped_tasks=1)
-    ti = TaskInstance()
-    with pytest.raises(AirflowException, match=f"1 of 12 presets failed: {PRESET}") as failure:
-        reconcile(batches[0], ti)
-    assert not isinstance(failure.value, AirflowFailException)
-    outcomes = {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]}
-    assert outcomes == {PRESET: "error"} | {f"failed-{number}": "corrected_failed" for number in range(11)}
+    outcomes = {name: result["outcome"] for name, result in reconcile(batches[0]).items()}
+    assert outcomes == {PRESET: "refused"} | {f"failed-{number}": "corrected_failed" for number in range(11)}
+
+
+def test_a_commit_that_is_denied_fails_the_task_for_good_and_leaves_nothing(deployment):
+    deployment.stale(PRESET)
+    deployment.aws.add_fault(Fault("dynamodb.UpdateItem", "AccessDeniedException"))
+    batches, _ = detect()
+    with pytest.raises(AirflowFailException, match="allow dynamodb:UpdateItem on"):
+        reconcile(batches[0])
+    assert (deployment.record(PRESET)["status"], deployment.intents()) == ("building", [])
+
+
+def test_a_put_that_is_denied_asks_for_a_person_and_leaves_one_intent(deployment):
+    deployment.stale(PRESET)
+    deployment.aws.add_fault(Fault("ssm.PutParameter", "AccessDeniedException"))
+    batches, _ = detect()
+    result = reconcile(batches[0])[PRESET]
+    assert (result["outcome"], result["status"]) == ("refused", "building")
+    assert result["detail"].startswith("Access denied: allow ssm:PutParameter on")
+    assert (deployment.record(PRESET)["status"], len(deployment.intents())) == ("ready", 1)
 
 
 @pytest.mark.parametrize(
-    ("operation", "status", "intents"),
-    [("dynamodb.UpdateItem", "building", 0), ("ssm.PutParameter", "ready", 1)],
+    ("code", "advice"),
+    [
+        ("ParameterMaxVersionLimitExceeded", "Move the label of the parameter's oldest version"),
+        ("HierarchyLevelLimitExceededException", "Shorten config_prefix"),
+        ("ParameterPatternMismatchException", "Let the parameter's allowed pattern match"),
+        ("PoliciesLimitExceededException", "Remove policies"),
+        ("UnsupportedParameterType", "Create the parameter anew"),
+        ("HierarchyTypeMismatchException", "Create the parameter anew"),
+        ("InvalidKeyId", "Enable the parameter's KMS key"),
+        ("ParameterLimitExceeded", "Delete parameters that nobody needs"),
+    ],
 )
-def test_access_denied_after_the_first_write_is_an_ordinary_failure(deployment, operation, status, intents):
+def test_what_a_parameter_forbids_is_refused_with_the_reason_and_what_to_do(deployment, code, advice):
     deployment.stale(PRESET)
-    deployment.aws.add_fault(Fault(operation, "AccessDeniedException"))
+    deployment.aws.add_fault(Fault("ssm.PutParameter", code))
     batches, _ = detect()
-    ti = TaskInstance()
-    with pytest.raises(AirflowException) as failure:
-        reconcile(batches[0], ti)
-    assert not isinstance(failure.value, AirflowFailException)
-    (result,) = ti.pushed["return_value"]
-    assert result["outcome"] == "error"
-    assert f"allow {operation.replace('.', ':')} on" in result["detail"]
-    assert (deployment.record(PRESET)["status"], len(deployment.intents())) == (status, intents)
+    result = reconcile(batches[0])[PRESET]
+    said = f"AWS refuses ssm:PutParameter on parameter /spot-runner/configs/{PRESET} ({code}). {advice}"
+    assert (result["outcome"], result["detail"][: len(said)]) == ("refused", said)
+    assert deployment.parameter(PRESET)["ami"] == OLD
 
 
 # Arguments that cannot be meant are refused by name.

@@ -19,6 +19,7 @@ from spot_runner_provider.reconciler import (
     ConfigurationError,
     Lost,
     Refused,
+    ResourceRefused,
     Run,
     Throttled,
 )
@@ -300,21 +301,21 @@ class TestWhatOnlyAPersonCanMend:
         assert stores.requested(request_name) == [tuple(presets(BUNDLE))]
 
     @pytest.mark.parametrize("request_name", ["latest_image", "read"])
-    def test_in_a_bundle_it_is_one_presets_error_if_the_others_work(self, request_name):
+    def test_in_a_bundle_it_is_one_presets_refusal_if_the_others_work(self, request_name):
         """A pipeline, a parameter or its key may be denied to one preset alone."""
         stores = memory(presets(3), faults={(request_name, "p01"): ConfigurationError("no permission")})
-        assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "error", "p02": "corrected_ready"}
+        assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "refused", "p02": "corrected_ready"}
 
-    def test_it_is_one_presets_error_if_no_other_one_needs_such_a_call(self):
+    def test_it_is_one_presets_refusal_if_no_other_one_needs_such_a_call(self):
         stores = memory(presets(10), faults={"read": ConfigurationError("no permission")})
         stores.images |= dict.fromkeys(presets(10)[1:], FAILED)
-        assert outcomes(run(stores)) == {"p00": "error"} | dict.fromkeys(presets(10)[1:], "corrected_failed")
+        assert outcomes(run(stores)) == {"p00": "refused"} | dict.fromkeys(presets(10)[1:], "corrected_failed")
 
     @pytest.mark.parametrize("request_name", ["latest_image", "read"])
-    def test_a_whole_bundles_error_is_not_that_of_the_others(self, request_name):
+    def test_a_whole_bundles_refusal_is_not_that_of_the_others(self, request_name):
         denied = dict.fromkeys(((request_name, name) for name in presets(10)), ConfigurationError("no permission"))
         found = outcomes(run(memory(presets(20), faults=denied)))
-        assert list(found.values()) == ["error"] * 10 + ["corrected_ready"] * 10
+        assert list(found.values()) == ["refused"] * 10 + ["corrected_ready"] * 10
 
     @pytest.mark.parametrize("request_name", ["latest_image", "read"])
     def test_it_fails_a_batch_of_one(self, request_name):
@@ -323,18 +324,37 @@ class TestWhatOnlyAPersonCanMend:
             run(stores)
 
     @pytest.mark.parametrize("request_name", ["commit", "put", "read_states", "forget_intents"])
-    def test_after_the_first_write_it_is_one_presets_error(self, request_name):
+    def test_after_the_first_write_it_is_one_presets_refusal(self, request_name):
         stores = memory(presets(3), faults={(request_name, "p01"): ConfigurationError("no permission")})
-        assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "error", "p02": "corrected_ready"}
+        assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "refused", "p02": "corrected_ready"}
 
     def test_a_write_of_another_bundle_counts(self):
         stores = memory(presets(BUNDLE + 1), faults={("find_pipelines", "p10"): ConfigurationError("no permission")})
-        assert outcomes(run(stores))["p10"] == "error"
+        assert outcomes(run(stores))["p10"] == "refused"
 
     def test_a_write_that_was_refused_does_not_count(self):
         stores = memory(["a"], faults={"log_intents": ConfigurationError("no permission")})
         with pytest.raises(ConfigurationError):
             run(stores)
+
+    def test_a_commit_that_is_denied_to_all_ends_the_batch_once_the_intents_are_forgotten(self):
+        stores = memory(presets(3), faults={"commit": ConfigurationError("no permission")})
+        with pytest.raises(ConfigurationError, match="no permission"):
+            run(stores)
+        assert (stores.requested("commit"), stores.intents) == ([("p00",), ("p01",), ("p02",)], {})
+
+    @pytest.mark.parametrize("request_name", ["find_pipelines", "latest_image", "read", "log_intents", "commit", "put"])
+    def test_what_a_resource_is_refused_for_is_no_reason_to_end_the_batch(self, request_name):
+        stores = memory(presets(2), faults={request_name: ResourceRefused("its limit is reached")})
+        assert outcomes(run(stores)) == {"p00": "refused", "p01": "refused"}
+
+    @pytest.mark.parametrize(
+        ("request_name", "said"),
+        [("read", "no; nothing was changed"), ("put", "no; the next run after that finishes what was begun")],
+    )
+    def test_its_detail_begins_with_the_reason(self, request_name, said):
+        (result,) = run(memory(["a"], faults={request_name: ResourceRefused("no")}))
+        assert result.detail == said
 
 
 class TestTheEnd:

@@ -188,18 +188,6 @@ CASES = {
         f"account and "
         "region: encrypt with a key that does",
     ),
-    "kms-throttled": (put(f"Rate exceeded {BY_KMS.format('ThrottlingException')}", "ThrottlingException"), None),
-    # The role.
-    "assume-role": (
-        put(
-            f"User: {ROLE} is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::9:role/repair",
-            "AccessDenied",
-            action="sts:AssumeRole",
-        ),
-        f"Access denied: {WHO} may not assume the role arn:aws:iam::9:role/repair (sts:AssumeRole). Allow "
-        f"sts:AssumeRole "
-        "on it in the policy of that identity. Let the trust policy of the role accept that identity",
-    ),
     "assume-role-with-web-identity": (
         put(
             "Not authorized to perform sts:AssumeRoleWithWebIdentity",
@@ -268,16 +256,22 @@ CASES = {
         f"AWS does not accept the credentials for {TABLE} (ExpiredTokenException): they have expired. Renew them in "
         "connection prod",
     ),
-    # What no person has to mend.
-    "validation": (put("1 validation error detected", "ValidationException"), None),
-    "not-found": (put("", "ParameterNotFound"), None),
-    "server": (put("We encountered an internal error. Please try again.", "InternalServerError"), None),
+    # Refused for what the parameter is.
+    "too-many-versions": (
+        put("", "ParameterMaxVersionLimitExceeded"),
+        f"AWS refuses ssm:PutParameter on {PARAMETER} (ParameterMaxVersionLimitExceeded). Move the label of the "
+        "parameter's oldest version to a newer one: SSM keeps 100 versions, and deletes none that has a label",
+    ),
+    "validation": (
+        put("1 validation error detected", "ValidationException"),
+        f"AWS refuses ssm:PutParameter on {PARAMETER} (ValidationException). Mend what AWS names",
+    ),
 }
 
 
 @pytest.mark.parametrize(("call", "told"), CASES.values(), ids=CASES)
 def test_what_is_told(call, told):
-    assert call.explanation == (told and f"{told}. AWS says: {call.message}")
+    assert call.explanation == f"{told}. AWS says: {call.message or call.code}"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ MODULES = [
     "clock",
     "console",
     "detection",
+    "errors",
+    "explanation",
     "intent",
     "metrics",
     "notify",

@@ -8,7 +8,7 @@ STATE = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:00:00.000Z", "ami-
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_person_should_look_only_at_what_no_run_can_mend(outcome):
-    attention = {"pipeline_not_found", "no_images", "no_usable_ami", "config_invalid", "drifted", "error"}
+    attention = {"pipeline_not_found", "no_images", "no_usable_ami", "config_invalid", "refused", "drifted", "error"}
     assert outcome.needs_attention is (outcome.value in attention)
 
 

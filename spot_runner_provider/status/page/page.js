@@ -15,6 +15,7 @@ const OUTCOMES = {
   no_images: "Pipeline has no images",
   no_usable_ami: "No usable AMI",
   config_invalid: "Parameter invalid",
+  refused: "Refused by AWS",
   drifted: "Parameter drifted",
   error: "Error",
 };

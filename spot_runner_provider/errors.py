@@ -1,0 +1,338 @@
+"""What an error of AWS, or on the way to AWS, means: whether it passes, and whether the call may have been applied.
+
+This is the one table of error codes. A test holds it against botocore's models of the services that are called.
+What a person must do is another matter: :mod:`spot_runner_provider.explanation`.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+
+class Kind(StrEnum):
+    """What a call that ended in an error came to.
+
+    >>> Kind.NO_ACCESS.is_for_good, Kind.PASSING.is_for_good
+    (True, False)
+    """
+
+    ANSWER = "answer"
+    """No trouble: who asked reads it as an answer. Not applied."""
+    PASSING = "passing"
+    """Not applied; it passes by itself."""
+    AMBIGUOUS = "ambiguous"
+    """It passes by itself; nobody can say whether the call was applied."""
+    NO_ACCESS = "no_access"
+    """Not applied: a person must allow it."""
+    BAD_CREDENTIALS = "bad_credentials"
+    """Not applied: a person must correct or renew the credentials, or the worker's clock."""
+    BAD_SETTING = "bad_setting"
+    """Not sent: a person must correct a setting of the connection, of the worker, or of botocore."""
+    REFUSED = "refused"
+    """Not applied: a person must change the resource that was called for, or raise its limit."""
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether repeating the call is in vain before a person has mended something."""
+        return self in _FOR_GOOD
+
+
+_FOR_GOOD = frozenset({Kind.NO_ACCESS, Kind.BAD_CREDENTIALS, Kind.BAD_SETTING, Kind.REFUSED})
+
+STALE_TOKENS = frozenset({"InvalidNextToken", "InvalidPaginationTokenException"})
+"""Codes that pass if the listing is begun anew, and not if the very call is repeated."""
+
+_SORTED: dict[Kind, frozenset[str]] = {
+    Kind.ANSWER: frozenset({"ConditionalCheckFailedException", "ParameterNotFound", "ParameterVersionNotFound"}),
+    Kind.PASSING: STALE_TOKENS
+    | {
+        "AuthorizationPendingException",
+        "BandwidthLimitExceeded",
+        "CallRateLimitExceededException",
+        "EC2ThrottledException",
+        "IDPCommunicationError",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ResourceInUseException",
+        "SlowDown",
+        "SlowDownException",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsError",
+        "TooManyRequestsException",
+        "TooManyUpdates",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    },
+    Kind.AMBIGUOUS: frozenset(
+        {
+            "InternalError",
+            "InternalFailure",
+            "InternalServerError",
+            "InternalServerException",
+            "RequestAbortedException",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "ServiceException",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+        }
+    ),
+    Kind.NO_ACCESS: frozenset(
+        {
+            "AccessDenied",
+            "AccessDeniedException",
+            "ForbiddenException",
+            "IDPRejectedClaim",
+            "NotAuthorized",
+            "OptInRequired",
+            "RegionDisabledException",
+            "SubscriptionRequiredException",
+            "UnauthorizedClientException",
+            "UnauthorizedException",
+            "UnauthorizedOperation",
+        }
+    ),
+    Kind.BAD_CREDENTIALS: frozenset(
+        {
+            "AuthFailure",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidClientException",
+            "InvalidClientTokenId",
+            "InvalidGrantException",
+            "InvalidIdentityToken",
+            "InvalidScopeException",
+            "InvalidSignatureException",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "RequestExpired",
+            "RequestInTheFuture",
+            "RequestTimeTooSkewed",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClientException",
+            "UnsupportedGrantTypeException",
+        }
+    ),
+    Kind.REFUSED: frozenset(
+        {
+            "ClientException",
+            "HierarchyLevelLimitExceededException",
+            "HierarchyTypeMismatchException",
+            "IncompatiblePolicyException",
+            "InvalidAction",
+            "InvalidAllowedPatternException",
+            "InvalidFilterKey",
+            "InvalidFilterOption",
+            "InvalidFilterValue",
+            "InvalidKeyId",
+            "InvalidParameterCombination",
+            "InvalidParameterValue",
+            "InvalidPolicyAttributeException",
+            "InvalidPolicyTypeException",
+            "InvalidQueryParameter",
+            "InvalidRequestException",
+            "ItemCollectionSizeLimitExceededException",
+            "MalformedHttpRequestException",
+            "MalformedPolicyDocument",
+            "MalformedQueryString",
+            "MissingAction",
+            "MissingParameter",
+            "PackedPolicyTooLarge",
+            "ParameterAlreadyExists",
+            "ParameterLimitExceeded",
+            "ParameterMaxVersionLimitExceeded",
+            "ParameterPatternMismatchException",
+            "PoliciesLimitExceededException",
+            "RequestEntityTooLarge",
+            "RequestEntityTooLargeException",
+            "ResourceNotFoundException",
+            "UnknownOperationException",
+            "UnsupportedParameterType",
+            "ValidationError",
+            "ValidationException",
+        }
+    ),
+}
+
+KINDS: dict[str, Kind] = {code: kind for kind, codes in _SORTED.items() for code in codes}
+"""Error code, without a namespace before it -> what it means."""
+
+_PASSING_WORDS = {
+    "InvalidIdentityToken": "verification key",  # the identity provider did not answer STS
+    "ValidationException": "backfilling",  # the index was only just created
+}
+"""Codes of many causes -> words of AWS that tell one which passes."""
+
+_ROTATED = "AssumeRoleWithWebIdentity"
+"""The operation whose expired token is a file that is written anew, and read anew by the next try."""
+
+_SORTED_EXCEPTIONS: dict[Kind, frozenset[str]] = {
+    Kind.PASSING: frozenset(
+        {
+            "CredentialRetrievalError",
+            "MetadataRetrievalError",
+            "NoCredentialsError",
+            "TokenRetrievalError",
+        }
+    ),
+    Kind.BAD_CREDENTIALS: frozenset(
+        {
+            "LoginError",
+            "NoAuthTokenError",
+            "PartialCredentialsError",
+            "ProfileNotFound",
+            "RefreshWithMFAUnsupportedError",
+            "SSOError",
+        }
+    ),
+    Kind.BAD_SETTING: frozenset(
+        {
+            "AirflowException",
+            "BaseEndpointResolverError",
+            "ConfigNotFound",
+            "ConfigParseError",
+            "DataNotFoundError",
+            "EndpointProviderError",
+            "FileNotFoundError",
+            "ImportError",
+            "InvalidChecksumConfigError",
+            "InvalidConfigError",
+            "InvalidDefaultsMode",
+            "InvalidEndpointConfigurationError",
+            "InvalidEndpointDiscoveryConfigurationError",
+            "InvalidIMDSEndpointError",
+            "InvalidIMDSEndpointModeError",
+            "InvalidProxiesConfigError",
+            "InvalidRetryConfigurationError",
+            "InvalidSTSRegionalEndpointsConfigError",
+            "IsADirectoryError",
+            "MissingDependencyException",
+            "NotImplementedError",
+            "ParamValidationError",
+            "PermissionError",
+            "ServiceNotInRegionError",
+            "UnknownCredentialError",
+            "UnknownRegionError",
+            "UnknownSignatureVersionError",
+            "UnknownTokenProviderError",
+            "UnsupportedSignatureVersionError",
+            "ValidationError",
+        }
+    ),
+}
+_EXCEPTIONS = {name: kind for kind, names in _SORTED_EXCEPTIONS.items() for name in names}
+"""Name of an exception of botocore, Airflow or Python -> what it means. Not every botocore has each of them."""
+
+_CREDENTIALS = _SORTED_EXCEPTIONS[Kind.PASSING] | _SORTED_EXCEPTIONS[Kind.BAD_CREDENTIALS]
+
+_SETTING_WORDS = ("Unsupported host", "not a legal header value", "CERTIFICATE_VERIFY_FAILED")
+"""Words of errors whose class tells nothing: where a role's credentials are asked for, and whose certificate is odd."""
+
+
+def kind_of(error: BaseException) -> Kind:
+    """Return what an error that a call of AWS ended in means.
+
+    botocore answers trouble of the instance's metadata endpoint with ``NoCredentialsError``, as if there were no
+    role. So that one passes, unless the endpoint is turned off.
+
+    >>> from botocore.exceptions import ClientError, NoCredentialsError
+    >>> kind_of(ClientError({"Error": {"Code": "TooManyUpdates"}}, "PutParameter"))
+    <Kind.PASSING: 'passing'>
+    >>> kind_of(ClientError({"Error": {"Code": "ParameterMaxVersionLimitExceeded"}}, "PutParameter"))
+    <Kind.REFUSED: 'refused'>
+    >>> kind_of(TimeoutError())
+    <Kind.AMBIGUOUS: 'ambiguous'>
+    """
+    names = _names_of(error)
+    if "ClientError" in names:
+        return _kind_of_answer(error)  # type: ignore[arg-type]
+    if "NoCredentialsError" in names and _has_no_metadata():
+        return Kind.BAD_CREDENTIALS
+    if any(words in str(error) for words in _SETTING_WORDS):
+        return Kind.BAD_SETTING
+    return next((_EXCEPTIONS[name] for name in names if name in _EXCEPTIONS), Kind.AMBIGUOUS)
+
+
+def is_about_credentials(error: BaseException) -> bool:
+    """Return whether there were no credentials to send the call with.
+
+    >>> from botocore.exceptions import NoCredentialsError
+    >>> is_about_credentials(NoCredentialsError())
+    True
+    """
+    return not _CREDENTIALS.isdisjoint(_names_of(error))
+
+
+def is_repeatable(code: str) -> bool:
+    """Return whether the very call that AWS refused with ``code`` may be taken in a moment.
+
+    >>> is_repeatable("TransactionConflictException"), is_repeatable("InvalidNextToken")
+    (True, False)
+    """
+    return KINDS.get(code) is Kind.PASSING and code not in STALE_TOKENS
+
+
+def may_quote(error: ClientError) -> bool:
+    """Return whether AWS's words may quote the value that was sent.
+
+    >>> from botocore.exceptions import ClientError
+    >>> may_quote(ClientError({"Error": {"Code": "ValidationException"}}, "PutParameter"))
+    True
+    """
+    return code_of(error) != "InvalidKeyId" and kind_of(error) not in (Kind.NO_ACCESS, Kind.BAD_CREDENTIALS)
+
+
+def code_of(error: ClientError) -> str:
+    """Return the AWS error code, without a namespace before it.
+
+    >>> from botocore.exceptions import ClientError
+    >>> code_of(ClientError({"Error": {"Code": "com.amazonaws.dynamodb.v20120810#ValidationException"}}, "Query"))
+    'ValidationException'
+    """
+    return str(error.response.get("Error", {}).get("Code", "")).rsplit("#", 1)[-1]
+
+
+def words_of(error: ClientError) -> str:
+    """Return what AWS says, in its own words.
+
+    >>> from botocore.exceptions import ClientError
+    >>> words_of(ClientError({"Error": {"Code": "ValidationException", "Message": "too long"}}, "PutParameter"))
+    'too long'
+    """
+    details = error.response.get("Error", {})
+    return str(details.get("Message") or details.get("message") or "")
+
+
+def _kind_of_answer(error: ClientError) -> Kind:
+    code = code_of(error)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if status >= 500 and KINDS.get(code) is not Kind.PASSING:
+        return Kind.AMBIGUOUS
+    if code in _PASSING_WORDS and _PASSING_WORDS[code] in words_of(error):
+        return Kind.PASSING
+    if error.operation_name == _ROTATED and code.startswith("ExpiredToken"):
+        return Kind.PASSING
+    # A code that no model lists is tried again, loudly: to give up at once may be wrong.
+    return KINDS.get(code, Kind.PASSING)
+
+
+def _names_of(error: BaseException) -> list[str]:
+    return [cls.__name__ for cls in type(error).__mro__]
+
+
+def _has_no_metadata() -> bool:
+    return os.environ.get("AWS_EC2_METADATA_DISABLED", "false").lower() == "true"

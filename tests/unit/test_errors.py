@@ -1,0 +1,189 @@
+"""The one table of errors, held against botocore's own models and modules."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from botocore import credentials, exceptions, tokens, utils
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.retries import standard
+from botocore.session import get_session
+from requests.exceptions import HTTPError
+
+from spot_runner_provider.errors import (
+    KINDS,
+    Kind,
+    is_about_credentials,
+    is_repeatable,
+    kind_of,
+)
+
+POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
+
+CREDENTIALS = [
+    *(("sts", f"AssumeRole{how}") for how in ("", "WithSAML", "WithWebIdentity")),
+    ("sso", "GetRoleCredentials"),
+    ("sso-oidc", "CreateToken"),
+    ("signin", "CreateOAuth2Token"),
+]
+"""What botocore and the Amazon provider call for credentials."""
+
+COMMON = {
+    Kind.PASSING: {*standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES},
+    Kind.AMBIGUOUS: {"InternalFailure", "ServiceUnavailable", "RequestTimeout", "RequestTimeoutException"},
+    Kind.NO_ACCESS: {
+        "AccessDenied",
+        "AccessDeniedException",
+        "NotAuthorized",
+        "OptInRequired",
+        "UnauthorizedOperation",
+    },
+    Kind.BAD_CREDENTIALS: {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    },
+    Kind.REFUSED: {
+        "MalformedHttpRequestException",
+        "UnknownOperationException",
+        "ValidationError",
+        "ValidationException",
+    },
+}
+"""What each service of AWS may answer, whatever its model says (its API reference: "Common error types")."""
+
+
+def operations():
+    """Return service and operation of all that is called."""
+    statements = json.loads(POLICY.read_text())["Statement"]
+    actions = {action for each in statements for action in [each["Action"]] if isinstance(action, str)} | {
+        action for each in statements if not isinstance(each["Action"], str) for action in each["Action"]
+    }
+    return [tuple(action.split(":")) for action in sorted(actions)] + CREDENTIALS
+
+
+def refusal(code, message="", status=400, operation="PutParameter"):
+    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, operation)
+
+
+@pytest.mark.parametrize(("service", "operation"), operations(), ids=":".join)
+def test_each_code_that_botocores_model_lists_is_sorted(service, operation):
+    session = get_session()
+    if service not in session.get_available_services():
+        pytest.skip(f"this botocore has no {service}")
+    model = session.get_service_model(service).operation_model(operation)
+    assert [shape.error_code for shape in model.error_shapes if shape.error_code not in KINDS] == []
+
+
+@pytest.mark.parametrize("kind", COMMON)
+def test_common_codes_are_sorted(kind):
+    assert {code: KINDS.get(code) for code in COMMON[kind]} == dict.fromkeys(COMMON[kind], kind)
+
+
+def test_what_botocore_repeats_by_itself_is_not_for_good():
+    codes = standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES
+    assert [code for code in codes if KINDS[code].is_for_good] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        pytest.param(refusal("com.amazonaws.ssm#TooManyUpdates"), Kind.PASSING, id="namespace"),
+        pytest.param(refusal("TransactionConflictException"), Kind.PASSING, id="transaction"),
+        pytest.param(refusal("InternalServerError", status=500), Kind.AMBIGUOUS, id="500"),
+        pytest.param(refusal("AccessDeniedException", status=503), Kind.AMBIGUOUS, id="any-code-with-503"),
+        pytest.param(refusal("SlowDown", status=503), Kind.PASSING, id="throttle-with-503"),
+        pytest.param(refusal("502", status=502), Kind.AMBIGUOUS, id="a-proxy-instead-of-aws"),
+        pytest.param(refusal("NobodyKnowsException"), Kind.PASSING, id="unknown"),
+        pytest.param(refusal("ValidationException", "one or more parameter values"), Kind.REFUSED, id="validation"),
+        pytest.param(
+            refusal("ValidationException", "Cannot read from backfilling global secondary index: i"),
+            Kind.PASSING,
+            id="new-index",
+        ),
+        pytest.param(
+            refusal("InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider"),
+            Kind.PASSING,
+            id="identity-provider-out-of-reach",
+        ),
+        pytest.param(
+            refusal("InvalidIdentityToken", "No OpenIDConnect provider found"), Kind.BAD_CREDENTIALS, id="no-provider"
+        ),
+        pytest.param(
+            refusal("ExpiredTokenException", operation="AssumeRoleWithWebIdentity"), Kind.PASSING, id="rotated-token"
+        ),
+        pytest.param(refusal("ExpiredTokenException", operation="Query"), Kind.BAD_CREDENTIALS, id="expired-token"),
+    ],
+)
+def test_what_an_answer_means(error, kind):
+    assert kind_of(error) is kind
+
+
+# What is raised without an answer of AWS.
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        error
+        for name, error in {**vars(credentials), **vars(tokens)}.items()
+        if inspect.isclass(error) and issubclass(error, BotoCoreError)
+    ],
+)
+def test_whatever_botocores_providers_of_credentials_raise_is_sorted(error):
+    assert kind_of(error.__new__(error)) is not Kind.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "of_credentials"),
+    [
+        (exceptions.NoCredentialsError(), Kind.PASSING, True),
+        (exceptions.MetadataRetrievalError(error_msg="503"), Kind.PASSING, True),
+        (exceptions.CredentialRetrievalError(provider="container-role", error_msg="503"), Kind.PASSING, True),
+        (exceptions.CredentialRetrievalError(provider="custom-process", error_msg="exit 1"), Kind.PASSING, True),
+        (exceptions.TokenRetrievalError(provider="sso", error_msg="refresh failed"), Kind.PASSING, True),
+        (exceptions.UnauthorizedSSOTokenError(), Kind.BAD_CREDENTIALS, True),
+        (exceptions.SSOTokenLoadError(error_msg="none"), Kind.BAD_CREDENTIALS, True),
+        (exceptions.PartialCredentialsError(provider="env", cred_var="key"), Kind.BAD_CREDENTIALS, True),
+        (exceptions.ProfileNotFound(profile="ci"), Kind.BAD_CREDENTIALS, True),
+        (exceptions.InvalidConfigError(error_msg="profile"), Kind.BAD_SETTING, False),
+        (exceptions.InvalidRegionError(region_name="us_east_1"), Kind.BAD_SETTING, False),
+        (exceptions.NoRegionError(), Kind.BAD_SETTING, False),
+        (FileNotFoundError("no token file"), Kind.BAD_SETTING, False),
+        (NotImplementedError("assume_role_method=x"), Kind.BAD_SETTING, False),
+        (ModuleNotFoundError("No module named 'requests_gssapi'"), Kind.BAD_SETTING, False),
+        (ValueError("Unsupported host 'example.com'.  Can only retrieve metadata"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="CERTIFICATE_VERIFY_FAILED"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="EOF occurred"), Kind.AMBIGUOUS, False),
+        (exceptions.EndpointConnectionError(endpoint_url="u"), Kind.AMBIGUOUS, False),
+        (exceptions.ReadTimeoutError(endpoint_url="u"), Kind.AMBIGUOUS, False),
+        (utils.BadIMDSRequestError("request"), Kind.AMBIGUOUS, False),
+        (HTTPError("503 of the identity provider"), Kind.AMBIGUOUS, False),
+        (RuntimeError("the refreshed credentials are still expired"), Kind.AMBIGUOUS, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_no_answer_means(monkeypatch, error, kind, of_credentials):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+    assert (kind_of(error), is_about_credentials(error)) == (kind, of_credentials)
+
+
+def test_without_a_metadata_endpoint_that_could_fail_there_are_no_credentials_for_good(monkeypatch):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "TRUE")
+    assert kind_of(exceptions.NoCredentialsError()) is Kind.BAD_CREDENTIALS
+
+
+def test_a_listings_token_that_is_stale_is_no_reason_to_repeat_the_very_call():
+    assert [code for code in KINDS if KINDS[code] is Kind.PASSING and not is_repeatable(code)] == [
+        code for code in KINDS if code in {"InvalidNextToken", "InvalidPaginationTokenException"}
+    ]
