@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +12,7 @@ from airflow.providers.amazon.aws.hooks.dynamodb import DynamoDBHook
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
-from spot_runner_provider import ami_state, clock, intent
+from spot_runner_provider import ami_state, clock, intent, projection
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, job_id
 from spot_runner_provider.errors import code_of, words_of
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
@@ -32,7 +33,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     is ever read or written.
 
     :param table_name: the table.
-    :param index_name: the index on ``recordType`` and ``updatedAt``; needed for listing only.
+    :param index_name: the index on ``recordType`` and ``updatedAt``, which projects ``ALL``; needed for listing only.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
 
     Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
@@ -67,11 +68,17 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         return self.client
 
     def list_states(self) -> Iterator[dict[str, Any]]:
-        """Yield the item of every AMI state that the index lists. It may lag behind: take it for a hint."""
+        """Yield the item of every AMI state that the index lists. It may lag behind: take it for a hint.
+
+        :raises ConfigurationError: after the last item, also if the index leaves out what is needed.
+        """
         return self._list(ami_state.RECORD_TYPE)
 
     def list_intents(self) -> Iterator[dict[str, Any]]:
-        """Yield the item of every intent that the index lists."""
+        """Yield the item of every intent that the index lists.
+
+        :raises ConfigurationError: after the last item, also if the index leaves out what is needed.
+        """
         return self._list(intent.RECORD_TYPE)
 
     def read_items(self, preset_names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
@@ -79,16 +86,8 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
 
         :raises TimeoutError: if DynamoDB leaves part of the keys unread again and again.
         """
-        found: dict[str, dict[str, Any] | None] = dict.fromkeys(preset_names)
-        by_key = {job_id(name): name for name in preset_names}
-        for keys in chunks([{"jobId": key} for key in by_key], READ_LIMIT):
-            request = {self.table_name: {"Keys": list(keys), "ConsistentRead": True}}
-            for answer in self._until_processed(
-                lambda request: self._api.batch_get_item(RequestItems=request), request, "UnprocessedKeys"
-            ):
-                for item in answer["Responses"].get(self.table_name, ()):
-                    found[by_key[item["jobId"]]] = item
-        return found
+        found = self._read([job_id(name) for name in preset_names])
+        return {name: found.get(job_id(name)) for name in preset_names}
 
     def read_states(self, preset_names: Sequence[str]) -> dict[str, AmiState | MalformedRecord | None]:
         """Return each preset's record as it is now, ``None`` where there is none, the refusal where it is malformed."""
@@ -170,6 +169,53 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         self._write([{"DeleteRequest": {"Key": {"jobId": key}}} for key in job_ids])
 
     def _list(self, record_type: str) -> Iterator[dict[str, Any]]:
+        """Yield each item of a type; refuse the index after that, if it leaves out what is needed."""
+        names: set[str] = set()
+        newest: deque[dict[str, Any]] = deque(maxlen=READ_LIMIT)
+        for item in self._query(record_type):
+            names |= item.keys()
+            newest.append(item)
+            yield item
+        if newest and projection.is_suspicious(record_type, names):
+            self._check_projection(record_type, newest)
+
+    def _check_projection(self, record_type: str, listed: Iterable[dict[str, Any]]) -> None:
+        """Compare items of the index with the table's.
+
+        The rights that are needed otherwise let records be read by key, and intents not. So records tell of the index
+        where intents cannot.
+        """
+        try:
+            left_out = self._left_out(listed)
+        except ConfigurationError:
+            if record_type == ami_state.RECORD_TYPE:
+                raise
+            left_out = set()
+        if record_type != ami_state.RECORD_TYPE and not left_out:
+            left_out = self._left_out(deque(self._query(ami_state.RECORD_TYPE), maxlen=READ_LIMIT))
+        if left_out:
+            raise ConfigurationError(
+                f"Index {self.index_name!r} of table {self.table_name!r} leaves out {', '.join(sorted(left_out))}: "
+                "it must project ALL. A projection cannot be changed, so create the index anew, keyed by recordType "
+                "and updatedAt. The records may well be sound; nothing was done"
+            )
+
+    def _left_out(self, listed: Iterable[dict[str, Any]]) -> set[str]:
+        ours = [item for item in listed if item["jobId"].startswith(("AMI#", f"{intent.RECORD_TYPE}#"))]
+        return projection.left_out(ours, self._read([item["jobId"] for item in ours]))
+
+    def _read(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the items with these keys as they are now (a consistent read), by key."""
+        found: dict[str, dict[str, Any]] = {}
+        for keys in chunks([{"jobId": key} for key in dict.fromkeys(job_ids)], READ_LIMIT):
+            request = {self.table_name: {"Keys": list(keys), "ConsistentRead": True}}
+            for answer in self._until_processed(
+                lambda request: self._api.batch_get_item(RequestItems=request), request, "UnprocessedKeys"
+            ):
+                found |= {item["jobId"]: item for item in answer["Responses"].get(self.table_name, ())}
+        return found
+
+    def _query(self, record_type: str) -> Iterator[dict[str, Any]]:
         with self._explained(f", index {self.index_name}"):
             for page in self._api.get_paginator("query").paginate(
                 TableName=self.table_name,
@@ -218,7 +264,16 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
                 if code == "ValidationException" and "specified index" in message:
                     raise ConfigurationError(
                         f"Table {self.table_name!r} has no index {self.index_name!r}: correct index_name, "
-                        "or create the index"
+                        "or create the index, keyed by recordType and updatedAt, which projects ALL"
+                    ) from error
+                if code == "ValidationException" and "key schema" in message:
+                    raise ConfigurationError(
+                        f"Index {self.index_name!r} of table {self.table_name!r} is not keyed by recordType: correct "
+                        "index_name, or create the index, keyed by recordType and updatedAt, which projects ALL"
+                    ) from error
+                if code == "ValidationException" and "does not match the schema" in message:
+                    raise ConfigurationError(
+                        f"The key of table {self.table_name!r} is not jobId alone: correct table_name, or the region"
                     ) from error
                 raise
 

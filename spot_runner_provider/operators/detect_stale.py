@@ -38,11 +38,12 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     with an audit also ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``, and
     ``"named": True`` if it was told which presets to look at.
 
-    Fails at once, without retries, if the table, the index, the region, the credentials or a permission is missing.
+    Fails at once, without retries, if the table, the index, the region, the credentials or a permission is missing, or
+    if the index leaves out attributes that are needed.
     An audit that fails stops nothing here; the report says so and fails the run.
 
     :param table_name: the DynamoDB table. (templated)
-    :param index_name: its index on ``recordType`` and ``updatedAt``. (templated)
+    :param index_name: its index on ``recordType`` and ``updatedAt``, which projects ``ALL``. (templated)
     :param stale_after: how long a record may be ``building``; more than that is stale. A ``timedelta``, or minutes
         as a number or text. (templated)
     :param presets: names to look at, whatever their age; all presets, by age, if empty or ``None``. A list, or a

@@ -1,0 +1,49 @@
+import pytest
+
+from spot_runner_provider.ami_state import RECORD_TYPE
+from spot_runner_provider.intent import RECORD_TYPE as INTENT
+from spot_runner_provider.projection import NEEDED, is_suspicious, left_out
+
+from .values import note, record
+
+KEYS = {"jobId", "recordType", "updatedAt"}
+
+
+def projected(item, *names):
+    return {name: value for name, value in item.items() if name in KEYS | set(names)}
+
+
+SOUND = record("linux-x64", recordType=RECORD_TYPE, amiId="ami-1")
+
+
+@pytest.mark.parametrize(
+    ("record_type", "names", "suspicious"),
+    [
+        pytest.param(RECORD_TYPE, SOUND, False, id="all"),
+        pytest.param(RECORD_TYPE, KEYS, True, id="keys-only"),
+        *(
+            pytest.param(RECORD_TYPE, SOUND.keys() - {name}, True, id=f"no-{name}")
+            for name in sorted(NEEDED[RECORD_TYPE])
+        ),
+        pytest.param(RECORD_TYPE, KEYS | NEEDED[RECORD_TYPE], False, id="all-that-is-needed"),
+        pytest.param(INTENT, note("linux-x64", "dag/run/1"), False, id="intent"),
+        pytest.param(INTENT, KEYS | {"presetName"}, True, id="intent-without-its-version"),
+    ],
+)
+def test_an_index_is_suspicious_if_none_of_its_items_has_what_is_needed(record_type, names, suspicious):
+    assert is_suspicious(record_type, names) is suspicious
+
+
+@pytest.mark.parametrize(
+    ("listed", "stored", "names"),
+    [
+        pytest.param(SOUND, SOUND, set(), id="the-same"),
+        pytest.param(projected(SOUND), SOUND, {"presetName", "status", "amiId"}, id="keys-only"),
+        pytest.param(projected(SOUND, "presetName", "status"), SOUND, {"amiId"}, id="include"),
+        pytest.param(projected(SOUND), projected(SOUND), set(), id="really-malformed"),
+        pytest.param(projected(SOUND), SOUND | {"updatedAt": "2026-02-11T16:00:00.000Z"}, set(), id="written-since"),
+        pytest.param(projected(SOUND), None, set(), id="gone-since"),
+    ],
+)
+def test_what_an_index_leaves_out(listed, stored, names):
+    assert left_out([listed], {listed["jobId"]: stored}) == names
