@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.console import Console
+from spot_runner_provider.preset_config import parameter_name
 from spot_runner_provider.report import DEGRADED, about_presets, needs_attention
 
 LATENESS = timedelta(minutes=5)
@@ -333,7 +334,7 @@ def _links(
     links = {
         "pipeline": pipeline and console.pipeline(pipeline),
         "image": image and console.image(image),
-        "parameter": prefix and console.parameter(f"{prefix.rstrip('/')}/{name}"),
+        "parameter": prefix and console.parameter(parameter_name(prefix, name)),
         "record": table and console.record(table, name),
     }
     return {what: link for what, link in links.items() if link}
