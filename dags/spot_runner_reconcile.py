@@ -9,25 +9,33 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, Param, conf
+from airflow.providers.common.compat.sdk import DAG, Param
 
+from spot_runner_provider.arguments import verbatim
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.operators.report_status import ReportStatusOperator
+from spot_runner_provider.run_conf import DRY_RUN_MARK
+from spot_runner_provider.settings import Settings
 
-SECTION = "spot_runner"
-AWS = {
-    "aws_conn_id": conf.get(SECTION, "aws_conn_id", fallback="aws_default"),
-    "region_name": conf.get(SECTION, "region_name", fallback="") or None,
+try:
+    from airflow.providers.standard.operators.empty import EmptyOperator
+except ImportError:  # Airflow 2.11
+    from airflow.operators.empty import EmptyOperator
+
+settings = Settings.read()
+place = {
+    "table_name": settings.table_name and verbatim(settings.table_name),
+    "config_prefix": settings.config_prefix,
+    "aws_conn_id": settings.aws_conn_id,
+    "region_name": settings.region_name,
 }
-TABLE = conf.get(SECTION, "table_name", fallback=None)
-PREFIX = conf.get(SECTION, "config_prefix", fallback="/spot-runner/configs")
 
 with DAG(
     dag_id="spot_runner_reconcile",
     description="Repair runner images whose build event got lost",
     doc_md=__doc__,
-    schedule=conf.get(SECTION, "schedule", fallback="*/15 * * * *") or None,
+    schedule=settings.schedule,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
@@ -40,13 +48,9 @@ with DAG(
             items={"type": "string"},
             description="Only these, whatever their age",
         ),
-        "dry_run": Param(
-            conf.getboolean(SECTION, "dry_run", fallback=False), type="boolean", description="Write nothing"
-        ),
-        "stale_after_minutes": Param(
-            conf.getfloat(SECTION, "stale_after_minutes", fallback=30.0), type="number", minimum=0
-        ),
-        "audit": Param(conf.getboolean(SECTION, "audit", fallback=False), type="boolean", description="Find drift"),
+        "dry_run": Param(settings.dry_run, type="boolean", description="Write nothing"),
+        "stale_after_minutes": Param(settings.stale_after_minutes, type="number", minimum=0),
+        "audit": Param(settings.audit, type="boolean", description="Find drift"),
     },
     default_args={
         "retries": 3,
@@ -57,22 +61,20 @@ with DAG(
 ):
     detect = DetectStaleOperator(
         task_id="detect_stale",
-        table_name=TABLE,
         presets="{{ params.presets }}",
         stale_after="{{ params.stale_after_minutes }}",
-        max_mapped_tasks=conf.getint(SECTION, "max_mapped_tasks", fallback=8),
+        max_mapped_tasks=settings.max_mapped_tasks,
         audit="{{ params.audit }}",
-        config_prefix=PREFIX,
-        **AWS,
+        **place,
     )
     reconcile = ReconcilePresetOperator.partial(
         task_id="reconcile_preset",
-        table_name=TABLE,
-        config_prefix=PREFIX,
-        pipeline_name=conf.get(SECTION, "pipeline_name", fallback="spot-runner-{preset}"),
+        pipeline_name=settings.pipeline_name,
         dry_run="{{ params.dry_run }}",
         max_active_tis_per_dag=8,
         map_index_template="{{ preset_names }}",
-        **AWS,
+        **place,
     ).expand(presets=detect.output)
     reconcile >> ReportStatusOperator(task_id="report_status", trigger_rule="all_done", retries=0)
+    if settings.dry_run:  # so that a worker which lacks the setting sees that this run has it
+        EmptyOperator(task_id=DRY_RUN_MARK) >> detect

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
+
+from jinja2 import Undefined
+
+from spot_runner_provider.build import is_pipeline_name
+
+_TABLE_NAME = re.compile(r"[-_.A-Za-z0-9]{3,255}")
+"""DynamoDB API: ``TableName``, but for an ARN."""
+
+_PATH = re.compile(r"/|(/[-_.A-Za-z0-9]+){1,14}/?")
+"""SSM API: the levels above a parameter's name; there are fifteen at most."""
+
+_RESERVED_PATH = re.compile(r"/(aws|ssm)(/|$)", re.IGNORECASE)
+"""Levels below which SSM lets nobody put a parameter."""
 
 
 class InvalidArgument(ValueError):
@@ -44,13 +60,24 @@ def duration(name: str, value: Any) -> timedelta:
     """
     if isinstance(value, timedelta) and value >= timedelta(0):
         return value
-    minutes = _number(value)
-    if minutes is not None and minutes >= 0:
-        try:
-            return timedelta(minutes=minutes)
-        except OverflowError:
-            pass
-    raise _invalid(name, value, "a timedelta, or minutes from 0 up")
+    try:
+        return timedelta(minutes=minutes(name, value))
+    except InvalidArgument:
+        raise _invalid(name, value, "a timedelta, or minutes from 0 up") from None
+
+
+def minutes(name: str, value: Any) -> float:
+    """Return minutes from 0 up, or what their text says.
+
+    :raises InvalidArgument: for anything else.
+
+    >>> minutes("stale_after_minutes", "45")
+    45.0
+    """
+    number = _number(value)
+    if number is None or not 0 <= number <= timedelta.max.total_seconds() / 60 - 1:
+        raise _invalid(name, value, "minutes from 0 up")
+    return number
 
 
 def count(name: str, value: Any) -> int:
@@ -96,24 +123,187 @@ def names(name: str, value: Any) -> list[str]:
     ['config_invalid', 'drifted']
     """
     found = items(name, value)
-    if all(isinstance(item, str) for item in found):
-        return found
-    raise _invalid(name, value, "a list of texts")
+    for item in found:
+        if not isinstance(item, str):
+            raise InvalidArgument(f"{name} has {no_text(item)}, or give the list as JSON text, as in '[\"2022\"]'")
+    return found
+
+
+def selection(name: str, value: Any) -> list[str] | None:
+    """Return the names of a list, or of its JSON text, and ``None`` for ``None``: then nobody has chosen.
+
+    :raises InvalidArgument: for anything else. An empty list, name or text may be a choice that got lost.
+
+    >>> selection("presets", ["linux-x64"]), selection("presets", None)
+    (['linux-x64'], None)
+    >>> selection("presets", [])
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: presets is empty; it takes names, or None (null in JSON) for all
+    """
+    if value is None or (isinstance(value, str) and value.strip() in ("None", "null")):
+        return None
+    found = names(name, value)
+    if not found or not all(text.strip() for text in found):
+        has = "has an empty name" if found else "is empty"
+        raise InvalidArgument(f"{name} {has}; it takes names, or None (null in JSON) for all")
+    return found
 
 
 def text(name: str, value: Any, remedy: str) -> str:
     """Return a text that is not empty; ``remedy`` tells what to do where there is none.
 
-    :raises InvalidArgument: if there is none, or blanks alone.
+    :raises InvalidArgument: if there is none, or blanks alone, or something else than text.
 
     >>> text("table_name", None, "set [spot_runner] table_name")
     Traceback (most recent call last):
         ...
     spot_runner_provider.arguments.InvalidArgument: table_name is not set: set [spot_runner] table_name
+    >>> text("table_name", 2024, "set [spot_runner] table_name")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: table_name is 2024 (int), which is no text. Where a DAG has
+    render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in "'2022'"
     """
     if isinstance(value, str) and value.strip():
         return value
-    raise InvalidArgument(f"{name} is not set: {remedy}")
+    if value is None or isinstance(value, str):
+        raise InvalidArgument(f"{name} is not set: {remedy}")
+    raise InvalidArgument(f"{name} is {no_text(value)}")
+
+
+def no_text(value: Any) -> str:
+    """Return what stands where a text belongs, and how templates come to it.
+
+    >>> no_text(100000.0)[:43]
+    '100000.0 (float), which is no text. Where a'
+    """
+    if isinstance(value, Undefined):
+        return "left undefined by its template"
+    return (
+        f"{str(value)[:60]} ({type(value).__name__}), which is no text. Where a DAG has "
+        "render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in "
+        "\"'2022'\""
+    )
+
+
+def verbatim(text: str) -> str:
+    """Return what renders as ``text`` in a DAG with ``render_template_as_native_obj=True``.
+
+    >>> verbatim("linux-x64"), verbatim("2022")
+    ('linux-x64', "'2022'")
+    """
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    except (TypeError, RecursionError, MemoryError):
+        pass
+    return repr(text)
+
+
+def table_name(value: Any) -> str:
+    """Return the name of a DynamoDB table.
+
+    :raises InvalidArgument: if no table can have it.
+
+    >>> table_name("arn:aws:dynamodb:us-east-1:123456789012:table/spot-runner-state")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: table_name is an ARN; it takes the name alone: spot-runner-state
+    """
+    name = text("table_name", value, "give it to the operator, or set [spot_runner] table_name")
+    if name.startswith("arn:"):
+        raise InvalidArgument(f"table_name is an ARN; it takes the name alone: {name.partition('/')[2][:255]}")
+    if not _TABLE_NAME.fullmatch(name):
+        raise _invalid("table_name", name, "3 to 255 of the characters a-z, A-Z, 0-9, '_', '-' and '.'")
+    return name
+
+
+def config_prefix(value: Any) -> str:
+    """Return the path above SSM parameters.
+
+    :raises InvalidArgument: if no parameter can be put below it.
+
+    >>> config_prefix("spot-runner/configs")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: config_prefix is 'spot-runner/configs'; it takes a path such as
+    /spot-runner/configs, with a slash in front, of the characters a-z, A-Z, 0-9, '_', '-' and '.'
+    """
+    path = text("config_prefix", value, "give the path above the parameters")
+    if not _PATH.fullmatch(path):
+        takes = "a path such as /spot-runner/configs, with a slash in front, of the characters "
+        raise _invalid("config_prefix", path, takes + "a-z, A-Z, 0-9, '_', '-' and '.'")
+    if _RESERVED_PATH.match(path):
+        raise _invalid("config_prefix", path, "a path that does not begin with /aws or /ssm, which are reserved")
+    return path
+
+
+def pipeline_name(value: Any) -> str:
+    """Return the template of pipelines' names.
+
+    :raises InvalidArgument: if it is the same for all presets, or no pipeline can have such a name.
+
+    >>> pipeline_name("spot-runner-linux")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: pipeline_name is 'spot-runner-linux'; it takes the name of a
+    pipeline with {preset} in it
+    """
+    template = text("pipeline_name", value, "give a name with {preset} in it")
+    if "{preset}" not in template or not is_pipeline_name(template.replace("{preset}", "any")):
+        raise _invalid("pipeline_name", template, "the name of a pipeline with {preset} in it")
+    return template
+
+
+def connection(aws_conn_id: Any, region_name: Any, verify: Any) -> bool | str | None:
+    """Check what leads to AWS, and return whether, or with which bundle, TLS certificates are verified.
+
+    :raises InvalidArgument: if the connection or the region is something else than text or ``None``, or ``verify`` is
+        neither that nor a boolean.
+
+    >>> connection("aws_default", None, "False"), connection(None, "eu-central-1", "/etc/ssl/bundle.pem")
+    (False, '/etc/ssl/bundle.pem')
+    """
+    for name, value in (("aws_conn_id", aws_conn_id), ("region_name", region_name)):
+        if not isinstance(value, str | None):
+            raise InvalidArgument(f"{name} is {no_text(value)}")
+    if verify is None or (isinstance(verify, str) and verify.strip().lower() not in ("true", "false")):
+        return verify
+    return boolean("verify", verify)
+
+
+def did_you_mean(key: str, known: Iterable[str]) -> str:
+    """Return the nearest of the known keys, and all of them, as the end of a sentence.
+
+    >>> did_you_mean("dryrun", ["dry_run", "audit"]), did_you_mean("colour", ["dry_run", "audit"])
+    ("; did you mean 'dry_run'? There are audit, dry_run", '; there are audit, dry_run')
+    """
+    names = sorted(known)
+    near = nearest(key, names)
+    listed = f"here are {', '.join(names) or 'none'}"
+    return f"; did you mean {near!r}? T{listed}" if near else f"; t{listed}"
+
+
+def nearest(key: str, known: Iterable[str]) -> str | None:
+    """Return the known key that somebody who typed ``key`` is likely to have meant.
+
+    >>> nearest("staleAfter", ["stale_after_minutes", "audit"]), nearest("edit", ["audit"])
+    ('stale_after_minutes', None)
+    """
+    by_letters = {letters(each): each for each in known}
+    found = get_close_matches(letters(key), by_letters, n=1, cutoff=0.7)
+    return by_letters[found[0]] if found else None
+
+
+def letters(name: str) -> str:
+    """Return what a name consists of, however its words are set apart.
+
+    >>> letters("dry_run") == letters("DryRun") == letters("DRY-RUN")
+    True
+    """
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _number(value: Any) -> float | None:
@@ -127,4 +317,5 @@ def _number(value: Any) -> float | None:
 
 
 def _invalid(name: str, value: Any, takes: str) -> InvalidArgument:
-    return InvalidArgument(f"{name} is {str(value)[:60]!r}; it takes {takes}")
+    shown = "left undefined by its template" if isinstance(value, Undefined) else repr(str(value)[:60])
+    return InvalidArgument(f"{name} is {shown}; it takes {takes}")

@@ -165,7 +165,7 @@ def reconcile(args: Namespace) -> dict[str, Any]:
     operator = deployment.reconcile
     if args.dry_run:
         operator.is_dry_run = True
-    deployment.detect.presets = names
+    deployment.detect.presets = names or None
     states, flagged = deployment.detect.detect()
     if missing := [refusal["presetName"] for refusal in states["malformed"] if refusal["reason"] == NO_RECORD]:
         raise InvalidArgument(f"table {operator.table_name} has no record of {', '.join(missing)}; nothing was done")
@@ -208,10 +208,10 @@ def _chosen(dag_id: str | None, dag_ids: Sequence[str]) -> str:
 
 
 def _told(made: Report) -> dict[str, Any]:
-    """Return the report; what failed goes to stderr."""
+    """Return the report; what failed goes to stderr, and makes it degraded, as a failed run does on the status page."""
     for failure in made.failures:
         sys.stderr.write(f"{failure}\n")
-    return made.value
+    return made.value | ({"status": DEGRADED} if made.failures else {})
 
 
 def _fail(code: int, why: object) -> NoReturn:

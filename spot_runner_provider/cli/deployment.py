@@ -10,15 +10,16 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.models.serialized_dag import SerializedDagModel
-from airflow.providers.common.compat.sdk import DAG, conf
+from airflow.providers.common.compat.sdk import DAG
 from airflow.sdk.execution_time.context import ConnectionAccessor, VariableAccessor
 from jinja2 import StrictUndefined
 from sqlalchemy.orm import Session
 
 from spot_runner_provider import arguments
 from spot_runner_provider.arguments import InvalidArgument
-from spot_runner_provider.operators.detect_stale import TABLE_REMEDY, DetectStaleOperator
+from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+from spot_runner_provider.settings import SECTION, Settings
 
 PLACE = ("table_name", "config_prefix", "pipeline_name", "region_name", "aws_conn_id")
 """The arguments that say where records, parameters and pipelines are."""
@@ -49,7 +50,7 @@ class Deployment:
         :raises InvalidArgument: if there is no table name.
         :raises ConfigurationError: if there is no region.
         """
-        table = arguments.text("table_name", self.reconcile.table_name, TABLE_REMEDY)
+        table = arguments.table_name(self.reconcile.table_name)
         region = self.reconcile.hook.connect()
         sys.stderr.write(
             f"{self.source}: table {table}, region {region}, parameters {self.reconcile.config_prefix}, "
@@ -58,6 +59,8 @@ class Deployment:
 
     def confirmed_by(self, other: Deployment) -> Deployment:
         """Return this one, if the other one says that the records, parameters and pipelines are in the same place.
+
+        It is dry if either is: a trial period must not end in a shell that lacks a setting.
 
         :raises InvalidArgument: if it says otherwise, naming what differs.
         """
@@ -68,21 +71,30 @@ class Deployment:
                     f"{self.source} and the {other.source} differ in {name}: {here!r} and {there!r}. "
                     "Take the DAG's by --dag-id, or correct the setting; nothing was done"
                 )
+        if arguments.boolean("dry_run", other.reconcile.is_dry_run):
+            self.reconcile.is_dry_run = True
         return self
 
 
 def of_settings() -> Deployment:
-    """Return what ``[spot_runner]`` says; the operators' defaults stand for what it does not.
+    """Return what ``[spot_runner]`` says.
+
+    :raises InvalidSetting: if it makes no sense.
 
     >>> of_settings().detect.table_name
     'spot-runner-state'
     """
-    place = {"table_name": None, **_settings("table_name", "config_prefix", "aws_conn_id", "region_name")}
-    stale_after = {"stale_after": minutes} if (minutes := _setting("stale_after_minutes")) else {}
+    settings = Settings.read()
+    place: dict[str, Any] = {
+        "table_name": settings.table_name,
+        "config_prefix": settings.config_prefix,
+        "aws_conn_id": settings.aws_conn_id,
+        "region_name": settings.region_name,
+    }
     return Deployment(
-        "[spot_runner]",
-        DetectStaleOperator(task_id="detect", **place, **_settings("audit"), **stale_after),
-        _reconcile({**place, **_settings("pipeline_name", "dry_run")}),
+        f"[{SECTION}]",
+        DetectStaleOperator(task_id="detect", stale_after=settings.stale_after_minutes, audit=settings.audit, **place),
+        _reconcile({**place, "pipeline_name": settings.pipeline_name, "dry_run": settings.dry_run}),
     )
 
 
@@ -133,16 +145,6 @@ def of_dag(dag_id: str, session: Session) -> Deployment:
                 f"the DAG {dag_id} detects with {name} {one!r}, and reconciles with {other!r}; nothing was done"
             )
     return found
-
-
-def _settings(*names: str) -> dict[str, Any]:
-    """Return operator arguments from the settings of the same name, as far as they are set."""
-    return {name: value for name in names if (value := _setting(name))}
-
-
-def _setting(name: str) -> str | None:
-    value: str | None = conf.get("spot_runner", name, fallback=None)
-    return value
 
 
 def _reconcile(given: Mapping[str, Any]) -> ReconcilePresetOperator:

@@ -19,14 +19,13 @@ from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.calls import chunks
 from spot_runner_provider.hooks.preset_config import NAMES_LIMIT, PresetConfigHook
 from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.run_conf import RunConf
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 STATES_KEY = "states"
 """XCom key under which every AMI state is pushed."""
-
-TABLE_REMEDY = "give it to the operator, or set [spot_runner] table_name"
 
 
 class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
@@ -39,15 +38,16 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     ``"named": True`` if it was told which presets to look at.
 
     Fails at once, without retries, if the table, the index, the region, the credentials or a permission is missing, or
-    if the index leaves out attributes that are needed.
+    if the index leaves out attributes that are needed. So it does, before any call, if the run is not the one that
+    somebody triggered: see the how-to on dry runs.
     An audit that fails stops nothing here; the report says so and fails the run.
 
     :param table_name: the DynamoDB table. (templated)
     :param index_name: its index on ``recordType`` and ``updatedAt``, which projects ``ALL``. (templated)
     :param stale_after: how long a record may be ``building``; more than that is stale. A ``timedelta``, or minutes
         as a number or text. (templated)
-    :param presets: names to look at, whatever their age; all presets, by age, if empty or ``None``. A list, or a
-        JSON list as text. (templated)
+    :param presets: names to look at, whatever their age; all presets, by age, if ``None``. A list, or a JSON list as
+        text; an empty one is refused. (templated)
     :param max_mapped_tasks: batches at most; ``[core] max_map_length`` limits them too. (templated)
     :param audit: also compare the parameter of every preset whose record is settled (``ready``, or ``failed`` with an
         AMI, for five minutes) with the record, ten a call, and report those that name another AMI as ``drifted``.
@@ -101,6 +101,9 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         """
         try:
             tasks = arguments.count("max_mapped_tasks", self.max_mapped_tasks)
+            run = RunConf.of(context)
+            run.check()
+            run.check_selection(arguments.selection("presets", self.presets))
             states, flagged = self.detect()
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
@@ -119,11 +122,13 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         >>> [state["status"] for state in states["states"]], flagged
         (['ready'], [])
         """
-        arguments.text("table_name", self.table_name, TABLE_REMEDY)
+        self.verify = arguments.connection(self.aws_conn_id, self.region_name, self.verify)
+        arguments.table_name(self.table_name)
+        arguments.text("index_name", self.index_name, "give the table's index on recordType")
         audited = arguments.boolean("audit", self.audit)
-        prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
+        prefix = arguments.config_prefix(self.config_prefix)
         found = self._survey(
-            arguments.duration("stale_after", self.stale_after), arguments.names("presets", self.presets)
+            arguments.duration("stale_after", self.stale_after), arguments.selection("presets", self.presets)
         )
         audit = {"audit": self._audit(found, prefix).to_json()} if audited else {}
         for refusal in found.malformed:
@@ -136,15 +141,15 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         )
         return found.to_json() | audit, [candidate.to_json() for candidate in found.candidates]
 
-    def _survey(self, stale_after: timedelta, presets: list[str]) -> Survey:
-        names, refused = sift(presets)
+    def _survey(self, stale_after: timedelta, presets: list[str] | None) -> Survey:
+        names, refused = sift(presets or ())
         self.hook.connect()
         found = survey(
-            () if presets else self.hook.list_states(),
+            self.hook.list_states() if presets is None else (),
             self.hook.list_intents(),
             now=clock.now(),
             stale_after=stale_after,
-            named=self.hook.read_items(names) if presets else None,
+            named=None if presets is None else self.hook.read_items(names),
         )
         return replace(found, malformed=(*refused, *found.malformed))
 
@@ -204,6 +209,6 @@ def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[s
                 unread |= {state.preset_name: error for state in piece}
             else:
                 has_read = True
-                found = (drift(state, configs[state.preset_name], hook.name_of(state.preset_name)) for state in piece)
+                found = (drift(state, configs[state.preset_name]) for state in piece)
                 suspects |= {finding.preset_name: finding for finding in found if finding}
     return suspects, unread

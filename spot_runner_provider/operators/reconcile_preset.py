@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,6 @@ from spot_runner_provider.ami_state import (
     shorten,
 )
 from spot_runner_provider.batch import Batch, Stores
-from spot_runner_provider.build import is_pipeline_name
 from spot_runner_provider.console import Console
 from spot_runner_provider.detection import sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
@@ -32,10 +30,10 @@ from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.intent import is_intent
 from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
-from spot_runner_provider.operators.detect_stale import TABLE_REMEDY
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace
 from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run, retold, untouched
+from spot_runner_provider.run_conf import RunConf
 from spot_runner_provider.triggers.images import ImagesTrigger
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
 
@@ -76,7 +74,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     :param pipeline_name: the pipeline's name, ``{preset}`` standing for the preset's. (templated)
     :param index_name: the table's index on ``recordType``; needed for preset names only. (templated)
     :param max_workers: threads. (templated)
-    :param dry_run: look everything up, write nothing, and say what would be done. (templated)
+    :param dry_run: look everything up, write nothing, and say what would be done. A run that was triggered as a dry
+        one, and is not dry here, fails before any call: see the how-to on dry runs. (templated)
     :param wait_for_completion: wait for builds that go on, and reconcile each when it has ended; what ended before
         is done first. A dry run does not wait.
     :param deferrable: wait in the triggerer, not in a worker's slot. Needs the extra ``aiobotocore``.
@@ -168,8 +167,12 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         :param event: what the trigger tells.
         :param progress: what was done before, and ``deadline``: until when to wait. ``dag.test()`` keeps neither, so
             the whole batch is then looked at again, and not waited for a second time.
+        :raises AirflowFailException: if the run is not the one that somebody triggered.
         """
-        given = self._given(context)
+        try:
+            given = self._given(context)
+        except arguments.InvalidArgument as error:
+            raise AirflowFailException(str(error)) from error
         if progress is None or deadline is None:
             return self._go_on(self._reconcile(given, context["ti"], resumed=True), clock.now(), context)
         resumed = self._resume(Progress.from_json(progress), event, context)
@@ -204,8 +207,10 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             context["ti"].xcom_push(key="return_value", value=_values(progress))
 
     def _given(self, context: Context) -> list[Any]:
+        """Return what is to be reconciled, unless somebody believes that this run does something else."""
         given = arguments.items("presets", self.presets)
         context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
+        RunConf.of(context, dry_run=arguments.boolean("dry_run", self.is_dry_run)).check()
         return given
 
     def _check_waiting(self) -> timedelta:
@@ -286,15 +291,13 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
         :param resumed: whether this try has been at it before, so that the links of the whole batch are there.
         """
-        table_name = arguments.text("table_name", self.table_name, TABLE_REMEDY)
-        prefix = arguments.text("config_prefix", self.config_prefix, "give the path above the parameters")
+        self.verify = arguments.connection(self.aws_conn_id, self.region_name, self.verify)
+        table_name = arguments.table_name(self.table_name)
+        arguments.text("index_name", self.index_name, "give the table's index on recordType")
+        prefix = arguments.config_prefix(self.config_prefix)
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)
-        template = arguments.text("pipeline_name", self.pipeline_name, "give a name with {preset} in it")
-        if "{preset}" not in template or not is_pipeline_name(template.replace("{preset}", "any")):
-            raise arguments.InvalidArgument(
-                f"pipeline_name is {template!r}; it takes the name of a pipeline with {{preset}} in it"
-            )
+        template = arguments.pipeline_name(self.pipeline_name)
         # Clients are made here, in the task's own thread: connections are not looked up from others.
         states = self.hook
         images = ImageBuilderHook(beside=states, **super()._hook_parameters)
@@ -309,7 +312,6 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             region=region,
             clock=clock.now,
             pipeline_name=template,
-            config_prefix=prefix,
             repeated=resumed or ti.try_number > 1,
             dry_run=dry_run,
         )
@@ -384,7 +386,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 continue
             try:
                 if not isinstance(item, Mapping):
-                    raise MalformedRecord("neither a preset name nor an item of a batch")
+                    raise MalformedRecord(f"a preset's name is {arguments.no_text(item)}")
                 candidate = Candidate.from_json(item)
             except MalformedRecord as error:
                 settled.append(Result(_name(item), Outcome.ERROR, f"not read: {error}"))
@@ -460,13 +462,7 @@ def label(names: Sequence[str]) -> str:
     """
     more = f" +{len(names) - 3}" if len(names) > 3 else ""
     text = shorten(", ".join(names[:3]), LABEL_LIMIT - len(more)) + more
-    try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-    except (TypeError, RecursionError, MemoryError):
-        pass
-    return shorten(repr(text), LABEL_LIMIT)
+    return shorten(arguments.verbatim(text), LABEL_LIMIT)
 
 
 def _values(progress: Progress) -> list[dict[str, Any]]:

@@ -198,8 +198,8 @@ def test_a_process_says_in_one_line_what_is_wrong(deployment):
     [
         (["detect"], {"table_name": ""}, "table_name is not set: .* set [spot_runner] table_name"),
         (["detect"], {"table_name": "nowhere"}, "No DynamoDB table 'nowhere' in region us-east-1: .*"),
-        (["detect"], {"stale_after_minutes": "soon"}, "stale_after is 'soon'; .*"),
-        (["reconcile"], {"pipeline_name": "all"}, "pipeline_name is 'all'; .*"),
+        (["detect"], {"stale_after_minutes": "soon"}, "[spot_runner] stale_after_minutes is 'soon'; .*"),
+        (["reconcile"], {"pipeline_name": "all"}, "[spot_runner] pipeline_name is 'all'; .*"),
         (["reconcile", PRESET, "linux-x46"], {}, f"table {TABLE} has no record of linux-x46; nothing was done"),
         (["reconcile", PRESET, "linux x64"], {}, "presetName 'linux x64' cannot be .*; nothing was done"),
     ],

@@ -194,6 +194,13 @@ def test_the_settings_count_where_the_only_dag_says_the_same(red: Team, add: Add
     assert red.stands() == ("building", OLD)
 
 
+def test_it_is_dry_where_the_only_dag_is_whatever_the_settings_say(red: Team, add: Add, here: Here) -> None:
+    add(dag_of(red, reconcile={"dry_run": True}))
+    answer = here("reconcile", "-o", "json", **red.place, dry_run="False")
+    assert answer.report["message"] == "dry run, nothing was written: 1 preset building"
+    assert red.stands() == ("building", OLD)
+
+
 @pytest.mark.parametrize("name", ["table_name", "config_prefix", "pipeline_name"])
 def test_the_settings_do_not_count_where_the_only_dag_says_otherwise(
     red: Team, blue: Team, add: Add, here: Here, name: str

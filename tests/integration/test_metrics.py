@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Stats
 
 from spot_runner_provider.embedded.seed import TABLE
-from tests.integration.finished_run import ran
+from tests.integration.test_report import ran, report
 
 pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
 
@@ -72,7 +72,6 @@ def test_a_statsd_receives_them(deployment, statsd, settings, tag):
     deployment.preset("broken", status="failed", minutes=900)
     for number in range(4):
         deployment.preset(f"done-{number}", status="ready", minutes=900)
-    deployment.item({**deployment.record("young"), "jobId": "AMI#odd", "presetName": "odd", "status": "paused"})
     dags_test(statsd, settings)
     prefix = "test" if settings else "airflow"
     values = received(statsd)
@@ -84,8 +83,6 @@ def test_a_statsd_receives_them(deployment, statsd, settings, tag):
         "presets.ready": "5|g",
         "presets.building": "2|g",
         "presets.failed": "1|g",
-        "presets.needs_attention": "2|g",
-        "records.malformed": "1|g",
         "outcomes.corrected_ready": "1|c",
         "outcomes.pipeline_not_found": "1|c",
     }
@@ -100,20 +97,18 @@ def test_a_run_of_named_presets_and_a_dry_run_are_known_for_what_they_are(deploy
         monkeypatch.setattr(Stats, kind, lambda name, value, tags: sent.update({name: value}), raising=False)
     deployment.stale("linux-x64")
     deployment.preset("linux-arm64", status="ready")
-    ran(presets=["linux-x64", "linux-arm64"], dry_run=True).report()
+    report(ran(presets=["linux-x64", "linux-arm64"], dry_run=True))
     assert sent == {}
-    ran(dry_run=True).report()
+    report(ran(dry_run=True))
     assert {name.removeprefix("spot_runner.") for name in sent} == {
         "presets.ready",
         "presets.building",
         "presets.failed",
-        "presets.needs_attention",
-        "records.malformed",
         "oldest_stale_seconds",
         "seconds_spent",
     }
     sent.clear()
-    ran(presets=["linux-x64", "linux-arm64"]).report()
+    report(ran(presets=["linux-x64", "linux-arm64"]))
     assert sent == {"spot_runner.outcomes.corrected_ready": 1}
 
 
@@ -122,9 +117,9 @@ def test_metrics_that_cannot_be_sent_change_nothing(deployment, monkeypatch, cap
         raise OSError("no route to the receiver")
 
     deployment.preset("linux-x64", status="ready")
-    run = ran()
-    made = run.report()
+    xcom = ran()
+    made = report(xcom)
     for kind in ("gauge", "incr"):
         monkeypatch.setattr(Stats, kind, refuse, raising=False)
-    assert run.report() == made
+    assert report(xcom) == made
     assert "metrics were not sent: no route to the receiver" in caplog.text + capsys.readouterr().out

@@ -1,6 +1,9 @@
+import re
 from datetime import timedelta
 
 import pytest
+from jinja2 import StrictUndefined
+from jinja2.nativetypes import NativeEnvironment
 
 from spot_runner_provider import arguments
 from spot_runner_provider.arguments import InvalidArgument
@@ -137,20 +140,192 @@ def test_names(value, meant):
     assert arguments.names("fail_on", value) == meant
 
 
-@pytest.mark.parametrize("value", [[1], ["a", None], "[1]", '[["a"]]', '{"a": 1}', "a"], ids=repr)
+@pytest.mark.parametrize("value", ['{"a": 1}', "a", 5], ids=repr)
 def test_names_refuses(value):
     with pytest.raises(InvalidArgument, match=r"^fail_on is .* takes a list"):
         arguments.names("fail_on", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ([2022], "2022 (int), which is no text"),
+        (["a", None], "None (NoneType), which is no text"),
+        ([1e5], "100000.0 (float), which is no text"),
+        ("[1]", "1 (int), which is no text"),
+        ('[["a"]]', "['a'] (list), which is no text"),
+        ([StrictUndefined(name="preset")], "left undefined by its template"),
+    ],
+    ids=repr,
+)
+def test_names_refuses_what_templates_make_of_a_name(value, says):
+    with pytest.raises(InvalidArgument, match=rf"^fail_on has {re.escape(says)}.* as in '\[\"2022\"\]'$"):
+        arguments.names("fail_on", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(None, None), ("None", None), (" null\n", None), (["a"], ["a"]), (("a", "b"), ["a", "b"]), ('["a"]', ["a"])],
+    ids=repr,
+)
+def test_selection(value, meant):
+    assert arguments.selection("presets", value) == meant
+
+
+@pytest.mark.parametrize(
+    ("value", "has"),
+    [(value, "is empty") for value in ([], (), "[]", "", " ")]
+    + [(value, "has an empty name") for value in ([""], ["a", " "], '["a", ""]')],
+    ids=repr,
+)
+def test_selection_takes_nothing_for_all_by_mistake(value, has):
+    with pytest.raises(InvalidArgument) as refusal:
+        arguments.selection("presets", value)
+    assert str(refusal.value) == f"presets {has}; it takes names, or None (null in JSON) for all"
 
 
 def test_text():
     assert arguments.text("table_name", "spot-runner-state", "set it") == "spot-runner-state"
 
 
-@pytest.mark.parametrize("value", ["", " \n", None, 5, ["x"]], ids=repr)
+@pytest.mark.parametrize("value", ["", " \n", None], ids=repr)
 def test_text_refuses(value):
     with pytest.raises(InvalidArgument, match=r"^table_name is not set: set it$"):
         arguments.text("table_name", value, "set it")
+
+
+@pytest.mark.parametrize("value", [2024, 1e5, True, ["x"], b"x", ...], ids=repr)
+def test_text_says_what_templates_made_of_it(value):
+    with pytest.raises(InvalidArgument, match=r"^table_name is .*, which is no text\. .* as in \"'2022'\"$"):
+        arguments.text("table_name", value, "set it")
+
+
+@pytest.mark.parametrize(
+    "refuses",
+    [
+        lambda value: arguments.boolean("argument", value),
+        lambda value: arguments.duration("argument", value),
+        lambda value: arguments.count("argument", value),
+        lambda value: arguments.items("argument", value),
+        lambda value: arguments.selection("argument", value),
+        lambda value: arguments.text("argument", value, "set it"),
+    ],
+)
+def test_what_a_template_left_undefined_is_told(refuses):
+    with pytest.raises(InvalidArgument, match=r"^argument is left undefined by its template"):
+        refuses(StrictUndefined(name="params"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["linux-x64", "a, b", "/2022", "{preset}", "2022", "1e5", "None", "True", "'a'", "[1]", "0x10", "...", "()"],
+)
+def test_verbatim_survives_a_native_rendering(text):
+    assert NativeEnvironment().from_string(arguments.verbatim(text)).render() == text
+
+
+@pytest.mark.parametrize("name", ["abc", "spot-runner-state", "a.b_c-D9", "x" * 255])
+def test_table_name(name):
+    assert arguments.table_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ab", "it takes 3 to 255 of"),
+        ("x" * 256, "it takes 3 to 255 of"),
+        ("spot runner", "it takes 3 to 255 of"),
+        ("state\n", "it takes 3 to 255 of"),
+        ("'state'", "it takes 3 to 255 of"),
+        ("arn:aws:dynamodb:us-east-1:123456789012:table/state", "is an ARN; it takes the name alone: state"),
+        (None, "is not set: give it to the operator, or set [spot_runner] table_name"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_table_name_refuses(name, says):
+    with pytest.raises(InvalidArgument, match=rf"^table_name .*{re.escape(says)}"):
+        arguments.table_name(name)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/a", "/spot-runner/configs", "/spot-runner/configs/", "/a.b/C_d/9", "/awsome/x"]
+)
+def test_config_prefix(path):
+    assert arguments.config_prefix(path) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("spot-runner/configs", "with a slash in front"),
+        ("/spot runner", "with a slash in front"),
+        ("/a//b", "with a slash in front"),
+        ("/configs//", "with a slash in front"),
+        ("/configs\n", "with a slash in front"),
+        ("/configs/{preset}", "with a slash in front"),
+        ("arn:aws:ssm:us-east-1:123456789012:parameter/x", "with a slash in front"),
+        ("/a" * 15, "with a slash in front"),
+        ("/aws/x", "which are reserved"),
+        ("/AWS", "which are reserved"),
+        ("/ssm/x", "which are reserved"),
+        ("", "is not set: give the path above the parameters"),
+    ],
+)
+def test_config_prefix_refuses(path, says):
+    with pytest.raises(InvalidArgument, match=rf"^config_prefix .*{re.escape(says)}"):
+        arguments.config_prefix(path)
+
+
+@pytest.mark.parametrize("name", ["spot-runner-{preset}", "{preset}", "x {preset} y", "{preset}-{preset}"])
+def test_pipeline_name(name):
+    assert arguments.pipeline_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["spot-runner", " {preset}", "{preset} ", "{preset}\n", "x-{Preset}", "a*{preset}", ""]
+)
+def test_pipeline_name_refuses(name):
+    with pytest.raises(InvalidArgument, match=r"^pipeline_name .* with \{preset\} in it$"):
+        arguments.pipeline_name(name)
+
+
+@pytest.mark.parametrize(
+    ("verify", "meant"),
+    [(None, None), (True, True), (False, False), ("False", False), ("true", True), ("/bundle.pem", "/bundle.pem")],
+    ids=repr,
+)
+def test_connection(verify, meant):
+    assert arguments.connection("aws_default", None, verify) == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [((12, None, None), "aws_conn_id"), ((None, 1.0, None), "region_name"), ((None, None, 1), "verify")],
+    ids=repr,
+)
+def test_connection_refuses(given, names):
+    with pytest.raises(InvalidArgument, match=rf"^{names} is "):
+        arguments.connection(*given)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("dryrun", "dry_run"),
+        ("dryRun", "dry_run"),
+        ("dry-run", "dry_run"),
+        ("DRY_RUN", "dry_run"),
+        ("dry", None),
+        ("preset", "presets"),
+        ("Presets", "presets"),
+        ("stale_after", "stale_after_minutes"),
+        ("staleMinutes", "stale_after_minutes"),
+        ("edit", None),
+        ("owner", None),
+    ],
+)
+def test_nearest(typed, meant):
+    assert arguments.nearest(typed, ["presets", "dry_run", "stale_after_minutes", "audit"]) == meant
 
 
 def test_a_refusal_repeats_only_the_beginning_of_a_long_value():

@@ -26,6 +26,7 @@ MODULES = [
     "promotion",
     "reconciler",
     "report",
+    "run_conf",
     "status.view",
     "waiting",
 ]

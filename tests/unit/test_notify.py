@@ -29,8 +29,7 @@ def preset(name, status="ready", ami_id="ami-1", outcome=None, detail=""):
         pytest.param(made(), False, id="ready"),
         pytest.param(made(status="building"), False, id="building"),
         pytest.param(made(status="degraded"), True, id="degraded"),
-        pytest.param(made("the audit failed", status="degraded"), True, id="the-run-fails"),
-        pytest.param(made(status=None), False, id="unknown-because-detection-was-skipped"),
+        pytest.param(made("the audit failed"), True, id="ready-but-the-run-fails"),
     ],
 )
 def test_who_is_told(report, wanted):

@@ -1,0 +1,133 @@
+"""The settings of ``[spot_runner]``: read, and refused if they make no sense, where the DAG is parsed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowConfigException, AirflowException, conf
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from spot_runner_provider import arguments, get_provider_info
+
+SECTION = "spot_runner"
+
+T = TypeVar("T")
+
+
+class InvalidSetting(arguments.InvalidArgument):
+    """A setting holds something that it cannot mean, or there is none of that name; the text names it.
+
+    >>> raise InvalidSetting("stale_after_minutes is '-5'; it takes minutes from 0 up")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.settings.InvalidSetting: [spot_runner] stale_after_minutes is '-5'; it takes minutes from 0 up
+    """
+
+    def __init__(self, complaint: str) -> None:
+        super().__init__(f"[{SECTION}] {complaint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``[spot_runner]`` says. ``None`` stands for what is not set, and has no default.
+
+    >>> settings = Settings.read()
+    >>> settings.table_name, settings.stale_after_minutes, settings.dry_run
+    ('spot-runner-state', 30.0, False)
+    """
+
+    table_name: str | None
+    config_prefix: str
+    pipeline_name: str
+    aws_conn_id: str
+    region_name: str | None
+    stale_after_minutes: float
+    schedule: str | None
+    max_mapped_tasks: int
+    audit: bool
+    dry_run: bool
+
+    @classmethod
+    def read(cls) -> Self:
+        """Return the settings as this process sees them.
+
+        :raises InvalidSetting: for the first one that makes no sense.
+        """
+        _refuse_unknown()
+        return cls(
+            table_name=_checked(arguments.table_name, _get("table_name")) if _get("table_name") else None,
+            config_prefix=_checked(arguments.config_prefix, _get("config_prefix")),
+            pipeline_name=_checked(arguments.pipeline_name, _get("pipeline_name")),
+            aws_conn_id=_get("aws_conn_id"),
+            region_name=_get("region_name") or None,
+            stale_after_minutes=_checked(arguments.minutes, "stale_after_minutes", _get("stale_after_minutes")),
+            schedule=_schedule(_get("schedule")),
+            max_mapped_tasks=_max_mapped_tasks(),
+            audit=_boolean("audit"),
+            dry_run=_boolean("dry_run"),
+        )
+
+
+def _get(name: str) -> Any:
+    return conf.get(SECTION, name, fallback=_options()[name]["default"])
+
+
+def _options() -> dict[str, Any]:
+    options: dict[str, Any] = get_provider_info()["config"][SECTION]["options"]
+    return options
+
+
+def _checked(check: Callable[..., T], *given: Any) -> T:
+    try:
+        return check(*given)
+    except arguments.InvalidArgument as error:
+        raise InvalidSetting(str(error)) from None
+
+
+def _boolean(name: str) -> bool:
+    try:
+        return bool(conf.getboolean(SECTION, name, fallback=_options()[name]["default"]))
+    except AirflowConfigException:
+        raise InvalidSetting(f"{name} is {str(_get(name))[:60]!r}; it takes True or False") from None
+
+
+def _schedule(text: str) -> str | None:
+    """Return a cron expression or preset, ``None`` for an empty text. Airflow would not name the setting."""
+    if not text.strip():
+        return None
+    if text not in ("@once", "@continuous"):
+        try:
+            CronTriggerTimetable(text, timezone="UTC").validate()
+        except AirflowException:
+            raise InvalidSetting(
+                f"schedule is {text[:60]!r}; it takes a cron expression, a preset such as @hourly, or nothing at all"
+            ) from None
+    return text
+
+
+def _max_mapped_tasks() -> int:
+    name, most = "max_mapped_tasks", conf.getint("core", "max_map_length", fallback=1024)
+    tasks = _checked(arguments.count, name, _get(name))
+    if tasks > most:
+        raise InvalidSetting(f"{name} is {tasks}, and [core] max_map_length allows {most}")
+    return tasks
+
+
+def _refuse_unknown() -> None:
+    """Refuse what was meant for a setting and is none: nobody may believe in a ``dry_run`` that nothing reads."""
+    known, prefix = [*_options()], f"AIRFLOW__{SECTION}__".upper()
+    keys = conf.options(SECTION) if conf.has_section(SECTION) else []
+    for key in (*keys, *(name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix))):
+        if re.sub(r"_(cmd|secret)$", "", key) not in known:
+            raise InvalidSetting(f"has no setting {key!r}{arguments.did_you_mean(key, known)}")
+    for section in conf.sections():
+        if arguments.letters(section) == arguments.letters(SECTION) and section != SECTION:
+            raise InvalidSetting(f"is read, and not [{section}], which the configuration has")
+    right = {arguments.letters(name): name for name in (prefix + key.upper() for key in known)}
+    for name in os.environ:
+        if (meant := right.get(arguments.letters(name), name)) != name:
+            raise InvalidSetting(f"is set by {meant}, and not by {name}, which the environment has")
