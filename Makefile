@@ -45,7 +45,8 @@ test: .venv/.installed .venv-ministack/.installed
 	@.venv/bin/python -m pytest -n 2 --dist loadfile
 
 test-airflow2: .venv-airflow2/.installed
-	@STORMS=3 .venv-airflow2/bin/python -m pytest -n 2 --dist loadfile -k 'not ministack' tests/unit tests/integration
+	@STORMS=3 .venv-airflow2/bin/python -m pytest -n 2 --dist loadfile -k 'not ministack' tests/unit tests/integration \
+		tests/system/test_cleared_runs.py
 
 test-airflow31: .venv-airflow31/.installed
 	@.venv-airflow31/bin/python -m pytest tests/unit/test_status_view.py tests/system/test_status_api.py

@@ -114,17 +114,11 @@ def at_once() -> dict[str, Any]:
 
 def idle() -> dict[str, Any]:
     """Run what a run with nothing stale does: the detecting task, and the report."""
-    from spot_runner_provider.operators.report_status import ReportStatusOperator
-    from tests.integration.deployment import TaskInstance, detect
+    from tests.integration.finished_run import DETECT, ran
 
-    class Finished(TaskInstance):
-        def xcom_pull(self, task_ids: str, key: str = "return_value", default: Any = None) -> Any:
-            pulled = {("detect_stale", "return_value"): batches, ("detect_stale", "states"): states}
-            return pulled.get((task_ids, key), default)
-
-    batches, states = detect()
-    report = ReportStatusOperator(task_id="report_status").execute({"ti": Finished()})
-    return {"batches": len(batches), "presets": len(report["presets"])}
+    run = ran()
+    batches = run.xcom[DETECT, -1, "return_value"]
+    return {"batches": len(batches), "presets": len(run.report()["presets"])}
 
 
 def sequential(batch: str) -> dict[str, Any]:

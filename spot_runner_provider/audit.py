@@ -74,10 +74,11 @@ def settled(states: Iterable[AmiState], *, unfinished: Collection[str], now: dat
     ]
 
 
-def drift(state: AmiState, config: ConfigVersion | None) -> Finding | None:
+def drift(state: AmiState, config: ConfigVersion | None, parameter: str = "") -> Finding | None:
     """Return what is wrong with the parameter of a settled record, ``None`` if it names the record's AMI.
 
     :param config: the newest version; ``None`` if there is no parameter. The value of a SecureString is not quoted.
+    :param parameter: its name, for what is wrong with the parameter itself.
 
     >>> from spot_runner_provider.ami_state import Status
     >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
@@ -86,10 +87,10 @@ def drift(state: AmiState, config: ConfigVersion | None) -> Finding | None:
     """
     try:
         if config is None:
-            raise InvalidConfig("does not exist")
+            raise InvalidConfig.missing()
         ami_id = ami_of(config)
     except InvalidConfig as error:
-        says = str(error)
+        says = f"{error}: {parameter}. {error.remedy}" if parameter else str(error)
     else:
         if ami_id == state.usable_ami:
             return None

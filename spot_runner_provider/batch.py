@@ -332,6 +332,7 @@ class _Progress:
     def __init__(self, candidate: Candidate, run: Run) -> None:
         self._candidate = candidate
         self._dry_run = run.dry_run
+        self._config_prefix = run.config_prefix
         self._flow: Flow[Result] = reconcile(candidate, run)
         self.wrote = False
         self._admitted = False
@@ -395,7 +396,7 @@ class _Progress:
     def _error(self, error: Exception) -> Result:
         """Return the result of a preset whose protocol ended in an error."""
         failed, thrown = self._failed
-        what = resource_of(failed if error is thrown else self.call)
+        what = resource_of(failed if error is thrown else self.call, self._config_prefix)
         if isinstance(error, ConfigurationError):
             outcome = Outcome.REFUSED
             left = "the next run after that finishes what was begun" if self.wrote else "nothing was changed"
@@ -403,7 +404,7 @@ class _Progress:
         else:
             outcome = Outcome.ERROR
             left = "what was begun is finished" if self.wrote else "nothing was changed, it is tried again"
-            detail = f"{left} in the next try or run. {what}: {type(error).__name__}: {error}"
+            detail = f"{what}: {type(error).__name__}: {error}; {left} in the next try or run"
         return Result.of(
             self._candidate.state,
             preset_name=self._candidate.preset_name,

@@ -19,6 +19,9 @@ GIVEN_UP = frozenset({"FAILED", "CANCELLED"})
 
 AVAILABLE = "AVAILABLE"
 
+_RETIRED = frozenset({"DEPRECATED", "DISABLED", "DELETED"})
+"""States that a person, or a lifecycle policy, gave a finished image."""
+
 _PIPELINE_NAME = re.compile(r"[-_A-Za-z0-9][-_A-Za-z0-9 ]{1,126}[-_A-Za-z0-9]")
 """Image Builder API: ``ResourceName``."""
 
@@ -56,7 +59,9 @@ class Ami:
 class Image:
     """One build of a pipeline.
 
-    ``status`` is ``None`` where a listing left it out; ``created`` is ``None`` if it has no readable date.
+    ``status`` is ``None`` where a listing left it out; ``created`` is ``None`` if it has no readable date. Of a build
+    that failed, ``message`` is what the component or the distribution said, ``failure`` where that was, and ``reason``
+    what Image Builder says of its state.
 
     >>> image = Image.from_api({
     ...     "arn": "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7",
@@ -74,6 +79,7 @@ class Image:
     failure: str | None = None
     amis: tuple[Ami, ...] = ()
     log_group: str | None = None
+    message: str | None = None
 
     @classmethod
     def from_api(cls, answer: Mapping[str, Any]) -> Self:
@@ -85,12 +91,14 @@ class Image:
         image = _structure(answer)
         state = _structure(image.get("state"))
         amis = _structure(image.get("outputResources")).get("amis")
+        context = _structure(state.get("failureContext"))
         return cls(
             arn=_text(image.get("arn")) or "",
             status=_text(state.get("status")),
             created=_date(image.get("dateCreated")),
             reason=_text(state.get("reason")),
-            failure=_failure(_structure(state.get("failureContext"))),
+            failure=_where(context),
+            message=_message(context),
             amis=tuple(
                 Ami(
                     image_id=image_id,
@@ -116,21 +124,29 @@ class Image:
             return True
         if self.status == AVAILABLE:
             return not self.amis
-        return self.status == "FAILED" and not (self.reason or self.failure)
+        return self.status == "FAILED" and not (self.reason or self.failure or self.message)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What to make of a preset's latest image: the AMI if it is ready, the reason otherwise.
 
-    >>> failed = Image("arn:image", "FAILED", None, reason="Build timed out")
-    >>> judge(failed, region="us-east-1", account="123456789012")
-    Verdict(meaning=<Meaning.FAILED: 'failed'>, ami_id=None, reason='FAILED: Build timed out')
+    ``remedy`` is what a person can do about an image that is not usable.
+
+    >>> verdict = judge(Image("arn:image", "DELETED", None), region="us-east-1", account="123456789012")
+    >>> verdict.reason, verdict.remedy.partition(":")[0]
+    ('the latest image is DELETED', 'Start a build')
     """
 
     meaning: Meaning
     ami_id: str | None = None
     reason: str = ""
+    remedy: str = ""
+
+    @classmethod
+    def unusable(cls, reason: str, remedy: str) -> Self:
+        """Return the verdict on an image from which no runner can start."""
+        return cls(Meaning.UNUSABLE, reason=reason, remedy=remedy)
 
 
 class UndatedImage(ValueError):
@@ -211,38 +227,62 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     if image.status in GIVEN_UP:
         return Verdict(Meaning.FAILED, reason=failure_reason(image))
     if image.status != AVAILABLE:
-        return Verdict(Meaning.UNUSABLE, reason=f"the latest image is {image.status or 'without a state'}")
-    here = [ami for ami in image.amis if ami.region == region and ami.status in (None, AVAILABLE)]
+        return Verdict.unusable(
+            f"the latest image is {image.status or 'without a state'}",
+            "Start a build: its image becomes the latest. If a lifecycle policy did this, let it keep the latest image"
+            if image.status in _RETIRED
+            else "Look at the image in the Image Builder console; the next run asks again",
+        )
+    there = [ami for ami in image.amis if ami.region == region]
+    here = [ami for ami in there if ami.status in (None, AVAILABLE)]
     own = [ami for ami in here if ami.account == account]
     if len(here) == 1 and not (account and here[0].account):
         own = here  # nobody says whose it is, and there is no other
     ids = {ami.image_id for ami in own if _AMI_ID.fullmatch(ami.image_id)}
     if len(ids) == 1:
         return Verdict(Meaning.READY, ami_id=ids.pop())
-    if not here:
-        return Verdict(Meaning.UNUSABLE, reason=f"the latest image is AVAILABLE, but has no AMI in {region}")
-    if len(own) == 1:
-        return Verdict(Meaning.UNUSABLE, reason=f"the latest image names no AMI id in {region}")
-    if len(here) == 1:
-        return Verdict(
-            Meaning.UNUSABLE,
-            reason=f"the only AMI of the latest image in {region} is of account {here[0].account}, "
-            f"and the pipeline is of account {account}",
+    if there and not here:
+        return Verdict.unusable(
+            f"the latest image is AVAILABLE, but its AMI in {region} is {there[0].status}",
+            "Look in the Image Builder console why, mend that, and start a build",
         )
-    return Verdict(
-        Meaning.UNUSABLE,
-        reason=f"the latest image has {len(here)} AMIs in {region}, and not exactly one of account {account}",
+    if not here:
+        elsewhere = ", ".join(sorted({ami.region for ami in image.amis if ami.region}))
+        return Verdict.unusable(
+            f"the latest image is AVAILABLE, but has no AMI in {region}, "
+            + (f"only in {elsewhere}" if elsewhere else "nor elsewhere"),
+            f"Add {region} to the pipeline's distribution configuration and start a build, or correct region_name"
+            if elsewhere
+            else f"See that the pipeline makes AMIs, and distributes them to {region}; then start a build",
+        )
+    if len(own) == 1:
+        return Verdict.unusable(
+            f"the latest image names no AMI id in {region}",
+            "Look at the image in the Image Builder console; if it shows no AMI either, start a build",
+        )
+    distribute = (
+        f"Let the pipeline's distribution configuration put exactly one AMI into {region} for account {account}, and "
+        "start a build"
+    )
+    if len(here) == 1:
+        return Verdict.unusable(
+            f"the only AMI of the latest image in {region} is of account {here[0].account}, "
+            f"and the pipeline is of account {account}",
+            distribute,
+        )
+    return Verdict.unusable(
+        f"the latest image has {len(here)} AMIs in {region}, and not exactly one of account {account}", distribute
     )
 
 
 def failure_reason(image: Image) -> str:
-    """Return why the build ended without an image: the reason, and the step or component that failed.
+    """Return why the build ended without an image, the cause before the circumstances.
 
     >>> failure_reason(Image("arn:image", "FAILED", None, reason="Build timed out", failure="step RunTests"))
     'FAILED: Build timed out; step RunTests'
     """
-    said = [text for text in (image.reason, image.failure) if text]
-    return f"{image.status}: {'; '.join(said) or 'Image Builder gives no reason'}"
+    said = [image.message, image.failure, image.reason] if image.message else [image.reason, image.failure]
+    return f"{image.status}: {'; '.join(filter(None, said)) or 'Image Builder gives no reason'}"
 
 
 def _age_key(image: Image) -> tuple[datetime, str]:
@@ -265,17 +305,30 @@ def _text(value: object) -> str | None:
     return storable(value) if isinstance(value, str) and value else None
 
 
-def _failure(context: Mapping[str, Any]) -> str | None:
-    """Return ``ImageFailureContext`` in words: the workflow step, the component with its step, its message."""
-    component = _structure(context.get("componentFailure"))
+def _message(context: Mapping[str, Any]) -> str | None:
+    """Return what failed by ``ImageFailureContext``, in the words of the component, or of the distribution."""
     distribution = _structure(context.get("distributionFailure"))
-    parts = [
-        ("while", context.get("imageStatus")),
-        ("step", context.get("failedStep")),
-        ("component", component.get("componentArn")),
-        ("phase", component.get("phaseName")),
-        ("component step", component.get("stepName")),
+    regions = distribution.get("regionFailures")
+    said = [
+        _text(_structure(context.get("componentFailure")).get("errorMessage")),
+        _text(distribution.get("errorMessage")),
+        *(
+            f"{_text(failure.get('region')) or 'a region'}: {message}"
+            for failure in map(_structure, regions if isinstance(regions, list) else ())
+            if (message := _text(failure.get("errorMessage")))
+        ),
     ]
-    words = ", ".join(f"{name} {text}" for name, value in parts if (text := _text(value)))
-    message = _text(component.get("errorMessage")) or _text(distribution.get("errorMessage"))
-    return ": ".join(text for text in (words, message) if text) or None
+    return "; ".join(filter(None, said)) or None
+
+
+def _where(context: Mapping[str, Any]) -> str | None:
+    """Return where it failed by ``ImageFailureContext``: the steps first, and what is long last."""
+    component = _structure(context.get("componentFailure"))
+    parts = [
+        ("component step", component.get("stepName")),
+        ("phase", component.get("phaseName")),
+        ("step", context.get("failedStep")),
+        ("while", context.get("imageStatus")),
+        ("component", component.get("componentArn")),
+    ]
+    return ", ".join(f"{name} {text}" for name, value in parts if (text := _text(value))) or None

@@ -1,13 +1,15 @@
 """Metrics of a run, as ``report_status`` sends them through Airflow's own stats.
 
-==================================== ======= =================================================================
-name                                 kind    value
-==================================== ======= =================================================================
-``spot_runner.presets.<status>``     gauge   presets that the report calls ``ready``, ``building``, ``failed``
-``spot_runner.outcomes.<outcome>``   counter presets that came to this outcome
-``spot_runner.oldest_stale_seconds`` gauge   age of the oldest record that was found stale; 0 if none was
-``spot_runner.seconds_spent``        gauge   from the query of the records to the report
-==================================== ======= =================================================================
+======================================= ======= =================================================================
+name                                    kind    value
+======================================= ======= =================================================================
+``spot_runner.presets.<status>``        gauge   presets that the report calls ``ready``, ``building``, ``failed``
+``spot_runner.presets.needs_attention`` gauge   presets that a person should look at
+``spot_runner.records.malformed``       gauge   records that cannot be read
+``spot_runner.outcomes.<outcome>``      counter presets that came to this outcome
+``spot_runner.oldest_stale_seconds``    gauge   age of the oldest record that was found stale; 0 if none was
+``spot_runner.seconds_spent``           gauge   from the query of the records to the report
+======================================= ======= =================================================================
 
 The gauges are of the whole fleet: a run of named presets, which knows of no others, sends none. The outcomes of a
 dry run are not counted: nothing came to them.
@@ -23,6 +25,7 @@ from enum import StrEnum
 from typing import Any
 
 from spot_runner_provider.ami_state import Status, parse_timestamp
+from spot_runner_provider.report import needs_attention
 
 PREFIX = "spot_runner"
 
@@ -42,7 +45,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One value to send: seconds where its name says so, a number of presets otherwise.
+    """One value to send: seconds where its name says so, a number of presets or records otherwise.
 
     >>> Metric("spot_runner.presets.ready", Kind.GAUGE, 9)
     Metric(name='spot_runner.presets.ready', kind=<Kind.GAUGE: 'gauge'>, value=9)
@@ -61,7 +64,7 @@ def metrics(
     named: bool = False,
     dry: Collection[str] = (),
 ) -> Iterator[Metric]:
-    """Yield what a run has to tell; nothing if detection failed, because then nothing is known.
+    """Yield what a run has to tell; nothing if detection told nothing.
 
     :param report: the report, as XCom has it.
     :param batches: what detection returned: the presets to reconcile, with their records as they were.
@@ -69,9 +72,9 @@ def metrics(
     :param named: whether the run looked at named presets only.
     :param dry: names of the presets whose outcome a dry run only foretold.
 
-    >>> ready = {"name": "linux-x64", "status": "ready", "outcome": "corrected_ready"}
+    >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f", "outcome": "corrected_ready"}
     >>> stale = {"presetName": "linux-x64", "status": "building", "updatedAt": "2026-02-11T15:00:00.000Z"}
-    >>> report = {"checkedAt": "2026-02-11T16:00:00.000Z", "presets": [ready]}
+    >>> report = {"checkedAt": "2026-02-11T16:00:00.000Z", "presets": [ready], "malformed": []}
     >>> sent = metrics(report, [[stale]], now=parse_timestamp("2026-02-11T16:00:04.000Z"))
     >>> {metric.name: metric.value for metric in sent if metric.value}
     {'spot_runner.outcomes.corrected_ready': 1, 'spot_runner.presets.ready': 1,
@@ -88,6 +91,9 @@ def metrics(
     statuses = Counter(preset["status"] for preset in report["presets"])
     for status in Status:
         yield Metric(f"{PREFIX}.presets.{status}", Kind.GAUGE, statuses[status])
+    to_look_at = sum(needs_attention(preset) for preset in report["presets"])
+    yield Metric(f"{PREFIX}.presets.needs_attention", Kind.GAUGE, to_look_at)
+    yield Metric(f"{PREFIX}.records.malformed", Kind.GAUGE, len(report["malformed"]))
     ages = [
         checked_at - parse_timestamp(item["updatedAt"])
         for batch in batches

@@ -21,14 +21,14 @@ Callback = Callable[[Any], Any]
 
 
 def calls_for_attention(report: Report) -> bool:
-    """Return whether to tell people: the images are degraded, or the run fails.
+    """Return whether to tell people: ``degraded`` means just that.
 
     >>> calls_for_attention(Report({"status": "building"}, failures=()))
     False
-    >>> calls_for_attention(Report({"status": "building"}, failures=("error: linux-x64",)))
+    >>> calls_for_attention(Report({"status": "degraded"}, failures=("error: linux-x64",)))
     True
     """
-    return report.value["status"] == DEGRADED or bool(report.failures)
+    return bool(report.value["status"] == DEGRADED)
 
 
 def message(report: Report) -> str:
@@ -46,7 +46,7 @@ def message(report: Report) -> str:
     more = [f"- and {len(troubles) - LINES_LIMIT} more"] if len(troubles) > LINES_LIMIT else []
     return "\n".join(
         [
-            f"Runner images are {value['status']}: {value['message']}",
+            f"Runner images are {value['status'] or 'unknown'}: {value['message']}",
             *(f"The run failed: {failure}" for failure in report.failures),
             *troubles[:LINES_LIMIT],
             *more,

@@ -28,11 +28,39 @@ _KINDS = {dict: "an object", list: "a list", bool: "a boolean", int: "a number",
 class InvalidConfig(ValueError):
     """The parameter holds nothing that could be updated; the text says why and never quotes the value.
 
+    ``remedy`` is what a person can do about it.
+
     >>> ConfigVersion(7, "ami-0a1d").parse()
     Traceback (most recent call last):
         ...
     spot_runner_provider.preset_config.InvalidConfig: is a bare AMI id, not a JSON object with a key 'ami'
     """
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.remedy = remedy or (
+            "Repair the parameter: it must hold a JSON object, with a text as 'ami'. Its history in SSM has the "
+            "versions before"
+        )
+
+    @classmethod
+    def missing(cls) -> InvalidConfig:
+        """Return the refusal of a parameter that is not there."""
+        return cls(
+            "does not exist",
+            "Create the parameter, a JSON object as runners need it, or correct config_prefix or the region. If the "
+            "preset is gone, delete its record",
+        )
+
+    @classmethod
+    def too_large(cls, tier: str | None) -> InvalidConfig:
+        """Return the refusal of a value that has no room in its tier, of which there may be a larger one."""
+        limit = TIER_LIMITS.get(tier or "Standard")
+        larger = "" if tier == "Advanced" else ", or change it to the Advanced tier"
+        return cls(
+            f"would be over the {limit} bytes of its tier" if limit else "would be over the size of its tier",
+            f"Make the parameter's value shorter{larger}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +113,15 @@ class ConfigVersion:
     def fits(self) -> bool:
         """Whether the value has room in its tier; a tier that is not known is taken for Standard."""
         return len(self.text.encode("utf-8", "surrogatepass")) <= TIER_LIMITS.get(self.tier or "Standard", 8192)
+
+
+def parameter_name(prefix: str, preset_name: str) -> str:
+    """Return the name of a preset's parameter below the path ``prefix``.
+
+    >>> parameter_name("/spot-runner/configs/", "linux-x64")
+    '/spot-runner/configs/linux-x64'
+    """
+    return f"{prefix.rstrip('/')}/{preset_name}"
 
 
 def ami_of(config: ConfigVersion) -> str | None:

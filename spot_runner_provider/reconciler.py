@@ -23,16 +23,16 @@ from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id
-from spot_runner_provider.build import Image, Meaning, is_pipeline_name, judge
+from spot_runner_provider.build import Image, Meaning, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.intent import Intent, base_of
 from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.preset_config import (
-    TIER_LIMITS,
     ConfigVersion,
     InvalidConfig,
     ami_of,
     merge,
     merge_covered,
+    parameter_name,
     replaced_ami,
 )
 
@@ -200,13 +200,15 @@ class PutsInVain(Exception):
     """SSM took no put for too long; or others changed the parameter in between, or no reply came, again and again."""
 
 
-def resource_of(call: Call) -> str:
+def resource_of(call: Call, config_prefix: str) -> str:
     """Return what ``call`` is about, in the words of an error message.
 
-    >>> resource_of(ReadState("linux-x64"))
+    :param config_prefix: the path above the parameters.
+
+    >>> resource_of(ReadState("linux-x64"), "/spot-runner/configs")
     'record AMI#linux-x64'
-    >>> resource_of(ReadHistory("linux-x64"))
-    'the parameter of linux-x64'
+    >>> resource_of(ReadHistory("linux-x64"), "/spot-runner/configs")
+    'parameter /spot-runner/configs/linux-x64'
     """
     match call:
         case FindPipeline(name):
@@ -218,7 +220,7 @@ def resource_of(call: Call) -> str:
         case LogIntent(Intent(job_id=key)) | ForgetIntent(key):
             return f"intent {key}"
         case ReadConfig(preset) | DescribeConfig(preset) | ReadHistory(preset) | PutConfig(preset):
-            return f"the parameter of {preset}"
+            return f"parameter {parameter_name(config_prefix, preset)}"
         case Pause():
             return "a throttled put"
     return "the preset"
@@ -286,8 +288,8 @@ class Run:
     there was an earlier try, which may have put what this one finds.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
-    >>> run.pipeline_name, run.dry_run
-    ('spot-runner-{preset}', False)
+    >>> run.pipeline_name, run.parameter_of("linux-x64"), run.dry_run
+    ('spot-runner-{preset}', '/spot-runner/configs/linux-x64', False)
     """
 
     owner: str
@@ -295,8 +297,13 @@ class Run:
     region: str
     clock: Callable[[], datetime]
     pipeline_name: str = "spot-runner-{preset}"
+    config_prefix: str = "/spot-runner/configs"
     repeated: bool = False
     dry_run: bool = False
+
+    def parameter_of(self, preset_name: str) -> str:
+        """Return the name of a preset's parameter."""
+        return parameter_name(self.config_prefix, preset_name)
 
 
 # The protocol.
@@ -341,17 +348,28 @@ def _correct(seen: AmiState, run: Run) -> Flow[Result]:
     draft = _draft(seen, seen.preset_name, run)
     pipeline_name = run.pipeline_name.replace("{preset}", seen.preset_name)
 
-    pipeline_arn = (yield FindPipeline(pipeline_name)) if is_pipeline_name(pipeline_name) else None
+    can_be = is_pipeline_name(pipeline_name)
+    pipeline_arn = (yield FindPipeline(pipeline_name)) if can_be else None
     if pipeline_arn is None:
+        remedy = (
+            "Create it, correct pipeline_name or the region" if can_be else "It cannot exist: correct pipeline_name"
+        )
         return replace(
             draft,
             outcome=Outcome.PIPELINE_NOT_FOUND,
-            detail=f"no pipeline {pipeline_name!r}; record unchanged. "
-            "Create it, correct the setting pipeline_name, or delete the record",
+            detail=f"no pipeline {pipeline_name!r} in {run.region}; record unchanged. {remedy}. If the preset is gone, "
+            f"delete the record {job_id(seen.preset_name)}",
         )
     draft = replace(draft, pipeline_arn=pipeline_arn)
 
-    image: Image | None = yield LatestImage(pipeline_arn)
+    try:
+        image: Image | None = yield LatestImage(pipeline_arn)
+    except UndatedImage as error:
+        return replace(
+            draft,
+            outcome=Outcome.NO_USABLE_AMI,
+            detail=f"{error}; record unchanged. Delete that image in Image Builder: a new build does not help",
+        )
     if image is None:
         return replace(
             draft,
@@ -367,7 +385,7 @@ def _correct(seen: AmiState, run: Run) -> Flow[Result]:
         return replace(
             draft,
             outcome=Outcome.NO_USABLE_AMI,
-            detail=f"{verdict.reason}; record unchanged. Start a new build",
+            detail=f"{verdict.reason}; record unchanged. {verdict.remedy}",
         )
 
     at = looked_up_at - CLOCK_SKEW
@@ -405,19 +423,18 @@ def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) 
     try:
         config: ConfigVersion | None = yield ReadConfig(preset)
         if config is None:
-            raise InvalidConfig("does not exist")
+            raise InvalidConfig.missing()
         text = merge([config], ami_id)
         if not config.with_text(text, config.version).fits:
             if config.tier is None:
                 config = yield DescribeConfig(preset, config)
             if not config.with_text(text, config.version).fits:
-                limit = TIER_LIMITS.get(config.tier or "Standard")
-                raise InvalidConfig(f"would be over the {limit} bytes of its tier")
+                raise InvalidConfig.too_large(config.tier)
     except InvalidConfig as error:
         return replace(
             draft,
             outcome=Outcome.CONFIG_INVALID,
-            detail=f"the parameter {error}; record and parameter unchanged. Repair the parameter",
+            detail=f"{_what(error, preset, run)}; record and parameter unchanged. {error.remedy}",
         )
     if run.dry_run:
         before = "another value" if config.secure else ami_of(config)
@@ -484,7 +501,8 @@ def _follow_up(
             _corrected(draft, record, record, detail=""),
             outcome=Outcome.CONFIG_INVALID,
             status=Status.BUILDING,
-            detail=f"the record is ready, but the parameter {error}. Repair the parameter; the next run finishes it",
+            detail=f"{_what(error, record.preset_name, run)}; the record is ready already. {error.remedy}. "
+            "The next run finishes it",
         )
     if alone:
         yield ForgetIntent(intent.job_id)
@@ -534,7 +552,7 @@ def _follow(
             text = merge(history, ami_id, base=base, until=until)
         if text != newest.text:
             if not newest.with_text(text, newest.version).fits:
-                raise InvalidConfig("would be over the size of its tier")
+                raise InvalidConfig.too_large(newest.tier)
             intent = yield from _renewed(intent, run)
             try:
                 version = yield PutConfig(preset, newest, text)
@@ -574,7 +592,7 @@ def _follow(
         if present is None or present.usable_ami in (None, ami_id):
             return present or record, alone, replacement
         record = present
-    raise PutsInVain(f"preset {preset}: others changed the parameter, or no reply came, {MAX_ROUNDS} times")
+    raise PutsInVain(f"others changed {run.parameter_of(preset)}, or no reply came, {MAX_ROUNDS} times")
 
 
 def _renewed(intent: Intent | None, run: Run) -> Flow[Intent | None]:
@@ -605,7 +623,8 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
                 draft,
                 outcome=Outcome.CONFIG_INVALID,
                 status=Status.BUILDING,
-                detail=f"cannot finish an earlier run's try: the parameter {error}. Repair the parameter",
+                detail=f"{_what(error, preset, run)}; an earlier run's try stands unfinished. {error.remedy}. "
+                "The next run finishes it",
             )
         draft = replace(_draft(record, preset, run), replacement=replacement)
         if not alone:
@@ -660,7 +679,7 @@ def _intent(record: AmiState, config: ConfigVersion, run: Run, *part: str) -> In
 def _history(preset: str) -> Flow[Sequence[ConfigVersion]]:
     history: Sequence[ConfigVersion] = yield ReadHistory(preset)
     if not history:
-        raise InvalidConfig("does not exist")
+        raise InvalidConfig.missing()
     return history
 
 
@@ -704,6 +723,11 @@ def retold(state: AmiState, history: Sequence[ConfigVersion]) -> Result:
 
 
 # Its pure pieces.
+
+
+def _what(error: InvalidConfig, preset_name: str, run: Run) -> str:
+    """Return what is wrong with a preset's parameter, and which one it is."""
+    return f"the parameter {error}: {run.parameter_of(preset_name)}"
 
 
 def _own(committed: Committed | Lost, corrected: AmiState, run: Run) -> AmiState | None:

@@ -3,18 +3,123 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
 
-from spot_runner_provider.ami_state import Status, shorten
+from spot_runner_provider.ami_state import MalformedRecord, Status, parse_timestamp, shorten
 from spot_runner_provider.intent import is_intent
 from spot_runner_provider.outcome import Outcome
 
 DEGRADED = "degraded"
+"""The overall status that means: a person should look."""
 
 _NEED_ATTENTION = frozenset(outcome.value for outcome in Outcome if outcome.needs_attention)
-_SETTLED = frozenset({Outcome.CORRECTED_READY, Outcome.CORRECTED_FAILED, Outcome.FINISHED})
+_SETTLED = frozenset({Outcome.CORRECTED_READY, Outcome.CORRECTED_FAILED, Outcome.FINISHED, Outcome.SUPERSEDED})
+
+
+class Silence(StrEnum):
+    """Why a task has told nothing in this run, as the run is now: an earlier try's XCom may still be there.
+
+    >>> f"detection {Silence.SKIPPED}"
+    'detection was skipped'
+    """
+
+    SKIPPED = "was skipped"
+    NOT_RUN = "has not run to its end"
+    NO_SUCH_TASK = "does not exist"
+    PUSHED_NOTHING = "pushed nothing"
+    FAILED = "failed"
+
+    @classmethod
+    def of(cls, state: str | None) -> Self:
+        """Return what the state of a task instance says of one that told nothing.
+
+        :param state: the value of Airflow's ``TaskInstanceState``; ``None`` for an instance that has none, or is none.
+
+        >>> Silence.of("success"), Silence.of("upstream_failed").value
+        (<Silence.PUSHED_NOTHING: 'pushed nothing'>, 'has not run to its end')
+        """
+        return cls(_SILENCES.get(state or "", Silence.NOT_RUN))
+
+
+_SILENCES = {"skipped": Silence.SKIPPED, "success": Silence.PUSHED_NOTHING, "failed": Silence.FAILED}
+
+_WITHOUT_DETECTION = {
+    Silence.SKIPPED: "nothing was looked at in this run",
+    Silence.NOT_RUN: "a task before it failed, or the reporting task did not wait for it",
+    Silence.NO_SUCH_TASK: "this DAG has no task of that id; correct detect_task_id",
+    Silence.PUSHED_NOTHING: "leave its do_xcom_push on, and see that detect_task_id means it",
+    Silence.FAILED: "nothing is known about any preset; see the log of the detecting task",
+}
+
+_WITHOUT_RESULT = {
+    Silence.SKIPPED: "its task was skipped: nothing was done",
+    Silence.NOT_RUN: "its task has not run to its end; see the tasks before it",
+    Silence.NO_SUCH_TASK: "no task reconciles it: correct reconcile_task_id",
+    Silence.PUSHED_NOTHING: "its task pushed no result; see its log",
+    Silence.FAILED: "its task failed without a result; see its log",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the tasks that reconcile have told of what this try of detection flagged, and why the others have not.
+
+    A run that is cleared keeps the XComs of tasks that do not run again. So a result counts if the task of a batch
+    pushed it, if it names a preset of that batch, and if it does not speak of an earlier record than that.
+
+    ``silent`` has the presets without a result.
+
+    >>> stale = {"presetName": "linux-x64", "updatedAt": "2026-02-11T15:00:00.000Z"}
+    >>> old = {"presetName": "windows-2022", "outcome": "corrected_ready", "updatedAt": "2026-02-11T14:00:00.000Z"}
+    >>> Answers.of([[stale]], [[old]])
+    Answers(results=(), silent={'linux-x64': <Silence.PUSHED_NOTHING: 'pushed nothing'>})
+    """
+
+    results: tuple[Mapping[str, Any], ...]
+    silent: Mapping[str, Silence] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, batches: Iterable[Iterable[Mapping[str, Any]]], told: Iterable[Any]) -> Self:
+        """Return what counts of ``told``.
+
+        :param told: for each batch the value that its task pushed, or a :class:`Silence`. A value that is no list
+            of results counts as nothing.
+        """
+        results: list[Mapping[str, Any]] = []
+        silent: dict[str, Silence] = {}
+        for batch, value in zip(batches, told, strict=True):
+            by_name = {result["presetName"]: result for result in about_presets(value)}
+            for item in batch:
+                result = by_name.get(item["presetName"])
+                if result is not None and _is_answer(result, item):
+                    results.append(result)
+                else:
+                    silent[item["presetName"]] = value if isinstance(value, Silence) else Silence.PUSHED_NOTHING
+        return cls(tuple(results), silent)
+
+
+def about_presets(value: Any) -> Sequence[Mapping[str, Any]]:
+    """Return a pushed list of what is about presets; nothing if it is no such list.
+
+    >>> about_presets([{"presetName": "linux-x64"}]), about_presets("s3://bucket/key")
+    ([{'presetName': 'linux-x64'}], [])
+    """
+    is_one = isinstance(value, Sequence) and all(
+        isinstance(item, Mapping) and isinstance(item.get("presetName"), str) for item in value
+    )
+    return value if is_one else []
+
+
+def _is_answer(result: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Return whether a result can be about the record in a batch: what reconciling leaves is never older."""
+    seen, left = item.get("updatedAt"), result.get("updatedAt")
+    try:
+        return not (seen and left) or parse_timestamp(left) >= parse_timestamp(seen)
+    except MalformedRecord:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +127,8 @@ class Report:
     """What a run found and left, from the values that its tasks pushed.
 
     ``value`` is the report as XCom has it: ``{"status", "message", "checkedAt", "presets": [{"name", "status",
-    "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...]}``; ``failures`` says, a sentence each, why
-    the run must not pass for a success.
+    "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...]}``. ``status`` and ``checkedAt`` are ``None``
+    if detection was skipped. ``failures`` says, a sentence each, why the run must not pass for a success.
 
     >>> made = report(None, batches=[], results=[])
     >>> made.value["status"], made.failures
@@ -39,13 +144,19 @@ def report(
     batches: Iterable[Iterable[Mapping[str, Any]]],
     results: Iterable[Mapping[str, Any]],
     fail_on: Iterable[str] = (),
+    *,
+    silence: Silence = Silence.FAILED,
+    silent: Mapping[str, Silence] | None = None,
+    complaints: Iterable[str] = (),
 ) -> Report:
     """Put together what detection surveyed, what it flagged, and what reconciling came to.
 
-    :param survey: the XCom ``states``; ``None`` if detection failed.
+    :param survey: the XCom ``states``; ``None`` if detection told nothing, and then ``silence`` says why.
     :param batches: what detection returned.
-    :param results: every result that reconciling pushed, in any order.
-    :param fail_on: outcomes that count as failures besides ``error``.
+    :param results: what reconciling came to, in any order; of a preset that was not flagged it does not count.
+    :param fail_on: outcomes that count as failures besides ``error``; ``degraded`` stands for that status.
+    :param silent: why a flagged preset has no result; its task pushed none if it is not in there.
+    :param complaints: further reasons why the run must not pass for a success.
 
     >>> seen = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
     ...         "updatedAt": "2026-02-11T15:00:00.000Z"}
@@ -57,58 +168,73 @@ def report(
     ('ready', '1 preset ready', ())
     """
     if survey is None:
-        message = "detection failed: nothing is known about any preset; see the log of the detecting task"
-        empty: dict[str, Any] = {
-            "status": DEGRADED,
-            "message": message,
-            "checkedAt": None,
-            "presets": [],
-            "malformed": [],
-        }
-        return Report(empty, ("detection failed",))
-
+        return _unknown(silence, complaints)
+    fail_on = set(fail_on)
     flagged = {item["presetName"] for batch in batches for item in batch}
-    by_name = {result["presetName"]: result for result in results}
+    by_name = {result["presetName"]: result for result in results if result["presetName"] in flagged}
+    lost = {name: (silent or {}).get(name, Silence.PUSHED_NOTHING) for name in sorted(flagged - by_name.keys())}
     audit = survey.get("audit") or {"findings": [], "error": None}
     found = {finding["presetName"]: finding for finding in audit["findings"]}
     presets = [
-        _preset(state, by_name.get(state["presetName"]), state["presetName"] in flagged)
+        _preset(state, by_name.get(state["presetName"]), lost.get(state["presetName"]))
         | _finding(found.get(state["presetName"]))
         for state in sorted(survey["states"], key=lambda state: state["presetName"])
     ]
     malformed = list(survey["malformed"])
+    message = message_of(presets, malformed, flagged)
+    failures = [
+        *_failures([*by_name.values(), *found.values()], fail_on),
+        *_lost(name for name, why in lost.items() if why is not Silence.SKIPPED),
+        *(_not_looked_at(malformed) if survey.get("named") else ()),
+        *complaints,
+    ]
+    if audit["error"]:
+        message += f"; the audit is incomplete: {audit['error']}"
+        failures.append(f"the audit is incomplete, the rest of the run did its work: {audit['error']}")
+    status = overall_status(presets, malformed, failures)
+    if status == DEGRADED and DEGRADED in fail_on:
+        failures.append(f"{DEGRADED}: {message}")
     value = {
-        "status": overall_status(presets, malformed),
-        "message": message_of(presets, malformed, flagged)
-        + (f"; the audit is incomplete: {audit['error']}" if audit["error"] else ""),
+        "status": status,
+        "message": message,
         "checkedAt": survey["checkedAt"],
         "presets": presets,
         "malformed": malformed,
     }
-    failures = [*_failures([*by_name.values(), *found.values()], sorted(flagged - by_name.keys()), set(fail_on))]
-    if survey.get("named"):
-        failures += _not_looked_at(malformed)
-    if audit["error"]:
-        failures.append(f"the audit is incomplete, the rest of the run did its work: {audit['error']}")
     return Report(value, tuple(failures))
 
 
-def overall_status(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any]) -> str:
-    """Return ``ready`` if all presets are, with an AMI.
+def _unknown(silence: Silence, complaints: Iterable[str]) -> Report:
+    """Return the report of a run whose detection told nothing; only one that was skipped is no failure."""
+    failures = (*(() if silence is Silence.SKIPPED else (f"detection {silence}",)), *complaints)
+    value: dict[str, Any] = {
+        "status": DEGRADED if failures else None,
+        "message": f"detection {silence}: {_WITHOUT_DETECTION[silence]}",
+        "checkedAt": None,
+        "presets": [],
+        "malformed": [],
+    }
+    return Report(value, failures)
 
-    ``building`` if some are and none failed, drifted or lacks an AMI; else ``degraded``, as with any malformed record.
+
+def overall_status(presets: Iterable[Mapping[str, Any]], malformed: Sequence[Any], failures: Sequence[str] = ()) -> str:
+    """Return ``degraded`` if a person should look; else ``building`` if some preset is, else ``ready``.
+
+    A person should look if a preset needs it, if a record is malformed, or if the run fails.
+
+    :param presets: the report's lines.
 
     >>> ready = {"status": "ready", "amiId": "ami-0e3f", "outcome": None}
     >>> overall_status([ready, ready | {"status": "building"}], malformed=[])
     'building'
-    >>> overall_status([ready, ready | {"amiId": None}], malformed=[])
+    >>> overall_status([ready, ready | {"status": "building", "outcome": "pipeline_not_found"}], malformed=[])
     'degraded'
     """
-    statuses = {preset["status"] for preset in presets}
-    unsound = Status.FAILED in statuses or any(preset["outcome"] == Outcome.DRIFTED for preset in presets)
-    if malformed or unsound or not all(preset["amiId"] for preset in presets):
+    lines = list(presets)
+    if malformed or failures or any(needs_attention(preset) for preset in lines):
         return DEGRADED
-    return Status.BUILDING.value if Status.BUILDING in statuses else Status.READY.value
+    is_building = any(preset["status"] == Status.BUILDING for preset in lines)
+    return Status.BUILDING.value if is_building else Status.READY.value
 
 
 def needs_attention(preset: Mapping[str, Any]) -> bool:
@@ -145,7 +271,7 @@ def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], f
     return ", ".join(parts) + ("" if any(True for _ in flagged) else "; none was stale")
 
 
-def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, flagged: bool) -> dict[str, Any]:
+def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, lost: Silence | None) -> dict[str, Any]:
     """Return one preset's line: as its result has it, else as it was detected."""
     seen = result if result and result["status"] and not result["dryRun"] else state
     unfinished = state.get("unfinished") and not (result and _is_settled(result))
@@ -157,8 +283,9 @@ def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, flagged:
         "outcome": result["outcome"] if result else None,
         "detail": result["detail"] if result else shorten(state.get("errorMessage") or ""),
     }
-    if result is None and flagged:
-        line |= {"outcome": Outcome.ERROR.value, "detail": "its task pushed no result; see its log"}
+    if lost:
+        line["outcome"] = None if lost is Silence.SKIPPED else Outcome.ERROR.value
+        line["detail"] = _WITHOUT_RESULT[lost]
     return line
 
 
@@ -172,18 +299,21 @@ def _is_settled(result: Mapping[str, Any]) -> bool:
     return not result["dryRun"] and result["outcome"] in _SETTLED
 
 
-def _failures(results: Iterable[Mapping[str, Any]], lost: Sequence[str], fail_on: set[str]) -> Iterable[str]:
+def _failures(results: Iterable[Mapping[str, Any]], fail_on: set[str]) -> Iterator[str]:
     named: dict[str, list[str]] = {}
     for result in results:
         if result["outcome"] in fail_on | {Outcome.ERROR.value}:
             named.setdefault(result["outcome"], []).append(result["presetName"])
     for outcome, presets in sorted(named.items()):
         yield f"{outcome}: {shorten(', '.join(sorted(presets)))}"
-    if lost:
-        yield f"no result: {shorten(', '.join(lost))}"
 
 
-def _not_looked_at(malformed: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+def _lost(names: Iterable[str]) -> Iterator[str]:
+    if told := ", ".join(names):
+        yield f"no result: {shorten(told)}"
+
+
+def _not_looked_at(malformed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield why presets that somebody named were passed over: they have no record, or none that can be read."""
     refused = [refusal for refusal in malformed if not is_intent(refusal["jobId"])]
     if refused:

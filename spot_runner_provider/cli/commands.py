@@ -208,10 +208,10 @@ def _chosen(dag_id: str | None, dag_ids: Sequence[str]) -> str:
 
 
 def _told(made: Report) -> dict[str, Any]:
-    """Return the report; what failed goes to stderr, and makes it degraded, as a failed run does on the status page."""
+    """Return the report; what failed goes to stderr."""
     for failure in made.failures:
         sys.stderr.write(f"{failure}\n")
-    return made.value | ({"status": DEGRADED} if made.failures else {})
+    return made.value
 
 
 def _fail(code: int, why: object) -> NoReturn:

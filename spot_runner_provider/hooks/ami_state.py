@@ -48,7 +48,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     Traceback (most recent call last):
         ...
     spot_runner_provider.reconciler.ConfigurationError: No DynamoDB table 'nowhere' in region us-east-1: correct
-    [spot_runner] table_name, or the region
+    [spot_runner] table_name, or the region, or the account that the connection leads to
     """
 
     def __init__(self, *, table_name: str, index_name: str = "recordType-index", **kwargs: Any) -> None:
@@ -259,7 +259,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
                 if code == "ResourceNotFoundException":
                     raise ConfigurationError(
                         f"No DynamoDB table {self.table_name!r} in region {self.client.meta.region_name}: "
-                        "correct [spot_runner] table_name, or the region"
+                        "correct [spot_runner] table_name, or the region, or the account that the connection leads to"
                     ) from error
                 if code == "ValidationException" and "specified index" in message:
                     raise ConfigurationError(

@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 from spot_runner_provider import clock
 from spot_runner_provider.errors import Kind, code_of, kind_of, may_quote
 from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
-from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.preset_config import ConfigVersion, parameter_name
 from spot_runner_provider.reconciler import AmbiguousPut, Busy, ResourceRefused, Throttled
 
 NAMES_LIMIT = 10
@@ -50,7 +50,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
 
     def __init__(self, *, prefix: str = "/spot-runner/configs", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.prefix = prefix.rstrip("/")
+        self.prefix = prefix
 
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
         """Return a client that waits when SSM throttles."""
@@ -72,7 +72,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
 
     def name_of(self, preset_name: str) -> str:
         """Return the name of a preset's parameter."""
-        return f"{self.prefix}/{preset_name}"
+        return parameter_name(self.prefix, preset_name)
 
     def read(self, preset_names: Sequence[str]) -> dict[str, ConfigVersion | None]:
         """Return each preset's newest version, ``None`` where there is no parameter; a SecureString's described."""

@@ -209,6 +209,6 @@ def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[s
                 unread |= {state.preset_name: error for state in piece}
             else:
                 has_read = True
-                found = (drift(state, configs[state.preset_name]) for state in piece)
+                found = (drift(state, configs[state.preset_name], hook.name_of(state.preset_name)) for state in piece)
                 suspects |= {finding.preset_name: finding for finding in found if finding}
     return suspects, unread

@@ -312,6 +312,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             region=region,
             clock=clock.now,
             pipeline_name=template,
+            config_prefix=prefix,
             repeated=resumed or ti.try_number > 1,
             dry_run=dry_run,
         )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Stats
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    BaseOperator,
+    MappedOperator,
+    Stats,
+)
 
 from spot_runner_provider import arguments, clock
 from spot_runner_provider.metrics import Kind, Metric, metrics
@@ -20,36 +25,45 @@ from spot_runner_provider.notify import (
     message,
 )
 from spot_runner_provider.operators.detect_stale import STATES_KEY
+from spot_runner_provider.operators.neighbours import index_beside, neighbour, states_of
 from spot_runner_provider.outcome import Outcome
-from spot_runner_provider.report import Report, report
+from spot_runner_provider.report import DEGRADED, Answers, Report, Silence, report
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
+_ENDED = ("success", "failed")
+"""States of a task instance that has pushed all that it will in this try; what is in XCom of others may be older."""
+
+
 class ReportStatusOperator(BaseOperator):
-    """Put the run's results together; nothing but XCom is read, and AWS is never called.
+    """Put the run's results together; nothing but the run's XCom and task states is read, and AWS is never called.
+
+    What it tells is the run as it is now: XComs that an earlier try of a cleared run left do not count.
 
     Returns ``{"status", "message", "checkedAt", "presets": [{"name", "status", "amiId", "updatedAt", "outcome",
-    "detail"}, ...], "malformed": [...]}``. ``status`` is ``ready``, ``building`` or ``degraded``.
+    "detail"}, ...], "malformed": [...]}``. ``status`` is ``degraded`` if a person should look, else ``building`` if a
+    preset is, else ``ready``; it is ``None`` if detection was skipped, so that nothing was looked at.
 
-    The report is always pushed. Then the task fails, without retries, if detection failed, a preset ended in
-    ``error`` or without a result, or in one of ``fail_on``: a run's state comes from its last task alone, and a
-    report must not hide a failure. Give it ``trigger_rule="all_done"``.
+    The report is always pushed. Then the task fails, without retries, if detection told nothing and was not skipped,
+    if a preset ended in ``error`` or in one of ``fail_on``, or if a task that was not skipped left no result for its
+    preset: a run's state comes from its last task alone, and a report must not hide a failure. Give it
+    ``trigger_rule="all_done"``.
 
     What :mod:`~spot_runner_provider.metrics` lists is sent through Airflow's stats. The context of all callbacks has
     the report as ``spot_runner_report`` and as a text ``spot_runner_message``, Airflow's own ``on_success_callback``
     and ``on_failure_callback`` included.
 
-    :param detect_task_id: the task that detects.
-    :param reconcile_task_id: the (mapped) task that reconciles.
-    :param fail_on: further outcomes that fail the run, such as ``["config_invalid"]``; a list, or a JSON list as
-        text. (templated)
-    :param on_degraded_callback: who is told if ``status`` is ``degraded`` or the task is about to fail: a function
-        that takes the context, a notifier, or a list of them. The report is pushed before; one that fails is logged,
-        and changes nothing.
+    :param detect_task_id: the task that detects; inside a TaskGroup, its id without the group's. An id that the DAG
+        does not have is refused when Airflow parses the DAG.
+    :param reconcile_task_id: the same for the (mapped) task that reconciles.
+    :param fail_on: further outcomes that fail the run, such as ``["config_invalid"]``, or ``degraded`` for whatever
+        makes ``status`` that; a list, or a JSON list as text. (templated)
+    :param on_degraded_callback: who is told if ``status`` is ``degraded``: a function that takes the context, a
+        notifier, or a list of them. The report is pushed before; one that fails is logged, and changes nothing.
 
-    >>> operator = ReportStatusOperator(task_id="report_status", fail_on=["drifted"], trigger_rule="all_done")
+    >>> operator = ReportStatusOperator(task_id="report_status", fail_on=["drifted"], trigger_rule="all_done", dag=dag)
     >>> report = operator.execute(context)
     >>> report["status"], report["message"]
     ('degraded', '2 presets ready, 1 preset failed')
@@ -72,18 +86,40 @@ class ReportStatusOperator(BaseOperator):
         self.fail_on = fail_on
         self.on_degraded_callback = on_degraded_callback
 
+    def prepare_template(self) -> None:
+        """Refuse a DAG without the tasks to report on. Airflow calls this for each task of a DAG that it has parsed.
+
+        :raises AirflowException: which makes it an import error of the DAG's file.
+        """
+        super().prepare_template()
+        if complaints := [*self._missing()]:
+            raise AirflowException(f"task {self.task_id}: {'; '.join(complaints)}")
+
+    def _missing(self) -> Iterator[str]:
+        """Yield what is wrong with the ids of the tasks to report on."""
+        for name in ("detect_task_id", "reconcile_task_id"):
+            if neighbour(self, task_id := getattr(self, name)) is None:
+                known = ", ".join(sorted(set(self.dag.task_ids) - {self.task_id}))
+                yield f"{name} is {task_id!r}, which is no task of the DAG {self.dag.dag_id}; it has {known or 'none'}"
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the report, or push it and fail.
 
         :raises AirflowFailException: saying why the run must not pass for a success.
         """
         ti = context["ti"]
-        fail_on, complaint = self._outcomes()
-        batches = ti.xcom_pull(task_ids=self.detect_task_id, default=None)
-        # Without batches detection died after it had pushed the states.
-        survey = None if batches is None else ti.xcom_pull(task_ids=self.detect_task_id, key=STATES_KEY, default=None)
-        results = list(_results(ti.xcom_pull(task_ids=self.reconcile_task_id, default=None)))
-        made = report(survey, batches or (), results, fail_on)
+        fail_on, complaints = self._fail_on()
+        survey, batches, silence = self._detected(context)
+        answers = Answers.of(batches, self._reconciled(len(batches), context))
+        made = report(
+            survey,
+            batches,
+            answers.results,
+            fail_on,
+            silence=silence,
+            silent=answers.silent,
+            complaints=complaints,
+        )
         for preset in made.value["presets"]:
             self.log.info(
                 "%s: %s, %s%s",
@@ -92,21 +128,58 @@ class ReportStatusOperator(BaseOperator):
                 preset["amiId"] or "no AMI",
                 f" ({preset['outcome']})" if preset["outcome"] else "",
             )
-        self.log.info("%s: %s", made.value["status"], made.value["message"])
-        made = replace(made, failures=(*made.failures, *complaint))
+        self.log.info("%s: %s", made.value["status"] or "unknown", made.value["message"])
         ti.xcom_push(key="return_value", value=made.value)
         known = metrics(
             made.value,
-            batches or (),
+            batches,
             now=clock.now(),
             named=bool(survey and survey.get("named")),
-            dry={result["presetName"] for result in results if result["dryRun"]},
+            dry={result["presetName"] for result in answers.results if result["dryRun"]},
         )
         self._send(known, {"dag_id": ti.dag_id})
         self._tell(made, context)
         if made.failures:
             raise AirflowFailException("; ".join(made.failures))
         return made.value
+
+    def _detected(self, context: Context) -> tuple[Mapping[str, Any] | None, Sequence[Any], Silence]:
+        """Return what detection surveyed and flagged; ``None`` if it told nothing, and then why."""
+        task = neighbour(self, self.detect_task_id)
+        if task is None:
+            return None, (), Silence.NO_SUCH_TASK
+        index = index_beside(task, context)
+        state = states_of(task.task_id, context).get(index)
+        if state == "success":
+            survey, batches = (
+                context["ti"].xcom_pull(task_ids=task.task_id, map_indexes=index, key=key)
+                for key in (STATES_KEY, "return_value")
+            )
+            if isinstance(survey, Mapping) and isinstance(batches, Sequence):
+                return survey, batches, Silence.PUSHED_NOTHING
+        return None, (), Silence.of(state)
+
+    def _reconciled(self, batches: int, context: Context) -> list[Any]:
+        """Return for each batch what its task pushed in this try, or why it pushed nothing.
+
+        Each is asked for by its map index. A pull of them all leaves out those that pushed nothing, and has what
+        instances of an earlier try pushed that are not in this one.
+        """
+        task = neighbour(self, self.reconcile_task_id)
+        if task is None or not batches:
+            return [Silence.NO_SUCH_TASK] * batches
+        states = states_of(task.task_id, context)
+
+        def told(index: int) -> Any:
+            state = states.get(index)
+            pushed = None
+            if state in _ENDED:
+                pushed = context["ti"].xcom_pull(task_ids=task.task_id, map_indexes=index)
+            return Silence.of(state) if pushed is None else pushed
+
+        if isinstance(task, MappedOperator):
+            return [told(index) for index in range(batches)]
+        return [told(index_beside(task, context))] * batches
 
     def _send(self, values: Iterable[Metric], tags: dict[str, str]) -> None:
         """Send metrics; that a receiver is set up wrongly is no reason to fail."""
@@ -127,23 +200,12 @@ class ReportStatusOperator(BaseOperator):
             for callback, error in failed_callbacks(as_callbacks(self.on_degraded_callback), context):
                 self.log.warning("%r told nobody of the report: %s", callback, error)
 
-    def _outcomes(self) -> tuple[list[str], list[str]]:
-        """Return the outcomes that fail the run, and what is wrong with how they were given."""
+    def _fail_on(self) -> tuple[list[str], list[str]]:
+        """Return what fails the run, and what is wrong with how it was given."""
         try:
-            outcomes = arguments.names("fail_on", self.fail_on)
+            words = arguments.names("fail_on", self.fail_on)
         except arguments.InvalidArgument as error:
             return [], [str(error)]
-        unknown = sorted(set(outcomes) - set(Outcome))
-        return outcomes, [f"fail_on has {', '.join(unknown)}; the outcomes are {', '.join(Outcome)}"] if unknown else []
-
-
-def _results(pulled: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield each result, whether one task's list was pulled, or a sequence of the lists of many.
-
-    Slicing fetches a lazy sequence in one request; iterating would take one an item.
-    """
-    for value in pulled[:] if isinstance(pulled, Sequence) else ():
-        if isinstance(value, Mapping):
-            yield value
-        else:
-            yield from value or ()
+        unknown = sorted(set(words) - {*Outcome, DEGRADED})
+        known = f"{DEGRADED}, and the outcomes {', '.join(Outcome)}"
+        return words, [f"fail_on has {', '.join(unknown)}; it takes {known}"] if unknown else []

@@ -6,6 +6,7 @@ In the examples ``session`` is one of a database with a paused deployment that h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from pendulum import instance
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_partial, is_report
+from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_partial, is_report, unknown
 
 TAG = "spot-runner"
 """The tag by which deployments are found."""
@@ -30,6 +31,9 @@ HISTORY = 20
 """Runs that are looked at."""
 
 _FINISHED = frozenset({"success", "failed"})
+_PASSED_OVER = frozenset({"skipped", "upstream_failed", "removed"})
+"""States of a task that does not run in this try of its run: what it has in XCom is older."""
+
 _DETECT, _RECONCILE, _REPORT = "DetectStaleOperator", "ReconcilePresetOperator", "ReportStatusOperator"
 
 
@@ -50,23 +54,28 @@ def deployment(dag_id: str, session: Session) -> Deployment:
     Deployment(dag_id='spot_runner_reconcile', runs=[], due=None, paused=..., told=None)
     """
     runs = _runs(dag_id, session)
+    told, messages = _newest(dag_id, [run.run_id for run in runs], session)
     return Deployment(
         dag_id=dag_id,
-        runs=runs,
-        due=_due(dag_id, max(run.began for run in runs), session) if runs else None,
+        runs=[replace(run, unknown=messages.get(run.run_id, "")) for run in runs],
+        due=_due(dag_id, runs[0].began, session) if runs else None,
         paused=bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))),
-        told=_newest(dag_id, [run.run_id for run in runs], session),
+        told=told,
     )
 
 
 def _runs(dag_id: str, session: Session) -> list[Run]:
-    """Return the latest runs, in the order in which they were made: a backfill's dates lie in the past."""
+    """Return the runs that were made last, in the order in which they began: one that was cleared begins again.
+
+    The dates of a backfill, which lie in the past, play no part.
+    """
     columns = (DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.queued_at, DagRun.run_after, DagRun.end_date)
     rows = session.execute(select(*columns).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(HISTORY))
-    return [
+    runs = [
         Run(run_id, str(state), start or queued or after, end if state in _FINISHED else None)
         for run_id, state, start, queued, after, end in rows
     ]
+    return sorted(runs, key=lambda run: run.began, reverse=True)
 
 
 def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
@@ -84,15 +93,20 @@ def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
     return info and info.run_after
 
 
-def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> Told | None:
-    """Return what the newest run told that reported every preset; if none did, the newest that reported any."""
+def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> tuple[Told | None, dict[str, str]]:
+    """Return what the newest run told that reported every preset; if none did, the newest that reported any.
+
+    And by run, of those that are newer, the message of each report that knows of no preset.
+    """
     partial: Told | None = None
+    messages: dict[str, str] = {}
     tasks: dict[str, dict[str, Task]] = {run_id: {} for run_id in run_ids}
     columns = (TaskInstance.run_id, TaskInstance.operator, TaskInstance.task_id)
     query = select(*columns, func.max(TaskInstance.map_index)).where(
         TaskInstance.dag_id == dag_id,
         TaskInstance.run_id.in_(run_ids),
         TaskInstance.operator.in_((_DETECT, _RECONCILE, _REPORT)),
+        func.coalesce(TaskInstance.state, "").not_in(_PASSED_OVER),
     )
     for run_id, operator, task_id, map_index in session.execute(query.group_by(*columns)):
         tasks[run_id][str(operator)] = Task(task_id, map_index)
@@ -105,9 +119,11 @@ def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> Told | Non
         fields = _fields(dag_id, run_id, found.get(_DETECT), session)
         if is_report(report):
             if not is_partial(fields):
-                return _told(dag_id, run_id, report, fields, found, session)
+                return _told(dag_id, run_id, report, fields, found, session), messages
             partial = partial or _told(dag_id, run_id, report, fields, found, session)
-    return partial
+        elif message := unknown(report):
+            messages[run_id] = message
+    return partial, messages
 
 
 def _told(

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.console import Console
-from spot_runner_provider.report import DEGRADED, needs_attention
+from spot_runner_provider.preset_config import parameter_name
+from spot_runner_provider.report import DEGRADED, about_presets, needs_attention
 
 LATENESS = timedelta(minutes=5)
 """How late a run may be before what is shown counts as stale."""
@@ -44,7 +45,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a deployment's DAG; ``began`` is when it started, or was queued.
+    """One run of a deployment's DAG.
+
+    :param began: when it started or was queued; after it was cleared, for the last time.
+    :param unknown: the message of its report, if that knows of no preset because detection told nothing.
 
     >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
     >>> Run("manual__1", "running", began).ended is None
@@ -55,6 +59,7 @@ class Run:
     state: str
     began: datetime
     ended: datetime | None = None
+    unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,15 @@ def is_report(value: Any) -> TypeGuard[Mapping[str, Any]]:
     )
 
 
+def unknown(value: Any) -> str:
+    """Return the message of a pushed report that knows of no preset, because detection told nothing; or nothing.
+
+    >>> unknown({"message": "detection was skipped", "checkedAt": None}), unknown("s3://xcom/report")
+    ('detection was skipped', '')
+    """
+    return value["message"] if _has(value, {"message": str, "checkedAt": type(None)}) else ""
+
+
 def is_partial(fields: Mapping[str, Any]) -> bool:
     """Return whether somebody asked for a few presets only.
 
@@ -238,6 +252,8 @@ def _verdict(deployment: Deployment, now: datetime) -> tuple[bool, str]:
     ended = next((run for run in deployment.runs if run.ended), None)
     if ended and ended.state == "failed":
         return False, f"the last run failed; {'before it: ' if told and told.run_id != ended.run_id else ''}{report}"
+    if ended and ended.unknown:
+        return told is not None, f"in the last run {ended.unknown}; before it: {report}"
     return True, report
 
 
@@ -254,9 +270,10 @@ def _run(dag_id: str, run: Run) -> dict[str, Any]:
 def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
     """Yield each preset of the report, with its log and where to find it in the AWS console."""
     states = told.survey.get("states") if isinstance(told.survey, Mapping) else None
-    results = {result["presetName"]: (task, result) for task, value in told.results for result in _named(value)}
-    records = {record["presetName"]: record for record in _named(states)}
-    tasks = dict(_flagged(told)) | {name: task for name, (task, _) in results.items()}
+    tasks = dict(_flagged(told))
+    results = dict(_results(told, tasks))
+    records = {record["presetName"]: record for record in about_presets(states)}
+    tasks |= {name: task for name, (task, _) in results.items()}
     paths = {task: _path(dag_id, told.run_id, task) for task in {told.detect, *tasks.values()} if task}
     arns = {
         line["name"]: _arns(results.get(line["name"], (None, {}))[1], records.get(line["name"], {}))
@@ -283,12 +300,23 @@ def _flagged(told: Told) -> Iterator[tuple[str, Task]]:
     if last and isinstance(told.batches, list):
         for number, batch in enumerate(told.batches):
             task = last if last.map_index < 0 else replace(last, map_index=number)
-            yield from ((item["presetName"], task) for item in _named(batch))
+            yield from ((item["presetName"], task) for item in about_presets(batch))
 
 
-def _named(value: Any) -> list[Mapping[str, Any]]:
-    """Return a pushed list of what is about presets; nothing if it is no such list."""
-    return value if isinstance(value, list) and all(_has(item, {"presetName": str}) for item in value) else []
+def _results(told: Told, tasks: Mapping[str, Task]) -> Iterator[tuple[str, tuple[Task, Mapping[str, Any]]]]:
+    """Yield by preset the result that its line was made of, and the task that pushed it.
+
+    XCom may have others: of an earlier try of a run that was cleared, and of one that is under way again.
+
+    :param tasks: by preset the task that was to reconcile it.
+    """
+    outcomes = {line["name"]: line["outcome"] for line in told.report["presets"]}
+    for task, value in told.results:
+        for result in about_presets(value):
+            name = result["presetName"]
+            is_its = tasks.get(name) == task if isinstance(told.batches, list) else True
+            if is_its and name in outcomes and result.get("outcome") == outcomes[name]:
+                yield name, (task, result)
 
 
 def _has(value: Any, fields: Mapping[str, Any]) -> bool:
@@ -306,7 +334,7 @@ def _links(
     links = {
         "pipeline": pipeline and console.pipeline(pipeline),
         "image": image and console.image(image),
-        "parameter": prefix and console.parameter(f"{prefix.rstrip('/')}/{name}"),
+        "parameter": prefix and console.parameter(parameter_name(prefix, name)),
         "record": table and console.record(table, name),
     }
     return {what: link for what, link in links.items() if link}

@@ -27,6 +27,7 @@ import pytest
 from airflow.models import import_all_models
 from airflow.models.base import Base
 from airflow.models.dag import DagModel, DagTag
+from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskGroup
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
@@ -38,7 +39,7 @@ from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.integration import docstrings
 from tests.integration.deployment import Deployment, TaskInstance
 from tests.integration.docstrings import EXAMPLES, PUBLIC, Part, lacks, untold
-from tests.integration.test_report import Run, ran
+from tests.integration.finished_run import ran, unreported
 
 try:
     from structlog.testing import capture_logs
@@ -129,7 +130,21 @@ def context(deployed: EmbeddedAws) -> dict[str, Any]:
 @pytest.fixture
 def context_of_last_task(deployed: EmbeddedAws) -> dict[str, Any]:
     """The same, when the other tasks are done."""
-    return {"ti": Run(ran())}
+    return ran().context
+
+
+@pytest.fixture
+def dag() -> Any:
+    """A DAG with the tasks that ``report_status`` reports on."""
+    return unreported()
+
+
+@pytest.fixture
+def grouped() -> Any:
+    """A task in a TaskGroup with the one that detects."""
+    with DAG("grouped", schedule=None), TaskGroup("images"):
+        BaseOperator(task_id="detect_stale")
+        return BaseOperator(task_id="report_status")
 
 
 @pytest.fixture
@@ -160,7 +175,8 @@ NAMESPACES = {
     "hooks": {"aws": "deployed"},
     "operators.detect_stale": {"context": "context"},
     "operators.reconcile_preset": {"context": "context"},
-    "operators.report_status": {"context": "context_of_last_task"},
+    "operators.neighbours": {"context": "context_of_last_task", "report": "grouped"},
+    "operators.report_status": {"context": "context_of_last_task", "dag": "dag"},
     "settings": {"aws": "aws"},
     "status.api": {"session": "session"},
     "triggers": {"aws": "deployed"},

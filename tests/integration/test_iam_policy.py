@@ -13,9 +13,9 @@ from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.seed import TABLE, create_table, preset_config, put_parameter
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores
-from tests.integration.deployment import NEW, OLD, TaskInstance, detect, reconcile
+from tests.integration.deployment import NEW, OLD, detect, reconcile
+from tests.integration.finished_run import DETECT, RECONCILE, ran
 from tests.integration.iam import ACCOUNT, REGION, Request, User, actions, allows, enforced, policy, requests
-from tests.integration.test_report import report
 
 RECORD, INTENT, JOB = "AMI#linux-x64", "AMI-INTENT#linux-x64#dag/run", "12345"
 TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{TABLE}"
@@ -62,23 +62,17 @@ def asked(calls):
 
 def test_a_whole_run_needs_no_more(demo):
     aws, _ = demo
-    before, ti = Snapshot.of(aws), TaskInstance()
-    batches, states = detect(ti, max_mapped_tasks=2, audit=True)
-    results = [list(reconcile(batch, TaskInstance(map_index=index)).values()) for index, batch in enumerate(batches)]
+    before, run = Snapshot.of(aws), ran(max_mapped_tasks=2, audit=True)
     after = Snapshot.of(aws)
     check_stores(before, after)
     check_runner_jobs(aws.call_log(), before, after)
-    xcom = {
-        ("detect_stale", "states"): states,
-        ("detect_stale", "return_value"): batches,
-        ("reconcile_preset", "return_value"): results,
-    }
-    check_report(report(xcom), after)
+    check_report(run.report(), after)
+    results = [run.xcom[RECONCILE, index, "return_value"] for index in range(2)]
     assert {result["presetName"]: result["outcome"] for some in results for result in some} == {
         preset: outcome for preset, outcome in OUTCOMES.items() if outcome
     }
 
-    assert states["audit"] == {"findings": [], "error": None}
+    assert run.xcom[DETECT, -1, "states"]["audit"] == {"findings": [], "error": None}
 
     all_asked = asked(aws.call_log())
     assert {each.action for each in all_asked} == set(actions())

@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Stats
 
 from spot_runner_provider.embedded.seed import TABLE
-from tests.integration.test_report import ran, report
+from tests.integration.finished_run import ran
 
 pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
 
@@ -72,6 +72,7 @@ def test_a_statsd_receives_them(deployment, statsd, settings, tag):
     deployment.preset("broken", status="failed", minutes=900)
     for number in range(4):
         deployment.preset(f"done-{number}", status="ready", minutes=900)
+    deployment.item({**deployment.record("young"), "jobId": "AMI#odd", "presetName": "odd", "status": "paused"})
     dags_test(statsd, settings)
     prefix = "test" if settings else "airflow"
     values = received(statsd)
@@ -83,6 +84,8 @@ def test_a_statsd_receives_them(deployment, statsd, settings, tag):
         "presets.ready": "5|g",
         "presets.building": "2|g",
         "presets.failed": "1|g",
+        "presets.needs_attention": "2|g",
+        "records.malformed": "1|g",
         "outcomes.corrected_ready": "1|c",
         "outcomes.pipeline_not_found": "1|c",
     }
@@ -97,18 +100,20 @@ def test_a_run_of_named_presets_and_a_dry_run_are_known_for_what_they_are(deploy
         monkeypatch.setattr(Stats, kind, lambda name, value, tags: sent.update({name: value}), raising=False)
     deployment.stale("linux-x64")
     deployment.preset("linux-arm64", status="ready")
-    report(ran(presets=["linux-x64", "linux-arm64"], dry_run=True))
+    ran(presets=["linux-x64", "linux-arm64"], dry_run=True).report()
     assert sent == {}
-    report(ran(dry_run=True))
+    ran(dry_run=True).report()
     assert {name.removeprefix("spot_runner.") for name in sent} == {
         "presets.ready",
         "presets.building",
         "presets.failed",
+        "presets.needs_attention",
+        "records.malformed",
         "oldest_stale_seconds",
         "seconds_spent",
     }
     sent.clear()
-    report(ran(presets=["linux-x64", "linux-arm64"]))
+    ran(presets=["linux-x64", "linux-arm64"]).report()
     assert sent == {"spot_runner.outcomes.corrected_ready": 1}
 
 
@@ -117,9 +122,9 @@ def test_metrics_that_cannot_be_sent_change_nothing(deployment, monkeypatch, cap
         raise OSError("no route to the receiver")
 
     deployment.preset("linux-x64", status="ready")
-    xcom = ran()
-    made = report(xcom)
+    run = ran()
+    made = run.report()
     for kind in ("gauge", "incr"):
         monkeypatch.setattr(Stats, kind, refuse, raising=False)
-    assert report(xcom) == made
+    assert run.report() == made
     assert "metrics were not sent: no route to the receiver" in caplog.text + capsys.readouterr().out

@@ -16,11 +16,9 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
 from spot_runner_provider.embedded.seed import TABLE
-from spot_runner_provider.operators.report_status import ReportStatusOperator
+from tests.integration.finished_run import FinishedRun, ran
 from tests.integration.test_dag_edges import NOTHING, states
 from tests.integration.test_dag_run import DAG_FILE, Run
-from tests.integration.test_report import Run as Xcom
-from tests.integration.test_report import ran
 
 pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
 
@@ -132,7 +130,7 @@ def test_a_run_that_fails_is_told_and_stays_failed(deployment, run_dag):
     run = run_dag(fail_on=["no_images"], on_degraded_callback=Teller("{{ spot_runner_message }}", told))
     assert states(run)["report_status"] == "failed"
     (text,) = told
-    assert text.startswith("Runner images are building: 1 preset building\nThe run failed: no_images: linux-x64\n- ")
+    assert text.startswith("Runner images are degraded: 1 preset building\nThe run failed: no_images: linux-x64\n- ")
 
 
 @pytest.mark.parametrize(
@@ -146,12 +144,10 @@ def test_airflows_own_callbacks_have_the_report_too(deployment, run_dag, fail_on
     assert told == [run.pull("report_status")]
 
 
-def tell(xcom: dict[Any, Any], *callbacks: Callable[[Any], Any], **arguments: Any) -> Xcom:
-    """Run the reporting task with these callbacks, and return what it pushed."""
-    ti = Xcom(xcom)
-    operator = ReportStatusOperator(task_id="report_status", on_degraded_callback=callbacks, **arguments)
-    operator.execute({"ti": ti, "dag": None})
-    return ti
+def tell(run: FinishedRun, *callbacks: Callable[[Any], Any], **arguments: Any) -> FinishedRun:
+    """Run the reporting task with these callbacks."""
+    run.report(on_degraded_callback=callbacks, **arguments)
+    return run
 
 
 @pytest.mark.parametrize(
@@ -206,6 +202,6 @@ def test_a_callback_that_fails_does_not_hide_why_the_run_fails(deployment):
 def test_a_detection_that_failed_is_told(deployment):
     told: list[Any] = []
     with pytest.raises(AirflowFailException, match="detection failed"):
-        tell({}, told.append)
+        tell(FinishedRun(states={("detect_stale", -1): "failed"}), told.append)
     (context,) = told
     assert context["spot_runner_message"].startswith("Runner images are degraded: detection failed")

@@ -155,10 +155,9 @@ def test_what_the_listing_leaves_out_the_image_itself_tells(deployment):
             "FAILED",
             "Workflow failed",
             FAILURE_CONTEXT,
-            "FAILED: Workflow failed; while BUILDING, step ApplyBuildComponents, component "
-            "arn:aws:imagebuilder:us-east-1:123456789012:component/install-cuda/1.2.0/1, phase build, "
-            "component step InstallDriver: "
-            "E: Unable to locate package cuda-drivers-560",
+            "FAILED: E: Unable to locate package cuda-drivers-560; component step InstallDriver, phase build, "
+            "step ApplyBuildComponents, while BUILDING, component "
+            "arn:aws:imagebuilder:us-east-1:123456789012:component/install-cuda/1.2.0/1; Workflow failed",
         ),
     ],
 )

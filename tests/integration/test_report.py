@@ -5,61 +5,24 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.operators.report_status import ReportStatusOperator
-from tests.integration.deployment import TaskInstance, detect, reconcile
-
-ONCE = {"retries": {"mode": "standard", "total_max_attempts": 1}}
+from tests.integration.finished_run import DETECT, RECONCILE, FinishedRun, ran
 
 
-class Run(TaskInstance):
-    """A run's XCom, as the reporting task pulls it."""
-
-    def __init__(self, xcom):
-        super().__init__()
-        self.xcom = xcom
-
-    def xcom_pull(self, task_ids, key="return_value", default=None):
-        return self.xcom.get((task_ids, key), default)
-
-
-def ran(*, dry_run=False, **arguments):
-    """Detect and reconcile; return the XCom that this left, failures included."""
-    ti = TaskInstance()
-    batches, states = detect(ti, **arguments)
-    results = []
-    for batch in batches:
-        task = TaskInstance()
-        try:
-            results.append(list(reconcile(batch, task, botocore_config=ONCE, dry_run=dry_run).values()))
-        except AirflowException:
-            results.append(task.pushed["return_value"])
-    return {
-        ("detect_stale", "states"): states,
-        ("detect_stale", "return_value"): batches,
-        ("reconcile_preset", "return_value"): results,
-    }
-
-
-def report(xcom, **arguments):
-    return ReportStatusOperator(task_id="report_status", **arguments).execute({"ti": Run(xcom)})
-
-
-def failed_report(xcom, said, **arguments):
+def failed_report(run, said, **arguments):
     """Return the report that was pushed before the task failed."""
-    ti = Run(xcom)
     with pytest.raises(AirflowFailException, match=said):
-        ReportStatusOperator(task_id="report_status", **arguments).execute({"ti": ti})
-    return ti.pushed["return_value"]
+        run.report(**arguments)
+    return run.pushed["return_value"]
 
 
 def test_a_preset_of_each_kind(deployment):
     deployment.stale("corrected")
     deployment.preset("young", minutes=3)
     deployment.preset("done", status="ready", minutes=900)
-    made = report(ran())
+    made = ran().report()
     assert (made["status"], made["message"]) == ("building", "2 presets ready, 1 preset building")
     assert [(line["name"], line["status"], line["outcome"]) for line in made["presets"]] == [
         ("corrected", "ready", "corrected_ready"),
@@ -71,25 +34,15 @@ def test_a_preset_of_each_kind(deployment):
 
 def test_it_calls_no_aws(deployment):
     deployment.stale("linux-x64")
-    xcom = ran()
+    run = ran()
     deployment.aws.reset_calls()
-    report(xcom)
+    run.report()
     assert deployment.aws.calls() == {}
-
-
-def test_one_tasks_results_are_not_taken_for_many_tasks(deployment):
-    """Airflow hands over the bare value where exactly one mapped task pushed one."""
-    deployment.stale("linux-x64")
-    xcom = ran()
-    (only,) = xcom["reconcile_preset", "return_value"]
-    assert report({**xcom, ("reconcile_preset", "return_value"): only}) == report(xcom)
 
 
 def test_nothing_stale_is_said(deployment):
     deployment.preset("done", status="ready")
-    xcom = ran()
-    del xcom["reconcile_preset", "return_value"]
-    assert report(xcom)["message"] == "1 preset ready; none was stale"
+    assert ran().report()["message"] == "1 preset ready; none was stale"
 
 
 def test_an_error_fails_the_run_after_the_whole_report(deployment):
@@ -100,47 +53,158 @@ def test_an_error_fails_the_run_after_the_whole_report(deployment):
     assert {line["name"]: line["outcome"] for line in made["presets"]} == {"good": "corrected_ready", "bad": "error"}
 
 
-def test_a_task_that_pushed_nothing_fails_the_run(deployment):
+@pytest.mark.parametrize(
+    ("state", "outcome", "detail"),
+    [
+        ("success", "error", "its task pushed no result; see its log"),
+        ("failed", "error", "its task failed without a result; see its log"),
+        ("upstream_failed", "error", "its task has not run to its end; see the tasks before it"),
+        ("removed", "error", "its task has not run to its end; see the tasks before it"),
+        (None, "error", "its task has not run to its end; see the tasks before it"),
+        ("skipped", None, "its task was skipped: nothing was done"),
+    ],
+)
+def test_a_task_that_told_nothing_fails_the_run_unless_it_was_skipped(deployment, state, outcome, detail):
     deployment.stale("linux-x64")
-    xcom = ran()
-    xcom["reconcile_preset", "return_value"] = []
-    made = failed_report(xcom, "no result: linux-x64")
-    assert made["presets"][0]["outcome"] == "error"
+    run = ran()
+    run.states[RECONCILE, 0] = state
+    if state in ("success", "failed"):  # the others have what an earlier try pushed
+        del run.xcom[RECONCILE, 0, "return_value"]
+    made = failed_report(run, "no result: linux-x64") if outcome else run.report()
+    (line,) = made["presets"]
+    assert (line["status"], line["outcome"], line["detail"]) == ("building", outcome, detail)
+    assert made["status"] == ("degraded" if outcome else "building")
 
 
-def test_a_detection_that_failed_is_said():
-    made = failed_report({}, "detection failed")
-    assert (made["status"], made["presets"]) == ("degraded", [])
-    assert "detection failed" in made["message"]
-
-
-def test_a_detection_that_died_after_it_had_pushed_the_states_is_said(deployment):
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("failed", "detection failed: nothing is known about any preset; see the log of the detecting task"),
+        (
+            "upstream_failed",
+            "detection has not run to its end: a task before it failed, or the reporting task did not wait for it",
+        ),
+        (
+            "running",
+            "detection has not run to its end: a task before it failed, or the reporting task did not wait for it",
+        ),
+        (
+            "success",
+            "detection pushed nothing: leave its do_xcom_push on, and see that detect_task_id means it",
+        ),
+    ],
+)
+def test_a_detection_that_told_nothing_fails_the_run_and_says_why(deployment, state, message):
     deployment.stale("linux-x64")
-    xcom = ran()
-    states = ("detect_stale", "states")
-    assert failed_report({states: xcom[states]}, "detection failed")["status"] == "degraded"
+    run = ran()
+    run.states[DETECT, -1] = state
+    if state == "success":
+        del run.xcom[DETECT, -1, "return_value"]
+    made = failed_report(run, message.partition(":")[0])
+    assert (made["status"], made["message"], made["presets"]) == ("degraded", message, [])
+
+
+def test_a_detection_that_was_skipped_is_no_failure_and_wakes_nobody(deployment):
+    """A short circuit skips it in a run that is cleared: what it pushed before is still there."""
+    deployment.stale("linux-x64")
+    run = ran()
+    run.states = dict.fromkeys(run.states, "skipped")
+    told = []
+    made = run.report(on_degraded_callback=told.append)
+    assert made == {
+        "status": None,
+        "message": "detection was skipped: nothing was looked at in this run",
+        "checkedAt": None,
+        "presets": [],
+        "malformed": [],
+    }
+    assert told == []
+
+
+def test_a_task_that_the_dag_does_not_have_is_named():
+    """Where Airflow parses the DAG it is refused; what runs a DAG without that finds it here."""
+    run = FinishedRun()
+    made = failed_report(run, "detection does not exist", detect_task_id="detect_stael")
+    assert made["message"] == "detection does not exist: this DAG has no task of that id; correct detect_task_id"
+
+
+def test_presets_that_no_task_reconciles_are_errors(deployment):
+    deployment.stale("linux-x64")
+    made = failed_report(ran(), "no result: linux-x64", reconcile_task_id="repair")
+    assert made["presets"][0]["detail"] == "no task reconciles it: correct reconcile_task_id"
+
+
+def test_what_an_earlier_try_left_at_other_map_indexes_does_not_count(deployment):
+    """Three presets were corrected; then the run was cleared, and nothing is stale now."""
+    for name in ("a", "b", "c"):
+        deployment.stale(name)
+    before = ran()
+    deployment.event_arrives("b", status="failed")
+    deployment.preset("c", minutes=3)
+    now = ran()
+    assert now.xcom[DETECT, -1, "return_value"] == []
+    run = FinishedRun(xcom=before.xcom | now.xcom, states={**dict.fromkeys(before.states, "removed"), **now.states})
+    made = run.report()
+    assert (made["status"], made["message"]) == (
+        "degraded",
+        "1 preset ready, 1 preset building, 1 preset failed; none was stale",
+    )
+    assert {line["outcome"] for line in made["presets"]} == {None}
+
+
+def test_what_an_earlier_try_left_of_another_preset_does_not_count(deployment):
+    deployment.stale("a")
+    before = ran()
+    deployment.preset("b")
+    run = ran()
+    run.xcom[RECONCILE, 0, "return_value"] = before.xcom[RECONCILE, 0, "return_value"]
+    made = failed_report(run, "no result: b")
+    assert [(line["name"], line["outcome"]) for line in made["presets"]] == [("a", None), ("b", "error")]
+
+
+def test_what_an_earlier_try_left_of_an_earlier_record_does_not_count(deployment):
+    """Only detection and the report ran again, and the preset builds once more."""
+    deployment.stale("linux-x64", minutes=240)
+    before = ran()
+    deployment.preset("linux-x64", minutes=-5)
+    run = ran(presets=["linux-x64"])
+    run.xcom[RECONCILE, 0, "return_value"] = before.xcom[RECONCILE, 0, "return_value"]
+    made = failed_report(run, "no result: linux-x64")
+    assert (made["presets"][0]["status"], made["presets"][0]["outcome"]) == ("building", "error")
 
 
 @pytest.mark.parametrize("fail_on", [["no_images"], '["no_images"]'])
 def test_further_outcomes_can_fail_the_run(deployment, fail_on):
     deployment.preset("linux-x64")
     deployment.aws.image_builder.create_pipeline("spot-runner-linux-x64")
-    xcom = ran()
-    assert report(xcom)["status"] == "building"
-    assert failed_report(xcom, "no_images: linux-x64", fail_on=fail_on)["presets"]
+    run = ran()
+    assert run.report()["status"] == "degraded"
+    assert failed_report(run, "no_images: linux-x64", fail_on=fail_on)["presets"]
+
+
+def test_whatever_a_person_should_look_at_can_fail_the_run(deployment):
+    deployment.preset("linux-x64", status="failed")
+    made = failed_report(ran(), "degraded: 1 preset failed; none was stale", fail_on=["degraded"])
+    assert made["status"] == "degraded"
+
+
+def test_nothing_to_look_at_fails_no_run(deployment):
+    deployment.preset("linux-x64", minutes=3)
+    assert ran().report(fail_on=["degraded"])["status"] == "building"
 
 
 @pytest.mark.parametrize(("fail_on", "said"), [(["nonsense"], "fail_on has nonsense"), ("nonsense", "fail_on is")])
 def test_a_senseless_fail_on_is_refused_by_name_after_the_report(deployment, fail_on, said):
     deployment.preset("linux-x64", status="ready")
-    assert failed_report(ran(), said, fail_on=fail_on)["message"] == "1 preset ready; none was stale"
+    made = failed_report(ran(), said, fail_on=fail_on)
+    assert (made["status"], made["message"]) == ("degraded", "1 preset ready; none was stale")
 
 
 def test_malformed_records_degrade(deployment):
     deployment.preset("done", status="ready")
     item = deployment.record("done")
     deployment.item({**item, "jobId": "AMI#odd", "presetName": "odd", "status": "paused"})
-    made = report(ran())
+    made = ran().report()
     assert (made["status"], len(made["malformed"])) == ("degraded", 1)
     assert "1 record malformed" in made["message"]
 
@@ -153,11 +217,11 @@ def test_a_parameter_that_broke_after_the_commit_counts_as_building(deployment):
         lambda: deployment.ssm.delete_parameter(Name="/spot-runner/configs/linux-x64"),
     )
     deployment.aws.add_fault(Fault("ssm.PutParameter", "lost_reply", times=1))
-    xcom = ran()
-    made = report(xcom) if not _errors(xcom) else failed_report(xcom, "error")
+    run = ran()
+    made = failed_report(run, "error") if _errors(run) else run.report()
     assert made["presets"][0]["status"] == "building"
     assert json.dumps(made)
 
 
-def _errors(xcom):
-    return [each for batch in xcom["reconcile_preset", "return_value"] for each in batch if each["outcome"] == "error"]
+def _errors(run):
+    return [each for each in run.xcom[RECONCILE, 0, "return_value"] if each["outcome"] == "error"]

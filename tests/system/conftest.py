@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.seed import TABLE, create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
-from tests.system.real_airflow import RealAirflow
+from tests.system.real_airflow import BUNDLES, RealAirflow
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,7 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def airflow(
-    aws: EmbeddedAws, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RealAirflow]:
+def airflow(aws: EmbeddedAws, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A running Airflow whose AWS is ``aws``, and whose DAG runs when it is triggered only."""
     environment = {
         "AIRFLOW_CONN_AWS_DEFAULT": patient_connection(aws),
@@ -38,8 +37,15 @@ def airflow(
         "AIRFLOW__SPOT_RUNNER__TABLE_NAME": TABLE,
         **settings,
     }
-    with RealAirflow(tmp_path_factory.mktemp("airflow"), environment) as airflow:
-        yield airflow
+    home = tmp_path_factory.mktemp("airflow")
+    if AIRFLOW_V_3_0_PLUS:
+        with RealAirflow(home, environment) as airflow:
+            yield airflow
+    else:
+        from tests.system.airflow2 import Airflow2
+
+        with Airflow2(home, environment, BUNDLES) as airflow2:
+            yield airflow2
 
 
 def patient_connection(aws: EmbeddedAws) -> str:

@@ -74,7 +74,7 @@ class RealAirflow:
         with ExitStack() as stack:
             self.command("db", "migrate")
             stack.callback(self._stop)
-            self._client = stack.enter_context(httpx.Client(base_url=self.url, timeout=30, trust_env=False))
+            self._client = stack.enter_context(httpx.Client(base_url=self.url, timeout=120, trust_env=False))
             for name in COMPONENTS:
                 self.start(name)
             self.wait_for_api()
@@ -147,6 +147,25 @@ class RealAirflow:
         """Trigger a run with ``conf``."""
         self.wait_for_dag(dag_id)
         self.call("POST", f"dags/{dag_id}/dagRuns", dag_run_id=run_id, logical_date=None, conf=conf)
+
+    def clear(self, dag_id: str, run_id: str, *tasks: str | tuple[str, int]) -> None:
+        """Clear these tasks of a run, or instances of mapped ones, or everything, and wait for the run's end."""
+        everything = {task["task_id"] for task in self.tasks(dag_id, run_id)}
+        self.call(
+            "POST",
+            f"dags/{dag_id}/clearTaskInstances",
+            dry_run=False,
+            dag_run_id=run_id,
+            task_ids=[list(task) if isinstance(task, tuple) else task for task in tasks or everything],
+            only_failed=False,
+            reset_dag_runs=True,
+        )
+        self.wait_for_run(dag_id, run_id)
+
+    def page(self, dag_id: str) -> dict[str, Any]:
+        """Return what the status page's endpoint says of a deployment."""
+        answer: dict[str, Any] = self._client.get("/spot-runner/status", params={"dag_id": dag_id}).json()
+        return answer
 
     def wait_for_run(self, dag_id: str, run_id: str) -> None:
         """Wait until the run has succeeded or failed."""

@@ -113,7 +113,24 @@ def test_the_only_ami_counts_where_the_account_of_the_pipeline_is_not_known(acco
         pytest.param(image("CANCELLED"), "CANCELLED: Image Builder gives no reason", id="no-reason"),
         pytest.param(image("DELETED"), "the latest image is DELETED", id="unusable"),
         pytest.param(image(None), "the latest image is without a state", id="no-state"),
-        pytest.param(image("AVAILABLE"), "the latest image is AVAILABLE, but has no AMI in us-east-1", id="no-ami"),
+        pytest.param(
+            image("AVAILABLE"), "the latest image is AVAILABLE, but has no AMI in us-east-1, nor elsewhere", id="no-ami"
+        ),
+        pytest.param(
+            image("AVAILABLE", ami(region="eu-west-1"), ami(region="ap-south-1")),
+            "the latest image is AVAILABLE, but has no AMI in us-east-1, only in ap-south-1, eu-west-1",
+            id="elsewhere",
+        ),
+        pytest.param(
+            image("AVAILABLE", ami(status="FAILED")),
+            "the latest image is AVAILABLE, but its AMI in us-east-1 is FAILED",
+            id="copy-failed",
+        ),
+        pytest.param(
+            image("FAILED", message="exit 1", reason="Document arn:c failed!", failure="component step Install"),
+            "FAILED: exit 1; component step Install; Document arn:c failed!",
+            id="the-components-message-first",
+        ),
         pytest.param(
             image("AVAILABLE", ami(), ami("ami-2")),
             "the latest image has 2 AMIs in us-east-1, and not exactly one of account 123456789012",
@@ -167,9 +184,9 @@ class TestFromApi:
         assert Image.from_api(answer) == Image("", None, None)
 
     @pytest.mark.parametrize(
-        ("context", "failure"),
+        ("context", "message", "failure"),
         [
-            pytest.param({"failedStep": "RunComponents"}, "step RunComponents", id="step"),
+            pytest.param({"failedStep": "RunComponents"}, None, "step RunComponents", id="step"),
             pytest.param(
                 {
                     "imageStatus": "BUILDING",
@@ -181,16 +198,35 @@ class TestFromApi:
                         "errorMessage": "exit 1",
                     },
                 },
-                "while BUILDING, step RunComponents, component arn:c, phase build, component step Install: exit 1",
+                "exit 1",
+                "component step Install, phase build, step RunComponents, while BUILDING, component arn:c",
                 id="component",
             ),
-            pytest.param({"distributionFailure": {"errorMessage": "no copy"}}, "no copy", id="distribution"),
-            pytest.param({}, None, id="empty"),
+            pytest.param({"distributionFailure": {"errorMessage": "no copy"}}, "no copy", None, id="distribution"),
+            pytest.param(
+                {
+                    "imageStatus": "DISTRIBUTING",
+                    "distributionFailure": {
+                        "errorMessage": "Not all distribution jobs are completed",
+                        "regionFailures": [
+                            {"region": "eu-west-1", "status": "FAILED", "errorMessage": "no access to the KMS key"},
+                            {"region": "ap-south-1", "status": "TIMED_OUT"},
+                            {"errorMessage": "late"},
+                            None,
+                        ],
+                    },
+                },
+                "Not all distribution jobs are completed; eu-west-1: no access to the KMS key; a region: late",
+                "while DISTRIBUTING",
+                id="regions",
+            ),
+            pytest.param({}, None, None, id="empty"),
+            pytest.param({"distributionFailure": {"regionFailures": "odd"}}, None, None, id="regions-of-another-type"),
         ],
     )
-    def test_where_a_build_failed(self, context, failure):
-        answer = {"state": {"status": "FAILED", "failureContext": context}}
-        assert Image.from_api(answer).failure == failure
+    def test_why_and_where_a_build_failed(self, context, message, failure):
+        read = Image.from_api({"state": {"status": "FAILED", "failureContext": context}})
+        assert (read.message, read.failure) == (message, failure)
 
     @pytest.mark.parametrize(
         ("found", "summary"),
@@ -201,6 +237,7 @@ class TestFromApi:
             pytest.param(image("FAILED"), True, id="failed-without-reason"),
             pytest.param(image("FAILED", reason="x"), False, id="failed-with-reason"),
             pytest.param(image("FAILED", failure="x"), False, id="failed-with-step"),
+            pytest.param(image("FAILED", message="x"), False, id="failed-with-message"),
             pytest.param(image("CANCELLED"), False, id="cancelled"),
             pytest.param(image("BUILDING"), False, id="building"),
             pytest.param(image("DELETED"), False, id="deleted"),

@@ -11,6 +11,8 @@ NONE = {
     "spot_runner.presets.ready": 0,
     "spot_runner.presets.building": 0,
     "spot_runner.presets.failed": 0,
+    "spot_runner.presets.needs_attention": 0,
+    "spot_runner.records.malformed": 0,
     "spot_runner.oldest_stale_seconds": 0,
     "spot_runner.seconds_spent": 2.5,
 }
@@ -20,9 +22,10 @@ def report(*presets):
     return {
         "checkedAt": "2026-02-11T16:00:00.000Z",
         "presets": [
-            {"name": name, "status": status, "outcome": outcome}
+            {"name": name, "status": status, "amiId": "ami-1", "outcome": outcome}
             for name, (status, outcome) in zip("abc", presets, strict=False)
         ],
+        "malformed": [],
     }
 
 
@@ -44,18 +47,36 @@ def measured(report, batches=(), *, now=CHECKED + timedelta(seconds=2.5), **run)
         pytest.param([("ready", None)] * 2, {"presets.ready": 2}, id="all-ready"),
         pytest.param(
             [("ready", "corrected_ready"), ("ready", "corrected_ready"), ("failed", "corrected_failed")],
-            {"presets.ready": 2, "presets.failed": 1, "outcomes.corrected_ready": 2, "outcomes.corrected_failed": 1},
+            {
+                "presets.ready": 2,
+                "presets.failed": 1,
+                "presets.needs_attention": 1,
+                "outcomes.corrected_ready": 2,
+                "outcomes.corrected_failed": 1,
+            },
             id="corrected",
         ),
         pytest.param(
             [("building", "error"), ("building", None), ("ready", "drifted")],
-            {"presets.building": 2, "presets.ready": 1, "outcomes.error": 1, "outcomes.drifted": 1},
+            {
+                "presets.building": 2,
+                "presets.ready": 1,
+                "presets.needs_attention": 2,
+                "outcomes.error": 1,
+                "outcomes.drifted": 1,
+            },
             id="in-trouble",
         ),
     ],
 )
 def test_presets_by_status_and_outcome(presets, changed):
     assert measured(report(*presets)) == NONE | {f"spot_runner.{name}": value for name, value in changed.items()}
+
+
+def test_records_that_cannot_be_read_are_counted():
+    malformed = [{"jobId": "AMI#odd", "presetName": "odd", "reason": "status 'paused'"}]
+    found = measured(report() | {"malformed": malformed})
+    assert found == NONE | {"spot_runner.records.malformed": 1}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +104,7 @@ def test_what_a_dry_run_foretold_is_not_counted():
     assert measured(foretold, [[item(minutes=45)]], dry={"a"}) == NONE | {
         "spot_runner.presets.ready": 1,
         "spot_runner.presets.building": 1,
+        "spot_runner.presets.needs_attention": 1,
         "spot_runner.oldest_stale_seconds": 2700,
         "spot_runner.outcomes.drifted": 1,
     }

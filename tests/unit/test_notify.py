@@ -29,7 +29,8 @@ def preset(name, status="ready", ami_id="ami-1", outcome=None, detail=""):
         pytest.param(made(), False, id="ready"),
         pytest.param(made(status="building"), False, id="building"),
         pytest.param(made(status="degraded"), True, id="degraded"),
-        pytest.param(made("the audit failed"), True, id="ready-but-the-run-fails"),
+        pytest.param(made("the audit failed", status="degraded"), True, id="the-run-fails"),
+        pytest.param(made(status=None), False, id="unknown-because-detection-was-skipped"),
     ],
 )
 def test_who_is_told(report, wanted):

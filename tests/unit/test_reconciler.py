@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from spot_runner_provider.ami_state import AmiState, Status
-from spot_runner_provider.build import Ami, Image
+from spot_runner_provider.build import Ami, Image, UndatedImage
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.outcome import Replacement
 from spot_runner_provider.preset_config import ConfigVersion
@@ -115,9 +115,18 @@ class TestNothingToWrite:
         ("script", "outcome", "detail"),
         [
             pytest.param(
-                [(FOUND[0], None)], "pipeline_not_found", "no pipeline 'spot-runner-linux-x64'", id="no-pipeline"
+                [(FOUND[0], None)],
+                "pipeline_not_found",
+                "'spot-runner-linux-x64' in us-east-1",
+                id="no-pipeline",
             ),
             pytest.param([FOUND, built(None)], "no_images", "has no images", id="no-images"),
+            pytest.param(
+                [FOUND, built(UndatedImage("image arn:undated has no readable dateCreated"))],
+                "no_usable_ami",
+                "arn:undated",
+                id="undated",
+            ),
             pytest.param(
                 [FOUND, built(replace(AVAILABLE, status="TESTING"))], "still_building", "TESTING", id="in-progress"
             ),
@@ -159,6 +168,7 @@ class TestNothingToWrite:
     def test_with_a_parameter_that_cannot_be_updated(self, config, detail, run):
         result = play(STALE, FOUND, BUILT, (ReadConfig(PRESET), config), run=run)
         assert (what(result), result.detail.startswith(detail)) == (("config_invalid", *AS_IT_WAS), True)
+        assert ": /spot-runner/configs/linux-x64; record and parameter unchanged. " in result.detail
 
 
 class TestRoomInTheParameter:
@@ -783,10 +793,10 @@ class TestUnfinished:
     [
         (FOUND[0], "pipeline spot-runner-linux-x64"),
         (BUILT[0], f"pipeline {PIPELINE}"),
-        (READ[0], "the parameter of linux-x64"),
-        (DescribeConfig(PRESET, CONFIG), "the parameter of linux-x64"),
-        (ReadHistory(PRESET), "the parameter of linux-x64"),
-        (PUT[0], "the parameter of linux-x64"),
+        (READ[0], "parameter /runners/linux-x64"),
+        (DescribeConfig(PRESET, CONFIG), "parameter /runners/linux-x64"),
+        (ReadHistory(PRESET), "parameter /runners/linux-x64"),
+        (PUT[0], "parameter /runners/linux-x64"),
         (LOOKED[0], "record AMI#linux-x64"),
         (COMMITTED[0], "record AMI#linux-x64"),
         (LOGGED[0], "intent AMI-INTENT#linux-x64#dag/run/2"),
@@ -795,4 +805,4 @@ class TestUnfinished:
     ids=lambda value: type(value).__name__ if isinstance(value, Call) else "",
 )
 def test_each_call_names_its_resource(call, resource):
-    assert resource_of(call) == resource
+    assert resource_of(call, "/runners") == resource

@@ -1,6 +1,7 @@
 import pytest
 
-from spot_runner_provider.report import message_of, overall_status, report
+from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.report import Answers, Silence, message_of, needs_attention, overall_status, report
 
 CHECKED = "2026-02-11T16:05:48.123Z"
 BEFORE, AFTER = "2026-02-11T15:00:00.000Z", "2026-02-11T16:04:48.123Z"
@@ -90,6 +91,18 @@ def test_overall_status_of_lines():
     assert overall_status(preset("ready") + preset("building"), []) == "building"
 
 
+@pytest.mark.parametrize("outcome", [None, *Outcome])
+def test_it_is_degraded_if_and_only_if_a_preset_needs_attention(outcome):
+    line = {"status": "building", "amiId": "ami-1", "outcome": outcome}
+    asks = outcome is not None and Outcome(outcome).needs_attention
+    assert needs_attention(line) is asks
+    assert overall_status([line, *preset("ready")], []) == ("degraded" if asks else "building")
+
+
+def test_a_run_that_fails_is_degraded():
+    assert overall_status(preset("ready"), [], ["the audit is incomplete"]) == "degraded"
+
+
 @pytest.mark.parametrize(
     ("found", "results", "flagged", "line"),
     [
@@ -159,6 +172,13 @@ def test_overall_status_of_lines():
             ("ready", "ami-2", AFTER, "finished", ""),
             id="finished",
         ),
+        pytest.param(
+            state("a", "building", "ami-0", unfinished=True),
+            [result(outcome="superseded")],
+            ["a"],
+            ("ready", "ami-2", AFTER, "superseded", ""),
+            id="finished-beside-what-another-program-wrote",
+        ),
     ],
 )
 def test_a_presets_line(found, results, flagged, line):
@@ -197,6 +217,81 @@ def test_if_detection_failed_nothing_is_known():
     )
 
 
+@pytest.mark.parametrize("silence", [each for each in Silence if each is not Silence.SKIPPED])
+def test_each_reason_why_detection_told_nothing_is_a_failure_of_its_own(silence):
+    made = report(None, [], [], silence=silence)
+    assert (made.value["status"], made.failures) == ("degraded", (f"detection {silence}",))
+    assert made.value["message"].startswith(f"detection {silence}: ")
+
+
+def test_a_detection_that_was_skipped_is_no_failure():
+    made = report(None, [], [], silence=Silence.SKIPPED)
+    assert (made.value["status"], made.failures) == (None, ())
+    assert made.value["message"] == "detection was skipped: nothing was looked at in this run"
+
+
+@pytest.mark.parametrize("found", [{}, None])
+def test_further_complaints_fail_the_run_whatever_detection_told(found):
+    made = report(seen(state()) if found is not None else None, [], [], silence=Silence.SKIPPED, complaints=["no"])
+    assert (made.value["status"], made.failures) == ("degraded", ("no",))
+
+
+def test_a_result_of_a_preset_that_was_not_flagged_does_not_count():
+    made = report(seen(state("a", "failed"), state("b")), [], [result("a"), result("b", "error")])
+    assert [(line["status"], line["outcome"]) for line in made.value["presets"]] == [("failed", None), ("ready", None)]
+    assert (made.value["status"], made.failures) == ("degraded", ())
+
+
+def test_a_task_that_was_skipped_is_no_failure():
+    made = report(seen(state("a", "building", "ami-0")), flag("a"), [], silent={"a": Silence.SKIPPED})
+    (line,) = made.value["presets"]
+    assert (line["outcome"], line["detail"]) == (None, "its task was skipped: nothing was done")
+    assert (made.value["status"], made.failures) == ("building", ())
+
+
+STALE = {"presetName": "a", "updatedAt": "2026-02-11T15:00:00.000Z"}
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("told", "counts"),
+        [
+            pytest.param([result("a")], True, id="of-the-preset"),
+            pytest.param([result("b")], False, id="of-another-preset"),
+            pytest.param([result("a") | {"updatedAt": BEFORE}], True, id="of-the-record-that-was-seen"),
+            pytest.param([result("a") | {"updatedAt": None}], True, id="of-a-record-that-is-gone"),
+            pytest.param([result("a") | {"updatedAt": "2026-02-11T14:59:59.999Z"}], False, id="of-an-earlier-record"),
+            pytest.param([result("a") | {"updatedAt": "2026-02-11T16:00:00.001+01:00"}], True, id="in-another-zone"),
+            pytest.param([result("a") | {"updatedAt": 7}], False, id="of-no-moment"),
+            pytest.param([], False, id="nothing"),
+            pytest.param("s3://bucket/key", False, id="kept-elsewhere"),
+            pytest.param([["a"]], False, id="what-no-operator-here-pushes"),
+            pytest.param(None, False, id="null"),
+        ],
+    )
+    def test_what_counts(self, told, counts):
+        answers = Answers.of([[STALE]], [told])
+        assert [each["presetName"] for each in answers.results] == ["a"] * counts
+        assert answers.silent == ({} if counts else {"a": Silence.PUSHED_NOTHING})
+
+    def test_each_batch_has_the_answers_of_its_own_task(self):
+        other = STALE | {"presetName": "b"}
+        answers = Answers.of([[STALE], [other]], [[result("b")], Silence.FAILED])
+        assert answers == Answers((), {"a": Silence.PUSHED_NOTHING, "b": Silence.FAILED})
+
+    @pytest.mark.parametrize(
+        ("state_", "silence"),
+        [
+            ("skipped", Silence.SKIPPED),
+            ("success", Silence.PUSHED_NOTHING),
+            ("failed", Silence.FAILED),
+            *((each, Silence.NOT_RUN) for each in ("upstream_failed", "removed", "running", "up_for_retry", None)),
+        ],
+    )
+    def test_why_an_instance_told_nothing(self, state_, silence):
+        assert Silence.of(state_) is silence
+
+
 @pytest.mark.parametrize(
     ("flagged", "results", "fail_on", "failures"),
     [
@@ -220,6 +315,14 @@ def test_if_detection_failed_nothing_is_known():
             ["no_images"],
             ("error: a", "no_images: b"),
             id="error-beside-fail_on",
+        ),
+        pytest.param([], [], ["degraded"], (), id="not-degraded"),
+        pytest.param(
+            ["a"],
+            [result("a", "no_images")],
+            ["degraded"],
+            ("degraded: 2 presets ready",),
+            id="degraded",
         ),
     ],
 )
@@ -283,6 +386,7 @@ class TestAudit:
         assert made.value["presets"][0]["outcome"] == "corrected_ready"
         assert made.value["message"] == "1 preset ready; the audit is incomplete: no"
         assert made.failures == ("the audit is incomplete, the rest of the run did its work: no",)
+        assert made.value["status"] == "degraded"
 
     def test_without_an_audit_nothing_is_said(self):
         made = report(seen(state("a")), [], [])

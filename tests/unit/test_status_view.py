@@ -98,6 +98,24 @@ def test_without_a_schedule_nothing_is_ever_stale():
         ([RUNNING, FAILED, SUCCESS], TOLD, NOW, ("degraded", "the last run failed; before it: 1 preset ready")),
         ([FAILED], None, NOW, ("degraded", "the last run failed; no report can be read")),
         (
+            [replace(FAILED, unknown="detection failed: see its log"), SUCCESS],
+            TOLD,
+            NOW,
+            ("degraded", "the last run failed; before it: 1 preset ready"),
+        ),
+        (
+            [replace(SUCCESS, run_id="r3", unknown="detection was skipped"), SUCCESS],
+            TOLD,
+            NOW,
+            ("ready", "in the last run detection was skipped; before it: 1 preset ready"),
+        ),
+        (
+            [replace(SUCCESS, unknown="detection was skipped")],
+            None,
+            NOW,
+            ("degraded", "in the last run detection was skipped; before it: no report can be read"),
+        ),
+        (
             [SUCCESS],
             TOLD,
             DUE + timedelta(hours=1),
@@ -204,6 +222,24 @@ def test_there_is_a_link_to_what_is_known_and_to_nothing_else(told, known):
     assert set(links) == known
     assert all(link.startswith("https://console.amazonaws-us-gov.com/") for link in links.values())
     assert all("%252Fc%252Fa/" in link for name, link in links.items() if name == "parameter")
+
+
+@pytest.mark.parametrize(
+    ("batches", "result", "counts"),
+    [
+        pytest.param([[{"presetName": "a"}]], RESULT, True, id="of-the-batch-at-its-index"),
+        pytest.param([[{"presetName": "b"}], [{"presetName": "a"}]], RESULT, False, id="of-another-index"),
+        pytest.param([], RESULT, False, id="not-flagged-in-this-try"),
+        pytest.param([[{"presetName": "a"}]], RESULT | {"outcome": "error"}, False, id="of-another-outcome"),
+        pytest.param(None, RESULT, True, id="batches-kept-elsewhere"),
+        pytest.param(None, RESULT | {"outcome": "error"}, False, id="of-another-outcome-batches-kept-elsewhere"),
+    ],
+)
+def test_only_the_result_that_the_line_was_made_of_is_shown(batches, result, counts):
+    result = result | {"dryRun": True}
+    told = replace(TOLD, batches=batches, results=[(Task("fix", 0), [result])], reconcile=Task("fix", 3))
+    shown = only_preset(told)
+    assert (shown["dryRun"], set(shown["console"])) == (counts, {"pipeline", "image"} if counts else set())
 
 
 def test_another_presets_arn_tells_the_region_of_all():

@@ -1,0 +1,52 @@
+"""The other tasks of a task's DAG run: which ones they are, and what Airflow knows of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+
+def neighbour(task: BaseOperator, task_id: str) -> Any:
+    """Return the task that ``task`` means by ``task_id``, or ``None``: the nearest, from its own TaskGroup outwards.
+
+    So the ids of a DAG without groups also hold inside a group, whose name Airflow puts before each of them.
+
+    >>> neighbour(report, "detect_stale").task_id, neighbour(report, "images.detect_stale").task_id
+    ('images.detect_stale', 'images.detect_stale')
+    """
+    group: Any = task.task_group
+    while group is not None:
+        if found := task.dag.task_dict.get(group.child_id(task_id)):
+            return found
+        group = group.parent_group
+    return None
+
+
+def index_beside(task: Any, context: Context) -> int:
+    """Return the map index of the instance of an unmapped task that goes with this one.
+
+    It is -1, unless both are in the same mapped TaskGroup.
+
+    >>> index_beside(neighbour(report, "detect_stale"), context)
+    -1
+    """
+    ti: Any = context["ti"]
+    return int(ti.map_index) if task.get_closest_mapped_task_group() else -1
+
+
+def states_of(task_id: str, context: Context) -> dict[int, str | None]:
+    """Return the state of each instance of a task in this run, by map index; -1 is that of one that is not mapped.
+
+    >>> states_of("reconcile_preset", context)
+    {0: 'success', 1: 'success'}
+    """
+    if not AIRFLOW_V_3_0_PLUS:
+        run: Any = context["dag_run"]
+        return {each.map_index: each.state for each in run.get_task_instances() if each.task_id == task_id}
+    ti: Any = context["ti"]
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=[task_id]).get(ti.run_id, {})
+    return {int(key.removeprefix(task_id).removeprefix("_") or -1): state for key, state in states.items()}
