@@ -26,6 +26,7 @@ from spot_runner_provider.ami_state import Status, render_timestamp
 from spot_runner_provider.arguments import InvalidArgument, boolean
 from spot_runner_provider.cli.output import show
 from spot_runner_provider.detection import NO_RECORD, sift
+from spot_runner_provider.hooks.scrubbing import scrubbed_text
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.report import DEGRADED, Report, message_of, report
 
@@ -216,5 +217,5 @@ def _told(made: Report) -> dict[str, Any]:
 
 def _fail(code: int, why: object) -> NoReturn:
     """Exit, the reason in one line on stderr."""
-    sys.stderr.write(f"{' '.join(str(why).split())}\n")
+    sys.stderr.write(f"{' '.join(scrubbed_text(str(why)).split())}\n")
     sys.exit(code)

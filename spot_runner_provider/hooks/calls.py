@@ -14,11 +14,14 @@ from botocore.exceptions import ClientError, CredentialRetrievalError, NoRegionE
 from spot_runner_provider import clock
 from spot_runner_provider.errors import Kind, code_of, is_about_credentials, is_repeatable, kind_of, words_of
 from spot_runner_provider.explanation import FailedCall
+from spot_runner_provider.hooks.connection import check_environment, check_region, guard, read_connection, settled
+from spot_runner_provider.hooks.scrubbing import scrubbed
 from spot_runner_provider.reconciler import ConfigurationError, ResourceRefused
 
 if TYPE_CHECKING:
     import boto3
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+    from airflow.providers.common.compat.sdk import Connection
     from botocore.client import BaseClient
 
 ATTEMPTS = 8
@@ -54,10 +57,16 @@ class ConfiguredHook(AwsGenericHook[Any]):
     def __init__(
         self, *args: Any, beside: ConfiguredHook | None = None, caller: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(*args, **kwargs)
+        with settled():
+            super().__init__(*args, **kwargs)
         self._beside = beside
         self._caller = caller
         self._sessions: dict[str | None, boto3.session.Session] = {}
+
+    @classmethod
+    def get_connection(cls, conn_id: str) -> Connection:
+        """Return a connection that there is, and that can be used."""
+        return read_connection(conn_id, super().get_connection)
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
@@ -72,12 +81,21 @@ class ConfiguredHook(AwsGenericHook[Any]):
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> boto3.session.Session:
         """Return the one session for a region."""
         if deferrable:
-            return super().get_session(region_name, deferrable)
+            return self._new_session(region_name, deferrable=True)
         if self._beside:
             return self._beside.get_session(region_name)
         if region_name not in self._sessions:
-            self._sessions[region_name] = super().get_session(region_name)
+            self._sessions[region_name] = self._new_session(region_name, deferrable=False)
         return self._sessions[region_name]
+
+    def _new_session(self, region_name: str | None, *, deferrable: bool) -> boto3.session.Session:
+        ours = "region_name of the task or of [spot_runner]"
+        source = ours if self._region_name else f"region_name of the connection {self.aws_conn_id!r}"
+        check_environment(self.conn_config)
+        check_region(region_name, source, self.conn_config.profile_name)
+        session = super().get_session(region_name, deferrable)
+        guard(session)
+        return session
 
     def _get_caller(self, target_function_name: str = "execute") -> str:
         if self._beside:
@@ -87,9 +105,9 @@ class ConfiguredHook(AwsGenericHook[Any]):
     def connect(self) -> str:
         """Make the client now, in this thread, and return its region.
 
-        :raises ConfigurationError: if there is no region.
+        :raises ConfigurationError: if there is no region, or if no client can be made of the settings.
         """
-        with self.explained("any resource"):
+        with self.explained("any resource"), settled():
             return str(self._client.meta.region_name)
 
     @contextmanager
@@ -110,7 +128,8 @@ class ConfiguredHook(AwsGenericHook[Any]):
         the identity of connection aws_default. AWS says: no
         """
         try:
-            yield
+            with scrubbed():
+                yield
         except NoRegionError:
             raise ConfigurationError(
                 f"No AWS region: set region_name in {self._credentials}, or in [spot_runner] region_name"

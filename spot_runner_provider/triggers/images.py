@@ -15,6 +15,7 @@ from spot_runner_provider import clock
 from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.build import goes_on
 from spot_runner_provider.hooks.calls import repeat_what_passes
+from spot_runner_provider.hooks.connection import settled
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook, is_gone
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
@@ -97,7 +98,7 @@ class ImagesTrigger(BaseTrigger):
             caller=type(self).__name__,
         )
         async with AsyncExitStack() as stack:
-            with hook.explained("any image"):
+            with hook.explained("any image"), settled():
                 connection = await hook.get_async_conn()  # type: ignore[no-untyped-call]
                 client = await stack.enter_async_context(connection)
             repeat_what_passes(client, "GetImage")

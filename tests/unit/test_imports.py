@@ -17,6 +17,7 @@ MODULES = [
     "detection",
     "errors",
     "explanation",
+    "hooks.credentials",
     "intent",
     "metrics",
     "notify",

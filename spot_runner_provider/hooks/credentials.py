@@ -1,0 +1,166 @@
+"""What credentials and a region must look like before anything is sent with them, and what of a connection is secret.
+
+No fault that is returned here quotes a credential.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_PRINTABLE = re.compile(r"[!-~]+")
+"""What http.client and AWS take in a header, without the blanks that end up around what is copied."""
+
+_KEY_ID = re.compile(r"[\w.-]+", re.ASCII)
+"""AWS's are letters and digits. Emulators take more, but in a signature commas, slashes and ``=`` separate fields."""
+
+_HOST_LABEL = re.compile(r"(?![0-9]+\Z)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
+"""What botocore takes for a region, known or not, without the line break that its own check lets pass."""
+
+_ZONE = re.compile(r"([a-z]+(?:-[a-z]+)+-[0-9]+)(?:-[a-z]+-[0-9]+)?[a-z]")
+"""An availability zone, or a local one such as ``us-east-1-bos-1a``, after its region. No region ends in a letter."""
+
+_REGION_SHOWN = 30
+"""Characters of a region that are told; what is longer may be a secret in the wrong field."""
+
+_SIGNED = re.compile(r"AWS4-\S+ Credential=([^/]*)/[0-9]{8}/.*", re.DOTALL)
+
+_USERINFO = re.compile(r"://([^\s\"'<>]*)@")
+
+_SECRET_NAMES = frozenset({"aws_secret_access_key", "aws_session_token", "aws_security_token", "externalid"})
+
+
+def key_id_fault(value: object) -> str | None:
+    """Return what is wrong with an access key id, ``None`` if nothing is.
+
+    >>> key_id_fault("AKIAIOSFODNN7EXAMPLE"), key_id_fault("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    (None, 'has a character that no access key id has: is it the secret?')
+    """
+    fault = credential_fault(value)
+    if fault is None and not _KEY_ID.fullmatch(str(value)):
+        fault = "has a character that no access key id has: is it the secret?"
+    return fault
+
+
+def credential_fault(value: object) -> str | None:
+    r"""Return what is wrong with a secret access key or a session token, ``None`` if nothing is.
+
+    >>> credential_fault("IQoJb3JpZ2luX2VjE/+=\n")
+    'begins or ends with a blank or a line break: copy it without'
+    """
+    if not isinstance(value, str):
+        return "is no text: write it in quotes"
+    if not value.strip():
+        return "is blank: fill it in"
+    if value != value.strip():
+        return "begins or ends with a blank or a line break: copy it without"
+    if not value.isascii():
+        return "has a character that is not ASCII: copy it again"
+    if not _PRINTABLE.fullmatch(value):
+        return "has a blank or a control character in it: copy it again"
+    return None
+
+
+def region_fault(region: object) -> str | None:
+    """Return what is wrong with a region, which may be one that botocore does not know yet; ``None`` if nothing is.
+
+    >>> region_fault("us-east-1a")
+    "'us-east-1a' is an availability zone: write us-east-1"
+    >>> region_fault("us-east-9") is None
+    True
+    """
+    if not isinstance(region, str) or not region.strip():
+        return "is blank: write a region such as us-east-1"
+    told = repr(region) if len(region) <= _REGION_SHOWN else f"of {len(region)} characters"
+    if zone := _ZONE.fullmatch(region):
+        return f"{told} is an availability zone: write {zone[1]}"
+    if not _HOST_LABEL.fullmatch(region) or region != region.lower():
+        return f"{told} is no region: write one such as us-east-1, in small letters and without what is around it"
+    return None
+
+
+def connection_faults(login: object, password: object, extra: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the credentials in an Airflow connection.
+
+    Half a pair of keys is one: the Amazon provider passes over it, and takes the credentials of the worker.
+
+    >>> list(connection_faults("AKIAIOSFODNN7EXAMPLE", "", {"region_name": "us-east-1"}))
+    ['has an access key id, but no secret access key: fill in both, or none']
+    """
+    old: Any = extra.get("session_kwargs")
+    old = old if isinstance(old, Mapping) else {}
+    stored = ((each.get("aws_access_key_id"), each.get("aws_secret_access_key")) for each in (extra, old))
+    pairs = [(login, password), *stored]
+    key_id, secret_key = next((pair for pair in pairs if all(pair)), (None, None))
+    token = extra.get("aws_session_token") or old.get("aws_session_token")
+    if key_id and secret_key:
+        if fault := key_id_fault(key_id):
+            yield f"has an access key id (login) that {fault}"
+        if fault := credential_fault(secret_key):
+            yield f"has a secret access key (password) that {fault}"
+    elif any(pair[0] for pair in pairs):
+        yield "has an access key id, but no secret access key: fill in both, or none"
+    elif any(pair[1] for pair in pairs):
+        yield "has a secret access key, but no access key id: fill in both, or none"
+    elif token:
+        yield "has an aws_session_token, but no access key id and no secret access key: fill in all, or none"
+    if token and (fault := credential_fault(token)):
+        yield f"has an aws_session_token that {fault}"
+
+
+def environment_faults(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with the credentials in environment variables.
+
+    botocore takes them if there are an access key id and a secret access key.
+
+    >>> list(environment_faults({"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalr "}))
+    ['AWS_SECRET_ACCESS_KEY begins or ends with a blank or a line break: copy it without']
+    """
+    key_id, secret_key = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+    if not key_id or not secret_key:
+        return
+    if fault := key_id_fault(key_id):
+        yield f"AWS_ACCESS_KEY_ID {fault}"
+    if fault := credential_fault(secret_key):
+        yield f"AWS_SECRET_ACCESS_KEY {fault}"
+    for name in ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
+        if (token := environment.get(name)) and (fault := credential_fault(token)):
+            yield f"{name} {fault}"
+
+
+def header_fault(headers: Mapping[str, Any]) -> str | None:
+    r"""Return what is wrong with the credentials in the headers of a signed request, ``None`` if nothing is.
+
+    >>> header_fault({"X-Amz-Security-Token": b"IQoJb3JpZ2luX2VjE\n"})
+    'the session token begins or ends with a blank or a line break: copy it without'
+    """
+    for name, value in headers.items():
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if name.lower() == "x-amz-security-token" and (fault := credential_fault(text)):
+            return f"the session token {fault}"
+        if name.lower() == "authorization" and isinstance(text, str) and text.startswith("AWS4-"):
+            signed = _SIGNED.fullmatch(text)
+            if fault := key_id_fault(signed[1] if signed else ""):
+                return f"the access key id {fault}"
+    return None
+
+
+def secrets_of(value: Any, name: str | None = None) -> Iterator[str]:
+    """Yield what is secret in a connection's extra or in settings: by its name, or as a user in a URL.
+
+    >>> list(secrets_of({"endpoint_url": "http://me:hidden@127.0.0.1", "assume_role_kwargs": {"ExternalId": "3f9c"}}))
+    ['me:hidden', 'hidden', '3f9c']
+    """
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from secrets_of(each, str(key))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from secrets_of(each, name)
+    elif isinstance(value, str):
+        if (name or "").lower() in _SECRET_NAMES:
+            yield value
+        for userinfo in _USERINFO.findall(value):
+            yield userinfo
+            yield userinfo.partition(":")[2]

@@ -1,0 +1,159 @@
+"""Takes what is secret out of the errors of AWS's libraries, before anybody logs, raises or pushes them.
+
+Airflow masks what it knows to be secret, in what it logs. It does not know a value as an error quotes it, nor one that
+comes from elsewhere than a connection, and an XCom or a terminal is no log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from airflow.providers.amazon.aws.hooks.base_aws import mask_secret  # type: ignore[attr-defined]
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
+
+WITHHELD = "(withheld: it may quote a secret)"
+
+_MASK = "***"
+
+_SHORTEST = 5
+"""Characters of a secret that is looked for, as with Airflow's own masks; a shorter one is found in any text."""
+
+_WHOLE_KEY_ID = 16
+"""Characters of an access key id that is looked for; AWS's have no fewer, and emulators take words such as ``test``."""
+
+_PATTERNS = (
+    (re.compile(r"(://)[^\s\"'<>]*@"), rf"\1{_MASK}@"),
+    (re.compile(r"(Credential=)[^/,\s&]+", re.IGNORECASE), rf"\1{_MASK}"),
+    (re.compile(r"(Signature=)[^,\s'\"&]+", re.IGNORECASE), rf"\1{_MASK}"),
+    (re.compile(r"(security-token['\"]?\s*[:=]\s*['\"]?)[^\s'\",&]+", re.IGNORECASE), rf"\1{_MASK}"),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), _MASK),
+    (re.compile(r"(Invalid endpoint:|retries may succeed:)(?! \(withheld).*", re.DOTALL), rf"\1 {WITHHELD}"),
+)
+"""Where a secret stands, whatever it is: in an address, in what is signed or quoted of a request, in an answer that
+botocore could not read, which may be the one that hands out a role's credentials."""
+
+_TELLABLE = (BotoCoreError, ClientError, OSError)
+"""Causes that are told. Others quote what they choked on: an HTTP client a header, a parser a line of a file."""
+
+_LOGGERS = ("botocore.credentials", "botocore.tokens", "aiobotocore.credentials", "aiobotocore.tokens")
+"""Who logs an error, at WARNING and with all its causes, before it is raised: refreshing credentials failed."""
+
+_known: frozenset[str] = frozenset()
+
+
+def remember(*secrets: str, key_id: str | None = None) -> None:
+    """Look for these values in every error from now on, and for an access key id.
+
+    >>> remember("wJalrXUtnFEMI/K7MDENG")
+    >>> scrubbed_text("Value 'wJalrXUtnFEMI/K7MDENG' at 'value'"), scrubbed_text("wJalrXUtnFEMI%2FK7MDENG")
+    ("Value '***' at 'value'", '***')
+    """
+    global _known
+    found = [secret for secret in secrets if len(secret.strip()) >= _SHORTEST]
+    if key_id and len(key_id.strip()) >= _WHOLE_KEY_ID:
+        found.append(key_id)
+    for form in {form for secret in found for form in _forms(secret)} - _known:
+        mask_secret(form)
+        _known |= {form}  # replaced, not changed: another thread may be looking through it
+
+
+def _forms(secret: str) -> set[str]:
+    """Return what a value looks like as it is, and in Python's, JSON's and a URL's quotes."""
+    forms = set()
+    for text in (secret, secret.strip()):
+        forms |= {
+            text,
+            repr(text)[1:-1],
+            repr(text.encode())[2:-1],
+            json.dumps(text)[1:-1],
+            quote(text),
+            quote(text, ""),
+        }
+    return forms
+
+
+def scrubbed_text(text: str) -> str:
+    """Return the text without what is secret in it.
+
+    >>> scrubbed_text("Could not connect to http://me:hidden@127.0.0.1:4566/")
+    'Could not connect to http://***@127.0.0.1:4566/'
+    """
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+@contextmanager
+def scrubbed() -> Iterator[None]:
+    """Take what is secret out of whatever is raised.
+
+    >>> with scrubbed():
+    ...     raise HTTPClientError(error=ValueError("Invalid header value b'hidden'"))
+    Traceback (most recent call last):
+        ...
+    botocore.exceptions.HTTPClientError: An HTTP client failed with ValueError (withheld: it may quote a secret)
+    """
+    try:
+        yield
+    except Exception as error:
+        scrub(error)
+        raise
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an error came from, as a traceback has it, from the last to the first."""
+    seen = {id(error)}
+    while (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        if id(cause) in seen:
+            return
+        yield cause
+        seen.add(id(cause))
+        error = cause
+
+
+def scrub(error: BaseException) -> None:
+    """Take what is secret out of an error and its causes, which stay only if they are known to quote nothing else."""
+    links = [error, *(cause for cause in causes(error) if _is_tellable(cause))]
+    for link, cause in zip(links, [*links[1:], None], strict=True):
+        link.__cause__, link.__context__ = cause, None
+        _scrub_one(link)
+
+
+def scrub_records() -> None:
+    """Scrub what AWS's libraries log of errors with credentials, from now on."""
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_scrub_record)
+
+
+def _scrub_record(record: logging.LogRecord) -> bool:
+    if record.exc_info and record.exc_info[1]:
+        scrub(record.exc_info[1])
+    return True
+
+
+def _is_tellable(error: BaseException) -> bool:
+    return isinstance(error, _TELLABLE) or type(error).__module__.startswith("spot_runner_provider.")
+
+
+def _scrub_one(error: BaseException) -> None:
+    if type(error) is HTTPClientError:  # botocore's wrapper for what it does not know itself
+        cause: Any = error.kwargs.get("error")
+        error.args = (f"An HTTP client failed with {type(cause).__name__} {WITHHELD}",)
+    elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == "custom-process":
+        error.args = (f"Error when retrieving credentials from custom-process: {WITHHELD}",)
+    else:
+        error.args = tuple(
+            scrubbed_text(argument) if isinstance(argument, str) else argument for argument in error.args
+        )
+    if isinstance(error, ClientError):
+        told: Any = error.response.get("Error", {})
+        if isinstance(told.get("Message"), str):
+            told["Message"] = scrubbed_text(told["Message"])
