@@ -26,7 +26,6 @@ from spot_runner_provider.ami_state import Status, render_timestamp
 from spot_runner_provider.arguments import InvalidArgument, boolean
 from spot_runner_provider.cli.output import show
 from spot_runner_provider.detection import NO_RECORD, sift
-from spot_runner_provider.hooks.scrubbing import scrubbed_text
 from spot_runner_provider.reconciler import ConfigurationError
 from spot_runner_provider.report import DEGRADED, Report, message_of, report
 
@@ -217,5 +216,7 @@ def _told(made: Report) -> dict[str, Any]:
 
 def _fail(code: int, why: object) -> NoReturn:
     """Exit, the reason in one line on stderr."""
+    from spot_runner_provider.hooks.scrubbing import scrubbed_text
+
     sys.stderr.write(f"{' '.join(scrubbed_text(str(why)).split())}\n")
     sys.exit(code)

@@ -70,8 +70,14 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
-        """The connection's settings."""
-        return self._beside.conn_config if self._beside else super().conn_config
+        """The connection's settings.
+
+        :raises ConfigurationError: if there is no such connection, or if it cannot be used.
+        """
+        if self._beside:
+            return self._beside.conn_config
+        with settled():
+            return super().conn_config
 
     @property
     def config(self) -> Config:

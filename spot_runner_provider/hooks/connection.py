@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
 from botocore.exceptions import EndpointConnectionError
 
 from spot_runner_provider.hooks.credentials import (
@@ -32,7 +32,6 @@ from spot_runner_provider.reconciler import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
-    from airflow.providers.common.compat.sdk import Connection
 
 DEFAULT_CONNECTION = "aws_default"
 """The one connection that may be missing: it is everybody's default, and then the worker's own credentials are meant,
@@ -64,11 +63,11 @@ def read_connection(conn_id: str, look_up: Callable[[str], Connection]) -> Conne
         f"The environment variable {variable} cannot be read as a connection: write it as JSON, or percent-encode "
         f"what is in its URI. {NOTHING_SENT}"
     )
-    text = os.environ.get(variable, "")
+    text = os.environ.get(variable, "").strip()
     try:
-        # Airflow 2 logs why it cannot read a URI, with the part of a secret that it took for a port.
-        _ = urlsplit(text).port
-    except ValueError:
+        # Airflow 2 logs why it cannot read one, with what it took for a port: it may be a part of the secret.
+        _ = Connection.from_json(text, conn_id) if text.startswith("{") else urlsplit(text).port
+    except Exception:  # whatever it is, it may quote a secret
         raise unreadable from None
     try:
         connection = look_up(conn_id)
@@ -156,7 +155,7 @@ def guard(session: Any) -> None:
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Turn what botocore makes of settings that it cannot take into a refusal, where it has no error of its own for it.
+    """Turn what botocore and the Amazon provider make of settings that they cannot take into a refusal.
 
     >>> from botocore.config import Config
     >>> with settled():
@@ -169,7 +168,7 @@ def settled() -> Iterator[None]:
     try:
         with scrubbed():
             yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:
         raise ConfigurationError(
             f"No client can be made of the settings: {error}. Correct botocore_config, the extra of the connection, or "
             "the worker's AWS_ENDPOINT_URL"

@@ -15,18 +15,21 @@ _PRINTABLE = re.compile(r"[!-~]+")
 _KEY_ID = re.compile(r"[\w.-]+", re.ASCII)
 """AWS's are letters and digits. Emulators take more, but in a signature commas, slashes and ``=`` separate fields."""
 
-_HOST_LABEL = re.compile(r"(?![0-9]+\Z)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
-"""What botocore takes for a region, known or not, without the line break that its own check lets pass."""
+_LONGEST_REGION = 30
+"""Characters of a region, generously; what is longer may be a secret in the wrong field, and is not told."""
+
+_REGION = re.compile(rf"(?![0-9]+\Z)(?!-)[a-z0-9-]{{1,{_LONGEST_REGION}}}(?<!-)")
+"""What botocore takes for a region, known or not, but for capitals, which AWS does not take in a signature."""
 
 _ZONE = re.compile(r"([a-z]+(?:-[a-z]+)+-[0-9]+)(?:-[a-z]+-[0-9]+)?[a-z]")
 """An availability zone, or a local one such as ``us-east-1-bos-1a``, after its region. No region ends in a letter."""
 
-_REGION_SHOWN = 30
-"""Characters of a region that are told; what is longer may be a secret in the wrong field."""
-
 _SIGNED = re.compile(r"AWS4-\S+ Credential=([^/]*)/[0-9]{8}/.*", re.DOTALL)
 
 _USERINFO = re.compile(r"://([^\s\"'<>]*)@")
+
+_SEPARATORS = re.compile(r"[/?#:@]")
+"""What ends a part of an address, if it is not percent-encoded."""
 
 _SECRET_NAMES = frozenset({"aws_secret_access_key", "aws_session_token", "aws_security_token", "externalid"})
 
@@ -72,10 +75,10 @@ def region_fault(region: object) -> str | None:
     """
     if not isinstance(region, str) or not region.strip():
         return "is blank: write a region such as us-east-1"
-    told = repr(region) if len(region) <= _REGION_SHOWN else f"of {len(region)} characters"
+    told = repr(region) if len(region) <= _LONGEST_REGION else f"of {len(region)} characters"
     if zone := _ZONE.fullmatch(region):
         return f"{told} is an availability zone: write {zone[1]}"
-    if not _HOST_LABEL.fullmatch(region) or region != region.lower():
+    if not _REGION.fullmatch(region):
         return f"{told} is no region: write one such as us-east-1, in small letters and without what is around it"
     return None
 
@@ -150,7 +153,7 @@ def secrets_of(value: Any, name: str | None = None) -> Iterator[str]:
     """Yield what is secret in a connection's extra or in settings: by its name, or as a user in a URL.
 
     >>> list(secrets_of({"endpoint_url": "http://me:hidden@127.0.0.1", "assume_role_kwargs": {"ExternalId": "3f9c"}}))
-    ['me:hidden', 'hidden', '3f9c']
+    ['me:hidden', 'hidden', 'hidden', '3f9c']
     """
     if isinstance(value, Mapping):
         for key, each in value.items():
@@ -163,4 +166,6 @@ def secrets_of(value: Any, name: str | None = None) -> Iterator[str]:
             yield value
         for userinfo in _USERINFO.findall(value):
             yield userinfo
-            yield userinfo.partition(":")[2]
+            password = userinfo.partition(":")[2]
+            yield password
+            yield from _SEPARATORS.split(password)  # as an error quotes what it took for a port or a path

@@ -27,16 +27,19 @@ _SHORTEST = 5
 _WHOLE_KEY_ID = 16
 """Characters of an access key id that is looked for; AWS's have no fewer, and emulators take words such as ``test``."""
 
+_QUOTING = "Invalid endpoint:|retries may succeed:|integer value as|nonnumeric port:|Failed to parse:"
+"""What stands before an address, a part of it that was taken for a port, or an answer that botocore could not read: it
+may be the one that hands out a role's credentials."""
+
 _PATTERNS = (
     (re.compile(r"(://)[^\s\"'<>]*@"), rf"\1{_MASK}@"),
     (re.compile(r"(Credential=)[^/,\s&]+", re.IGNORECASE), rf"\1{_MASK}"),
     (re.compile(r"(Signature=)[^,\s'\"&]+", re.IGNORECASE), rf"\1{_MASK}"),
     (re.compile(r"(security-token['\"]?\s*[:=]\s*['\"]?)[^\s'\",&]+", re.IGNORECASE), rf"\1{_MASK}"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), _MASK),
-    (re.compile(r"(Invalid endpoint:|retries may succeed:)(?! \(withheld).*", re.DOTALL), rf"\1 {WITHHELD}"),
+    (re.compile(rf"({_QUOTING})(?! \(withheld).*", re.DOTALL), rf"\1 {WITHHELD}"),
 )
-"""Where a secret stands, whatever it is: in an address, in what is signed or quoted of a request, in an answer that
-botocore could not read, which may be the one that hands out a role's credentials."""
+"""Where a secret stands, whatever it is: in an address, and in what is signed or quoted of a request."""
 
 _TELLABLE = (BotoCoreError, ClientError, OSError)
 """Causes that are told. Others quote what they choked on: an HTTP client a header, a parser a line of a file."""

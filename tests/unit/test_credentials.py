@@ -94,7 +94,8 @@ REGIONS = {
     "empty": ("", "is blank"),
     "blanks": (" ", "is blank"),
     "no text": (None, "is blank"),
-    "a secret": (f"{SECRET}{SECRET}", f"of {2 * len(SECRET)} characters is no region"),
+    "a secret": (SECRET, f"of {len(SECRET)} characters is no region"),
+    "a secret that is a host label": ("a" * 40, "of 40 characters is no region"),
 }
 
 
@@ -209,5 +210,5 @@ def test_what_is_secret_is_found_wherever_it_stands():
         "role_arn": "arn:aws:iam::123456789012:role/runner",
         "region_name": "us-east-1",
     }
-    assert set(secrets_of(extra)) - {""} == {"a", "b", "c", "me:d/@e", "d/@e", "f"}
+    assert set(secrets_of(extra)) - {""} == {"a", "b", "c", "me:d/@e", "d/@e", "d", "e", "f"}
     assert list(secrets_of({"AWS_SECRET_ACCESS_KEY": "a", "AWS_PROFILE": "b"})) == ["a"]

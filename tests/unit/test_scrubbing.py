@@ -82,10 +82,12 @@ CASES: dict[str, tuple[Callable[[], None], str]] = {
         lambda: call(proxies={"http": f"http://me:{HIDDEN}/x@127.0.0.1:9"}),
         "",
     ),
+    "port of an endpoint": (lambda: call(url=f"http://me:{HIDDEN}/x@127.0.0.1"), "integer value as (withheld"),
     "port of an address": (
         raised(http.client.InvalidURL(f"nonnumeric port: '{HIDDEN}'")),
-        "",
+        "nonnumeric port: (withheld",
     ),
+    "word of a setting": (raised(ValueError(f"{HIDDEN!r} is no mode")), "'***' is no mode"),
     "answer that is no XML": (parse_broken_answer, "retries may succeed: (withheld"),
     "profile": (parse_profile, "Unable to parse config file"),
     "process": (
@@ -113,7 +115,7 @@ CASES: dict[str, tuple[Callable[[], None], str]] = {
         "Could not connect",
     ),
 }
-KNOWN = {"port of an address"}
+KNOWN = {"word of a setting"}
 """Where nothing but the value tells that it is secret."""
 
 
