@@ -8,11 +8,12 @@ replace the item.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 RECORD_TYPE = "AMI"
 """Value of ``recordType`` in every AMI state; runner jobs in the same table have none."""
@@ -24,7 +25,14 @@ _PRESET_NAME = re.compile(r"[A-Za-z0-9_-]{1,116}")
 """What both an Image Builder pipeline name (3 to 128 of these characters, blanks inside, of which
 ``spot-runner-`` takes 12) and a segment of an SSM parameter name can hold."""
 
+REASON_LIMIT = 4000
+"""Characters of a build's reason that a record is given: what a person reads, far below an item's 400 KB."""
+
+_AMI_ID = re.compile(r"ami-[0-9A-Za-z]{1,32}")
+"""EC2 writes 8 or 17 hexadecimal digits. Emulators write others, so the digits are not checked; the length is."""
+
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_LINE_BREAK = re.compile("\r\n|[\t\n\v\f\r\x85\u2028\u2029]")
 _MILLISECOND = timedelta(milliseconds=1)
 _LAST_MOMENT = datetime.max.replace(microsecond=999000, tzinfo=UTC)
 
@@ -49,11 +57,17 @@ class Status(StrEnum):
 class MalformedRecord(ValueError):
     """An item that cannot be a record of its kind; the text says which attribute is wrong, and how.
 
+    ``kind`` is the text without what this one item holds, so that like faults can be counted.
+
     >>> AmiState.from_item({"jobId": "AMI#windows-2022", "presetName": "linux-x64"})
     Traceback (most recent call last):
         ...
     spot_runner_provider.ami_state.MalformedRecord: jobId does not match presetName: expected 'AMI#linux-x64'
     """
+
+    def __init__(self, reason: str, kind: str | None = None) -> None:
+        super().__init__(reason)
+        self.kind = kind or reason
 
 
 def storable(text: str) -> str:
@@ -68,15 +82,44 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
-def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return ``text``, :func:`storable`, in at most ``limit`` characters, an ellipsis in place of what was cut.
+def shown(text: str) -> str:
+    r"""Return ``text`` in one line that shows control characters instead of sending them.
 
-    Every text that others wrote passes through here on its way to XCom.
+    A line break or a tab is a blank. Any other character that steers a terminal, a text's direction or nothing
+    visible (Unicode's categories Cc, Cf and Cs) is told by its number. So nobody who writes a record or fails a build
+    can forge a line of a log, clear a screen or hide a link.
+
+    >>> shown("step failed\n\x1b[2Jall is well \u202e")
+    'step failed \\x1b[2Jall is well \\u202e'
+    """
+    line = _LINE_BREAK.sub(" ", text)
+    if line.isprintable():
+        return line
+    return "".join(
+        each.encode("unicode_escape").decode() if unicodedata.category(each) in ("Cc", "Cf", "Cs") else each
+        for each in line
+    )
+
+
+def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return ``text``, :func:`shown`, in at most ``limit`` characters, an ellipsis in place of what was cut.
+
+    Every text that others wrote passes through here on its way to XCom, to a log and to a person.
 
     >>> shorten("no space left on device", limit=12)
     'no space le…'
     """
-    return storable(text if len(text) <= limit else text[: limit - 1] + "…")
+    line = shown(text[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def is_ami_id(value: object) -> TypeGuard[str]:
+    r"""Return whether ``value`` can be the id of an AMI: only such a text is ever put into a parameter.
+
+    >>> is_ami_id("ami-0123456789abcdef0"), is_ami_id("pending"), is_ami_id("ami-0abc\n"), is_ami_id(None)
+    (True, False, False, False)
+    """
+    return isinstance(value, str) and _AMI_ID.fullmatch(value) is not None
 
 
 def check_preset_name(name: object) -> str:
@@ -96,8 +139,9 @@ def check_preset_name(name: object) -> str:
         raise MalformedRecord("presetName is missing")
     if not _PRESET_NAME.fullmatch(name):
         raise MalformedRecord(
-            f"presetName {shorten(name, 60)!r} cannot be the name of a pipeline and a parameter: "
-            "1 to 116 letters, digits, '-' or '_'"
+            f"presetName '{shorten(name, 60)}' cannot be the name of a pipeline and a parameter: "
+            "1 to 116 letters, digits, '-' or '_'",
+            "presetName cannot be the name of a pipeline and a parameter",
         )
     return name
 
@@ -128,7 +172,8 @@ def parse_timestamp(text: object) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedRecord(
-            f"updatedAt {shorten(text, 60)!r} is no timestamp such as 2026-02-11T15:35:48.123Z"
+            f"updatedAt '{shorten(text, 60)}' is no timestamp such as 2026-02-11T15:35:48.123Z",
+            "updatedAt is no timestamp",
         ) from None
 
 
@@ -182,7 +227,9 @@ class AmiState:
         """
         name = check_preset_name(item.get("presetName"))
         if item.get("jobId") != job_id(name):
-            raise MalformedRecord(f"jobId does not match presetName: expected {job_id(name)!r}")
+            raise MalformedRecord(
+                f"jobId does not match presetName: expected {job_id(name)!r}", "jobId does not match presetName"
+            )
         return cls._from_attributes(name, item)
 
     @classmethod
@@ -197,7 +244,8 @@ class AmiState:
     def _from_attributes(cls, name: str, values: Mapping[str, Any]) -> Self:
         status, updated_at, ami_id = values.get("status"), values.get("updatedAt"), values.get("amiId")
         if status not in list(Status):
-            raise MalformedRecord(f"status {shorten(str(status), 60)!r} is none of {', '.join(Status)}")
+            kind = f"is none of {', '.join(Status)}"
+            raise MalformedRecord(f"status '{shorten(str(status), 60)}' {kind}", f"status {kind}")
         parse_timestamp(updated_at)
         if not (ami_id is None or isinstance(ami_id, str)):
             raise MalformedRecord("amiId is neither text nor null")
@@ -233,8 +281,11 @@ class AmiState:
 
     @property
     def usable_ami(self) -> str | None:
-        """The AMI that runners must start from, if the record settles it: it is ready, or failed with an AMI."""
-        return None if self.status is Status.BUILDING else self.ami_id
+        """The AMI that runners must start from, if the record settles it: it is ready, or failed with an AMI.
+
+        A text that can be no AMI's id is none: nothing of it may reach a parameter.
+        """
+        return self.ami_id if self.status is not Status.BUILDING and is_ami_id(self.ami_id) else None
 
     def is_stale(self, now: datetime, stale_after: timedelta) -> bool:
         """Return whether the record has been ``building`` for **more** than ``stale_after``."""
@@ -258,13 +309,16 @@ class AmiState:
     def now_failed(self, reason: str, *, build_id: str, at: datetime, by: str) -> Self:
         """Return the record of a build that failed; the AMI before it stays. Parameters as of :meth:`now_ready`.
 
+        :param reason: why, in the words of AWS; what is beyond :data:`REASON_LIMIT` is cut.
+
         >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
         >>> image = "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7"
         >>> failed = seen.now_failed("FAILED: Build timed out", build_id=image, at=seen.updated, by="dag/run")
         >>> failed.status, failed.usable_ami, failed.error_message
         (<Status.FAILED: 'failed'>, 'ami-0a1d', 'FAILED: Build timed out')
         """
-        return replace(self._rewritten(build_id, at, by), status=Status.FAILED, error_message=reason)
+        message = reason if len(reason) <= REASON_LIMIT else reason[: REASON_LIMIT - 1] + "…"
+        return replace(self._rewritten(build_id, at, by), status=Status.FAILED, error_message=message)
 
     def _rewritten(self, build_id: str, at: datetime, by: str) -> Self:
         updated_at = render_timestamp(later(at, than=self.updated))
@@ -280,6 +334,8 @@ def _text(value: object) -> str | None:
 class Malformed:
     """An item that was refused, and why. ``job_id`` and ``preset_name`` are ``None`` where it has none.
 
+    ``kind`` is the kind of reason that it counts under.
+
     >>> item = {"jobId": "AMI#nameless", "status": "building"}
     >>> try:
     ...     AmiState.from_item(item)
@@ -291,11 +347,12 @@ class Malformed:
     job_id: str | None
     preset_name: str | None
     reason: str
+    kind: str
 
     @classmethod
     def of(cls, item: Mapping[str, Any], error: MalformedRecord) -> Self:
         """Return the refusal of a DynamoDB item."""
-        return cls(_text(item.get("jobId")), _text(item.get("presetName")), str(error))
+        return cls(_text(item.get("jobId")), _text(item.get("presetName")), str(error), error.kind)
 
     def to_json(self) -> dict[str, str | None]:
         """Return the refusal, texts cut, for XCom."""

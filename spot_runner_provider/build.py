@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import MalformedRecord, parse_timestamp, storable
+from spot_runner_provider.ami_state import MalformedRecord, is_ami_id, parse_timestamp, storable
 
 IN_PROGRESS = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
 """States in which a build goes on (Image Builder API: ``ImageStatus``)."""
@@ -24,8 +24,6 @@ _RETIRED = frozenset({"DEPRECATED", "DISABLED", "DELETED"})
 
 _PIPELINE_NAME = re.compile(r"[-_A-Za-z0-9][-_A-Za-z0-9 ]{1,126}[-_A-Za-z0-9]")
 """Image Builder API: ``ResourceName``."""
-
-_AMI_ID = re.compile(r"ami-[0-9A-Za-z]+")
 
 
 class Meaning(StrEnum):
@@ -238,7 +236,7 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     own = [ami for ami in here if ami.account == account]
     if len(here) == 1 and not (account and here[0].account):
         own = here  # nobody says whose it is, and there is no other
-    ids = {ami.image_id for ami in own if _AMI_ID.fullmatch(ami.image_id)}
+    ids = {ami.image_id for ami in own if is_ami_id(ami.image_id)}
     if len(ids) == 1:
         return Verdict(Meaning.READY, ami_id=ids.pop())
     if there and not here:

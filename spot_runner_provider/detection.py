@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,10 @@ from spot_runner_provider.reconciler import Candidate
 NO_RECORD = "no record"
 """Why a preset that somebody asked for is refused if the table has none of that name."""
 
+LISTED = 100
+"""Malformed records that are told one by one; all of them are counted. A table that somebody else's program fills
+may hold any number, and the run's XCom, the report and each reader of the page would carry them."""
+
 T = TypeVar("T")
 
 
@@ -35,7 +40,7 @@ class Survey:
     >>> now = datetime.fromisoformat("2026-02-11T16:00:00Z")
     >>> found = survey([], [], now=now, stale_after=timedelta(minutes=30))
     >>> found.to_json()
-    {'checkedAt': '2026-02-11T16:00:00.000Z', 'states': [], 'malformed': []}
+    {'checkedAt': '2026-02-11T16:00:00.000Z', 'states': [], 'malformed': [], 'malformedCounts': {}}
     """
 
     checked_at: datetime
@@ -45,6 +50,11 @@ class Survey:
     unfinished: frozenset[str]
     named: bool = False
 
+    @property
+    def malformed_counts(self) -> dict[str, int]:
+        """How many items were refused for each kind of reason, the most frequent first."""
+        return dict(Counter(refusal.kind for refusal in self.malformed).most_common())
+
     def to_json(self) -> dict[str, Any]:
         """Return the survey as XCom ``states`` has it."""
         return {
@@ -53,7 +63,8 @@ class Survey:
                 state.to_json() | ({"unfinished": True} if state.preset_name in self.unfinished else {})
                 for state in self.states
             ],
-            "malformed": [refusal.to_json() for refusal in self.malformed],
+            "malformed": [refusal.to_json() for refusal in self.malformed[:LISTED]],
+            "malformedCounts": self.malformed_counts,
         } | ({"named": True} if self.named else {})
 
 
@@ -85,14 +96,14 @@ def survey(
     >>> [candidate.preset_name for candidate in found.candidates]
     ['linux-x64']
     >>> found.malformed
-    (Malformed(job_id='AMI#nameless', preset_name=None, reason='presetName is missing'),)
+    (Malformed(job_id='AMI#nameless', preset_name=None, reason='presetName is missing', kind='presetName is missing'),)
     """
     refused: list[Malformed] = []
     states: dict[str, AmiState] = {}
     unread: set[str] = set()
     for name, item in (named or {}).items():
         if item is None:
-            refused.append(Malformed(job_id(name), name, NO_RECORD))
+            refused.append(Malformed(job_id(name), name, NO_RECORD, NO_RECORD))
     for item in items if named is None else [item for item in named.values() if item is not None]:
         try:
             state = AmiState.from_item(item)
@@ -146,7 +157,7 @@ def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:
         try:
             good[check_preset_name(name)] = None
         except MalformedRecord as error:
-            refused.append(Malformed(None, name, str(error)))
+            refused.append(Malformed(None, name, str(error), error.kind))
     return list(good), refused
 
 

@@ -78,7 +78,9 @@ class Intent:
         name = check_preset_name(item.get("presetName"))
         key = item.get("jobId")
         if not isinstance(key, str) or not key.startswith(_key_prefix(name)):
-            raise MalformedRecord(f"jobId does not match presetName: expected {_key_prefix(name)}...")
+            raise MalformedRecord(
+                f"jobId does not match presetName: expected {_key_prefix(name)}...", "jobId does not match presetName"
+            )
         if storable(key) != key:  # nobody could delete it by what XCom makes of it
             raise MalformedRecord("jobId has a character that XCom cannot hold")
         parse_timestamp(item.get("updatedAt"))

@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Any
 
 from spot_runner_provider.ami_state import Status, parse_timestamp
-from spot_runner_provider.report import needs_attention
+from spot_runner_provider.report import malformed_counts, needs_attention
 
 PREFIX = "spot_runner"
 
@@ -93,7 +93,7 @@ def metrics(
         yield Metric(f"{PREFIX}.presets.{status}", Kind.GAUGE, statuses[status])
     to_look_at = sum(needs_attention(preset) for preset in report["presets"])
     yield Metric(f"{PREFIX}.presets.needs_attention", Kind.GAUGE, to_look_at)
-    yield Metric(f"{PREFIX}.records.malformed", Kind.GAUGE, len(report["malformed"]))
+    yield Metric(f"{PREFIX}.records.malformed", Kind.GAUGE, sum(malformed_counts(report).values()))
     ages = [
         checked_at - parse_timestamp(item["updatedAt"])
         for batch in batches

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spot_runner_provider.report import DEGRADED, Report, needs_attention
+from spot_runner_provider.report import DEGRADED, Report, malformed_counts, needs_attention
 
 REPORT_VARIABLE = "spot_runner_report"
 """Name of the report in the context, so that a template can say ``{{ spot_runner_report.status }}``."""
 
 MESSAGE_VARIABLE = "spot_runner_message"
 """Name of the report as a text in the context."""
+
+SUBJECT_VARIABLE = "spot_runner_subject"
+"""Name of the report's one-line summary in the context: fit for a mail's subject, which no line break may enter."""
 
 LINES_LIMIT = 10
 """Presets that a message lists; together with what is around them they fit into a Slack message."""
@@ -31,6 +34,15 @@ def calls_for_attention(report: Report) -> bool:
     return bool(report.value["status"] == DEGRADED)
 
 
+def subject(report: Report) -> str:
+    """Return the report in one line: the status and the counts.
+
+    >>> subject(Report({"status": "degraded", "message": "1 preset failed"}, failures=()))
+    'Runner images are degraded: 1 preset failed'
+    """
+    return f"Runner images are {report.value['status'] or 'unknown'}: {report.value['message']}"
+
+
 def message(report: Report) -> str:
     """Return the report as a short text: the counts, why the run failed, and a line for what needs attention.
 
@@ -43,10 +55,12 @@ def message(report: Report) -> str:
     """
     value = report.value
     troubles = list(_troubles(value))
-    more = [f"- and {len(troubles) - LINES_LIMIT} more"] if len(troubles) > LINES_LIMIT else []
+    unlisted = sum(malformed_counts(value).values()) - len(value["malformed"])
+    left = len(troubles[LINES_LIMIT:]) + unlisted
+    more = [f"- and {left} more"] if left else []
     return "\n".join(
         [
-            f"Runner images are {value['status'] or 'unknown'}: {value['message']}",
+            subject(report),
             *(f"The run failed: {failure}" for failure in report.failures),
             *troubles[:LINES_LIMIT],
             *more,

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import AmiState, shorten, storable
+from spot_runner_provider.ami_state import AmiState, shorten
+
+ARN_LIMIT = 1024
+"""Characters that an ARN may have (Image Builder API: ``ImageBuilderArn`` and its kin are far shorter)."""
 
 
 class Outcome(StrEnum):
@@ -133,7 +136,7 @@ class Result:
             "outcome": self.outcome and self.outcome.value,
             "detail": shorten(self.detail),
             "dryRun": self.dry_run,
-            "pipelineArn": self.pipeline_arn and storable(self.pipeline_arn),
-            "imageArn": self.image_arn and storable(self.image_arn),
+            "pipelineArn": self.pipeline_arn and shorten(self.pipeline_arn, ARN_LIMIT),
+            "imageArn": self.image_arn and shorten(self.image_arn, ARN_LIMIT),
             "imageState": self.image_state and shorten(self.image_state),
         }

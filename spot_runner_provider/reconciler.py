@@ -17,12 +17,12 @@ same code runs in a batch, where calls of many presets are bundled, and in a tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id, shorten
 from spot_runner_provider.build import Image, Meaning, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.intent import Intent, base_of
 from spot_runner_provider.outcome import Outcome, Replacement, Result
@@ -613,6 +613,15 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     draft = _draft(record, preset, run)
     if record is not None and record.status is Status.BUILDING:
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail="an earlier run's try stands unfinished")
+    if record is not None and record.usable_ami is None and (record.ami_id or record.status is Status.READY):
+        if not run.dry_run:
+            yield from _forget(candidate.intents)
+        return replace(
+            draft,
+            outcome=Outcome.NO_USABLE_AMI,
+            detail=f"the record is {record.status}, but its amiId is {_quoted(record.ami_id)}, no AMI id; record and "
+            "parameter unchanged. Write the right AMI id into the record, or start a build",
+        )
     if run.dry_run:
         return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
     if record is not None and record.usable_ami is not None:
@@ -629,8 +638,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         draft = replace(_draft(record, preset, run), replacement=replacement)
         if not alone:
             return replace(draft, outcome=Outcome.FINISHED, detail="finished; the next run looks at it again")
-    for intent in candidate.intents:
-        yield ForgetIntent(intent.job_id)
+    yield from _forget(candidate.intents)
     return replace(
         draft,
         outcome=Outcome.FINISHED,
@@ -654,14 +662,20 @@ def _finish_put(
     try:
         record, alone, replacement = yield from _follow(record, history, run, own, base=base, until=until)
     except Refused:
-        for intent in intents:  # ours stands for theirs, and for what a put before the one refused may have covered
-            yield ForgetIntent(intent.job_id)
+        yield from _forget(
+            intents
+        )  # ours stands for theirs, and for what a put before the one refused may have covered
         raise
     if alone:
         yield ForgetIntent(own.job_id)
     if replacement is None and run.repeated:
         replacement = _replacement_of_earlier_try(record, replaced_ami([v for v in history if v.version >= base]))
     return record, alone, replacement
+
+
+def _forget(intents: Iterable[Intent]) -> Flow[None]:
+    for intent in intents:
+        yield ForgetIntent(intent.job_id)
 
 
 def _intent(record: AmiState, config: ConfigVersion, run: Run, *part: str) -> Intent:
@@ -808,6 +822,10 @@ def _joined(one: Replacement | None, other: Replacement | None) -> Replacement |
 def _account(arn: str) -> str:
     """Return the account of ``arn:<partition>:imagebuilder:<region>:<account>:...``."""
     return (arn.split(":", 5) + [""] * 5)[4]
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else f"'{shorten(text, 60)}'"
 
 
 def _join(*texts: str) -> str:

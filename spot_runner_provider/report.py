@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import MalformedRecord, Status, parse_timestamp, shorten
+from spot_runner_provider.ami_state import MalformedRecord, Status, is_ami_id, parse_timestamp, shorten
 from spot_runner_provider.intent import is_intent
 from spot_runner_provider.outcome import Outcome
 
@@ -16,7 +16,15 @@ DEGRADED = "degraded"
 """The overall status that means: a person should look."""
 
 _NEED_ATTENTION = frozenset(outcome.value for outcome in Outcome if outcome.needs_attention)
-_SETTLED = frozenset({Outcome.CORRECTED_READY, Outcome.CORRECTED_FAILED, Outcome.FINISHED, Outcome.SUPERSEDED})
+_SETTLED = frozenset(
+    {
+        Outcome.CORRECTED_READY,
+        Outcome.CORRECTED_FAILED,
+        Outcome.FINISHED,
+        Outcome.SUPERSEDED,
+        Outcome.NO_USABLE_AMI,
+    }
+)
 
 
 class Silence(StrEnum):
@@ -127,8 +135,9 @@ class Report:
     """What a run found and left, from the values that its tasks pushed.
 
     ``value`` is the report as XCom has it: ``{"status", "message", "checkedAt", "presets": [{"name", "status",
-    "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...]}``. ``status`` and ``checkedAt`` are ``None``
-    if detection was skipped. ``failures`` says, a sentence each, why the run must not pass for a success.
+    "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...], "malformedCounts": {kind: number}}``.
+    ``status`` and ``checkedAt`` are ``None`` if detection was skipped.
+    ``failures`` says, a sentence each, why the run must not pass for a success.
 
     >>> made = report(None, batches=[], results=[])
     >>> made.value["status"], made.failures
@@ -162,7 +171,7 @@ def report(
     ...         "updatedAt": "2026-02-11T15:00:00.000Z"}
     >>> result = {"presetName": "linux-x64", "status": "ready", "amiId": "ami-0e3f", "outcome": "corrected_ready",
     ...           "updatedAt": "2026-02-11T15:59:03.001Z", "detail": "", "dryRun": False}
-    >>> survey = {"checkedAt": "2026-02-11T16:00:03.120Z", "states": [seen], "malformed": []}
+    >>> survey = {"checkedAt": "2026-02-11T16:00:03.120Z", "states": [seen], "malformed": [], "malformedCounts": {}}
     >>> made = report(survey, batches=[[seen]], results=[result])
     >>> made.value["status"], made.value["message"], made.failures
     ('ready', '1 preset ready', ())
@@ -180,12 +189,12 @@ def report(
         | _finding(found.get(state["presetName"]))
         for state in sorted(survey["states"], key=lambda state: state["presetName"])
     ]
-    malformed = list(survey["malformed"])
+    malformed = malformed_counts(survey)
     message = message_of(presets, malformed, flagged)
     failures = [
         *_failures([*by_name.values(), *found.values()], fail_on),
         *_lost(name for name, why in lost.items() if why is not Silence.SKIPPED),
-        *(_not_looked_at(malformed) if survey.get("named") else ()),
+        *(_not_looked_at(survey["malformed"]) if survey.get("named") else ()),
         *complaints,
     ]
     if audit["error"]:
@@ -199,7 +208,8 @@ def report(
         "message": message,
         "checkedAt": survey["checkedAt"],
         "presets": presets,
-        "malformed": malformed,
+        "malformed": list(survey["malformed"]),
+        "malformedCounts": malformed,
     }
     return Report(value, tuple(failures))
 
@@ -213,11 +223,26 @@ def _unknown(silence: Silence, complaints: Iterable[str]) -> Report:
         "checkedAt": None,
         "presets": [],
         "malformed": [],
+        "malformedCounts": {},
     }
     return Report(value, failures)
 
 
-def overall_status(presets: Iterable[Mapping[str, Any]], malformed: Sequence[Any], failures: Sequence[str] = ()) -> str:
+def malformed_counts(value: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many records a survey or a report counts as malformed, by the kind of reason.
+
+    A value of a version that did not count has its whole list instead.
+
+    >>> malformed_counts({"malformed": [{"reason": "presetName is missing"}]})
+    {'presetName is missing': 1}
+    """
+    counts: dict[str, int] | None = value.get("malformedCounts")
+    return dict(Counter(record["reason"] for record in value["malformed"])) if counts is None else counts
+
+
+def overall_status(
+    presets: Iterable[Mapping[str, Any]], malformed: Mapping[str, int], failures: Sequence[str] = ()
+) -> str:
     """Return ``degraded`` if a person should look; else ``building`` if some preset is, else ``ready``.
 
     A person should look if a preset needs it, if a record is malformed, or if the run fails.
@@ -225,9 +250,9 @@ def overall_status(presets: Iterable[Mapping[str, Any]], malformed: Sequence[Any
     :param presets: the report's lines.
 
     >>> ready = {"status": "ready", "amiId": "ami-0e3f", "outcome": None}
-    >>> overall_status([ready, ready | {"status": "building"}], malformed=[])
+    >>> overall_status([ready, ready | {"status": "building"}], malformed={})
     'building'
-    >>> overall_status([ready, ready | {"status": "building", "outcome": "pipeline_not_found"}], malformed=[])
+    >>> overall_status([ready, ready | {"status": "building", "outcome": "pipeline_not_found"}], malformed={})
     'degraded'
     """
     lines = list(presets)
@@ -244,16 +269,17 @@ def needs_attention(preset: Mapping[str, Any]) -> bool:
     >>> needs_attention(ready), needs_attention(ready | {"amiId": None}), needs_attention(ready | {"outcome": "error"})
     (False, True, True)
     """
-    return preset["status"] == Status.FAILED or not preset["amiId"] or preset["outcome"] in _NEED_ATTENTION
+    return preset["status"] == Status.FAILED or not is_ami_id(preset["amiId"]) or preset["outcome"] in _NEED_ATTENTION
 
 
-def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], flagged: Iterable[str]) -> str:
+def message_of(presets: Sequence[Mapping[str, Any]], malformed: Mapping[str, int], flagged: Iterable[str]) -> str:
     """Return the counts in one sentence, such as ``3 presets ready, 1 preset building, 1 preset failed``.
 
+    :param malformed: how many records are, by the kind of reason.
     :param flagged: the names of the presets that detection flagged.
 
     >>> ready = {"status": "ready", "amiId": "ami-0e3f", "outcome": None}
-    >>> message_of([ready, ready | {"outcome": "drifted"}], malformed=[], flagged=[])
+    >>> message_of([ready, ready | {"outcome": "drifted"}], malformed={}, flagged=[])
     '2 presets ready, 1 parameter drifted; none was stale'
     """
     counts = Counter(preset["status"] for preset in presets)
@@ -262,12 +288,12 @@ def message_of(presets: Sequence[Mapping[str, Any]], malformed: Sequence[Any], f
         for status in (Status.READY, Status.BUILDING, Status.FAILED)
         if counts[status]
     ] or ["no presets"]
-    if lacking := sum(not preset["amiId"] for preset in presets):
+    if lacking := sum(not is_ami_id(preset["amiId"]) for preset in presets):
         parts.append(f"{_count(lacking, 'preset')} without an AMI")
     if drifted := sum(preset["outcome"] == Outcome.DRIFTED for preset in presets):
         parts.append(f"{_count(drifted, 'parameter')} drifted")
     if malformed:
-        parts.append(f"{_count(len(malformed), 'record')} malformed")
+        parts.append(f"{_count(sum(malformed.values()), 'record')} malformed")
     return ", ".join(parts) + ("" if any(True for _ in flagged) else "; none was stale")
 
 

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.exc import SQLAlchemyError
 
 from spot_runner_provider import clock
-from spot_runner_provider.ami_state import Status, render_timestamp
+from spot_runner_provider.ami_state import Status, render_timestamp, shown
 from spot_runner_provider.arguments import InvalidArgument, boolean
 from spot_runner_provider.cli.output import show
 from spot_runner_provider.detection import NO_RECORD, sift
@@ -141,7 +141,7 @@ def detect(args: Namespace) -> dict[str, Any]:
         preset | {"stale": preset["name"] in stale, "unfinished": preset["name"] in unfinished}
         for preset in made["presets"]
     ]
-    message = message_of(lines, made["malformed"], [item["presetName"] for item in flagged])
+    message = message_of(lines, made["malformedCounts"], [item["presetName"] for item in flagged])
     return made | {"presets": lines, "message": message + (f"; {len(flagged)} to reconcile" if flagged else "")}
 
 
@@ -210,7 +210,7 @@ def _chosen(dag_id: str | None, dag_ids: Sequence[str]) -> str:
 def _told(made: Report) -> dict[str, Any]:
     """Return the report; what failed goes to stderr."""
     for failure in made.failures:
-        sys.stderr.write(f"{failure}\n")
+        sys.stderr.write(f"{shown(failure)}\n")
     return made.value
 
 
@@ -218,5 +218,5 @@ def _fail(code: int, why: object) -> NoReturn:
     """Exit, the reason in one line on stderr."""
     from spot_runner_provider.hooks.scrubbing import scrubbed_text
 
-    sys.stderr.write(f"{' '.join(scrubbed_text(str(why)).split())}\n")
+    sys.stderr.write(f"{shown(' '.join(scrubbed_text(str(why)).split()))}\n")
     sys.exit(code)

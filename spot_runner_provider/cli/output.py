@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow.cli.simple_table import AirflowConsole
 
+from spot_runner_provider.ami_state import shown
+
 _PRESET = ("name", "status", "amiId", "updatedAt", "stale", "unfinished", "outcome", "detail")
 _MALFORMED = ("jobId", "presetName", "reason")
 
@@ -14,15 +16,15 @@ _MALFORMED = ("jobId", "presetName", "reason")
 def show(report: dict[str, Any], output: str) -> None:
     """Print a report to stdout.
 
-    What others wrote into a record is printed as it is: in brackets it would be markup to the console, and between
-    colons an emoji.
+    What others wrote is shown and never obeyed: in brackets it would be markup to the console, between colons an
+    emoji, and a control character would steer the terminal.
 
     :param report: as :mod:`~spot_runner_provider.report` makes it.
     :param output: ``table``, ``json`` or ``yaml``.
 
     >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f"}
     >>> report = {"status": "ready", "message": "1 preset ready", "checkedAt": None, "presets": [ready],
-    ...           "malformed": []}
+    ...           "malformed": [], "malformedCounts": {}}
     >>> show(report, "table")
     name      | status | amiId
     ==========+========+=========
@@ -31,6 +33,7 @@ def show(report: dict[str, Any], output: str) -> None:
     ready: 1 preset ready
     """
     console = AirflowConsole(markup=False, emoji=False, highlight=False)
+    report = _shown(report)
     if output == "json":
         console.print_as_json(report)
     elif output == "yaml":
@@ -39,8 +42,24 @@ def show(report: dict[str, Any], output: str) -> None:
         for items, columns in ((report["presets"], _PRESET), (report["malformed"], _MALFORMED)):
             if rows := _rows(items, columns):
                 console.print_as_table(rows)
+        if (malformed := sum(report["malformedCounts"].values())) > len(report["malformed"]):
+            console.print(f"{malformed} records are malformed; by reason:", soft_wrap=True)
+            for reason, number in report["malformedCounts"].items():
+                console.print(f"{number:8} {reason}", soft_wrap=True)
         checked = f" at {report['checkedAt']}" if report["checkedAt"] else ""
         console.print(f"{report['status']}{checked}: {report['message']}", soft_wrap=True)
+
+
+def _shown(value: Any) -> Any:
+    """Return a JSON value in which every text is fit for a terminal."""
+    match value:
+        case str():
+            return shown(value)
+        case Mapping():
+            return {key: _shown(each) for key, each in value.items()}
+        case list():
+            return [_shown(each) for each in value]
+    return value
 
 
 def _rows(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, str]]:

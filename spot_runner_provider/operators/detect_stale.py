@@ -33,7 +33,8 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
 
     Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`:
     a list of lists of dicts, one preset a batch while there are no more than ``max_mapped_tasks``. Pushes the XCom
-    ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}]}``,
+    ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}],
+    "malformedCounts": {kind of reason: number}}``, of which ``malformed`` lists the first hundred;
     with an audit also ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``, and
     ``"named": True`` if it was told which presets to look at.
 
@@ -131,15 +132,23 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
             arguments.duration("stale_after", self.stale_after), arguments.selection("presets", self.presets)
         )
         audit = {"audit": self._audit(found, prefix).to_json()} if audited else {}
-        for refusal in found.malformed:
-            self.log.warning("malformed: jobId %s, preset %s: %s", refusal.job_id, refusal.preset_name, refusal.reason)
+        states = found.to_json()
+        for refusal in states["malformed"]:
+            self.log.warning("malformed: jobId %(jobId)s, preset %(presetName)s: %(reason)s", refusal)
+        if len(found.malformed) > len(states["malformed"]):
+            self.log.warning(
+                "%s records are malformed; the first %s are listed. By reason: %s",
+                len(found.malformed),
+                len(states["malformed"]),
+                states["malformedCounts"],
+            )
         self.log.info(
             "%s AMI states, %s to reconcile: %s",
             len(found.states),
             len(found.candidates),
             ", ".join(candidate.preset_name for candidate in found.candidates) or "none",
         )
-        return found.to_json() | audit, [candidate.to_json() for candidate in found.candidates]
+        return states | audit, [candidate.to_json() for candidate in found.candidates]
 
     def _survey(self, stale_after: timedelta, presets: list[str] | None) -> Survey:
         names, refused = sift(presets or ())

@@ -18,11 +18,13 @@ from spot_runner_provider.metrics import Kind, Metric, metrics
 from spot_runner_provider.notify import (
     MESSAGE_VARIABLE,
     REPORT_VARIABLE,
+    SUBJECT_VARIABLE,
     Callback,
     as_callbacks,
     calls_for_attention,
     failed_callbacks,
     message,
+    subject,
 )
 from spot_runner_provider.operators.detect_stale import STATES_KEY
 from spot_runner_provider.operators.neighbours import index_beside, neighbour, states_of
@@ -43,8 +45,9 @@ class ReportStatusOperator(BaseOperator):
     What it tells is the run as it is now: XComs that an earlier try of a cleared run left do not count.
 
     Returns ``{"status", "message", "checkedAt", "presets": [{"name", "status", "amiId", "updatedAt", "outcome",
-    "detail"}, ...], "malformed": [...]}``. ``status`` is ``degraded`` if a person should look, else ``building`` if a
-    preset is, else ``ready``; it is ``None`` if detection was skipped, so that nothing was looked at.
+    "detail"}, ...], "malformed": [...], "malformedCounts": {...}}``. ``status`` is ``degraded`` if
+    a person should look, else ``building`` if a preset is, else
+    ``ready``; it is ``None`` if detection was skipped, so that nothing was looked at.
 
     The report is always pushed. Then the task fails, without retries, if detection told nothing and was not skipped,
     if a preset ended in ``error`` or in one of ``fail_on``, or if a task that was not skipped left no result for its
@@ -52,8 +55,8 @@ class ReportStatusOperator(BaseOperator):
     ``trigger_rule="all_done"``.
 
     What :mod:`~spot_runner_provider.metrics` lists is sent through Airflow's stats. The context of all callbacks has
-    the report as ``spot_runner_report`` and as a text ``spot_runner_message``, Airflow's own ``on_success_callback``
-    and ``on_failure_callback`` included.
+    the report as ``spot_runner_report``, as a text ``spot_runner_message`` and in one line ``spot_runner_subject``,
+    Airflow's own ``on_success_callback`` and ``on_failure_callback`` included.
 
     :param detect_task_id: the task that detects; inside a TaskGroup, its id without the group's. An id that the DAG
         does not have is refused when Airflow parses the DAG.
@@ -195,7 +198,7 @@ class ReportStatusOperator(BaseOperator):
     def _tell(self, made: Report, context: Context) -> None:
         """Call the callbacks if there is something to tell."""
         told: Any = context
-        told[REPORT_VARIABLE], told[MESSAGE_VARIABLE] = made.value, message(made)
+        told[REPORT_VARIABLE], told[MESSAGE_VARIABLE], told[SUBJECT_VARIABLE] = made.value, message(made), subject(made)
         if calls_for_attention(made):
             for callback, error in failed_callbacks(as_callbacks(self.on_degraded_callback), context):
                 self.log.warning("%r told nobody of the report: %s", callback, error)

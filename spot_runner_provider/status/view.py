@@ -12,7 +12,7 @@ from urllib.parse import quote
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.console import Console
 from spot_runner_provider.preset_config import parameter_name
-from spot_runner_provider.report import DEGRADED, about_presets, needs_attention
+from spot_runner_provider.report import DEGRADED, about_presets, malformed_counts, needs_attention
 
 LATENESS = timedelta(minutes=5)
 """How late a run may be before what is shown counts as stale."""
@@ -164,6 +164,7 @@ def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime)
         "runs": [_run(deployment.dag_id, run) for run in deployment.runs],
         "presets": list(_presets(deployment.dag_id, told)) if told else [],
         "malformed": told.report["malformed"] if told else [],
+        "malformedCounts": malformed_counts(told.report) if told else {},
     }
 
 
@@ -279,12 +280,10 @@ def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
         line["name"]: _arns(results.get(line["name"], (None, {}))[1], records.get(line["name"], {}))
         for line in told.report["presets"]
     }
-    console = Console.of_region(told.fields.get("region_name")) or next(
-        (found for pair in arns.values() for arn in pair if (found := Console.of_arn(arn))), None
-    )
     for line in told.report["presets"]:
         name = line["name"]
         task = tasks.get(name, told.detect)
+        console = _console(results.get(name, (None, {}))[1], records.get(name, {}), told.fields)
         yield {
             **{key: line[key] for key in ("name", "status", "amiId", "updatedAt", "outcome", "detail")},
             "dryRun": name in results and bool(results[name][1].get("dryRun")),
@@ -333,7 +332,7 @@ def _links(
     table, prefix = fields.get("table_name"), fields.get("config_prefix")
     links = {
         "pipeline": pipeline and console.pipeline(pipeline),
-        "image": image and console.image(image),
+        "image": image and Console.of_arn(image) == console and console.image(image),
         "parameter": prefix and console.parameter(parameter_name(prefix, name)),
         "record": table and console.record(table, name),
     }
@@ -344,6 +343,17 @@ def _arns(result: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str | N
     """Return the ARNs of a preset's pipeline and image; a record names its image where an ARN is its build."""
     image = result.get("imageArn") or result.get("buildId") or record.get("buildId")
     return result.get("pipelineArn"), image if image and image.startswith("arn:") and ":image/" in image else None
+
+
+def _console(result: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, Any]) -> Console | None:
+    """Return the console that shows a preset: by what Image Builder said of it, the setting, or its own record.
+
+    A record's ``buildId`` is what others wrote, so it decides for no other preset.
+    """
+    for arn in (result.get("pipelineArn"), result.get("imageArn")):
+        if found := Console.of_arn(arn):
+            return found
+    return Console.of_region(fields.get("region_name")) or Console.of_arn(_arns({}, record)[1])
 
 
 def _path(dag_id: str, run_id: str, task: Task | None = None) -> str:

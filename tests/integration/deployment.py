@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -69,6 +69,9 @@ class Deployment:
 
     def item(self, item: Mapping[str, Any]) -> None:
         put_items(self.dynamodb, [item])
+
+    def items_at_once(self, items: Iterable[Mapping[str, Any]]) -> None:
+        put_items(self.dynamodb, items)
 
     def image(
         self,

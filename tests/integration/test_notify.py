@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import socketserver
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseNotifier
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from jinja2 import Environment
 
 from spot_runner_provider.embedded.seed import TABLE
 from tests.integration.finished_run import FinishedRun, ran
@@ -110,17 +112,38 @@ def test_a_degraded_report_is_mailed(deployment, mailbox, run_dag):
         on_degraded_callback=SmtpNotifier(
             from_email="airflow@example.com",
             to="runners@example.com",
-            subject="Runner images are {{ spot_runner_report.status }}",
+            subject="{{ spot_runner_subject }}",
             html_content="<pre>{{ spot_runner_message | e }}</pre>",
         )
     )
     assert states(run)["report_status"] == "success"
     (mail,) = mailbox.messages
-    assert (mail["To"], mail["Subject"]) == ("runners@example.com", "Runner images are degraded")
+    assert (mail["To"], mail["Subject"]) == ("runners@example.com", "Runner images are degraded: 1 preset failed")
     assert mail.get_body().get_content().strip() == (
         "<pre>Runner images are degraded: 1 preset failed\n"
         "- linux-x64: failed, ami-0a1d, corrected_failed: FAILED: no space in &lt;volume&gt;</pre>"
     )
+
+
+def test_a_subject_cannot_break_and_slacks_markup_is_escaped(deployment):
+    """The README's own examples, with a build's reason that would command a chat and forge a line."""
+    readme = (DAG_FILE.parents[1] / "README.md").read_text()
+    (slack,) = re.findall(r'text="(.*spot_runner_message.*)"', readme)
+    (subject,) = re.findall(r'subject="(.*)"', readme)
+    told: list[str] = []
+
+    def tell_both(context: Any) -> None:
+        told.extend(Environment(autoescape=False).from_string(each).render(**context) for each in (slack, subject))
+
+    deployment.preset("linux-x64")
+    deployment.image(
+        "linux-x64", "FAILED", None, reason="boom\n- b: ready\n<!channel> <https://evil.example|open & see>"
+    )
+    tell(ran(), tell_both)
+    text, line = told
+    assert "boom - b: ready &lt;!channel&gt; &lt;https://evil.example|open &amp; see&gt;" in text
+    assert [each[:12] for each in text.splitlines()] == ["Runner image", "- linux-x64:"]
+    assert line.splitlines() == ["Runner images are degraded: 1 preset failed"]
 
 
 def test_a_run_that_fails_is_told_and_stays_failed(deployment, run_dag):

@@ -4,17 +4,20 @@ from decimal import Decimal
 import pytest
 
 from spot_runner_provider.ami_state import (
+    REASON_LIMIT,
     TEXT_LIMIT,
     AmiState,
     Malformed,
     MalformedRecord,
     Status,
     check_preset_name,
+    is_ami_id,
     job_id,
     later,
     parse_timestamp,
     render_timestamp,
     shorten,
+    shown,
 )
 
 from .values import NOW, ago, record, without
@@ -312,13 +315,54 @@ class TestXCom:
             pytest.param("abcd", "abcd", id="shorter"),
             pytest.param("abcde", "abcde", id="exactly"),
             pytest.param("abcdef", "abcd…", id="longer"),
-            pytest.param("a\x00b", "a\ufffdb", id="nul"),
-            pytest.param("\ud83d\ude00", "\ufffd\ufffd", id="half-surrogate-pairs"),
-            pytest.param("\U0001f600\t\n", "\U0001f600\t\n", id="what-xcom-can-hold"),
+            pytest.param("\x00", r"\x00", id="nul"),
+            pytest.param("\ud83d\ude00", r"\ud8…", id="half-surrogate-pairs"),
+            pytest.param("\U0001f600\t\n", "\U0001f600  ", id="line-breaks"),
+            pytest.param("\x1b" * 5, r"\x1b…", id="escapes-are-counted"),
         ],
     )
     def test_shorten(self, text, short):
         assert shorten(text, 5) == short
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            pytest.param("Größe: 3 µm, 日本 \U0001f600", "Größe: 3 µm, 日本 \U0001f600", id="printable"),
+            pytest.param("a\nb\r\nc\rd\te\vf\fg\x85h\u2028i\u2029j", "a b c d e f g h i j", id="line-breaks"),
+            pytest.param("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m", id="escape-sequence"),
+            pytest.param("\x9b2J\x9d8;;x\x9c\x07\x08\x7f", r"\x9b2J\x9d8;;x\x9c\x07\x08\x7f", id="c1-bell-delete"),
+            pytest.param("\u202eevil\u2066\u200f", r"\u202eevil\u2066\u200f", id="direction"),
+            pytest.param("\u200b\ufeff\U000e0041", r"\u200b\ufeff\U000e0041", id="invisible"),
+            pytest.param("\x00\ud800", r"\x00\ud800", id="what-xcom-cannot-hold"),
+        ],
+    )
+    def test_what_others_wrote_is_shown_and_not_sent(self, text, said):
+        assert shown(text) == said
+        assert shown(said) == said
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("ami-0123456789abcdef0", True),
+            ("ami-0abc1234", True),
+            ("ami-" + "a" * 32, True),
+            ("ami-" + "a" * 33, False),
+            ("ami-" + "0" * 10_000, False),
+            *((text, False) for text in ("ami-", "pending", "", "../../x", "ami-0abc\n", " ami-0abc", "ami-0abc ")),
+            *((value, False) for value in ('ami-0abc", "x": "', "AMI-0ABC", "ami-0ä", "ami-٣", None, 7, ["ami-0abc"])),
+        ],
+    )
+    def test_what_can_be_an_ami_id(self, text, expected):
+        assert is_ami_id(text) is expected
+
+    @pytest.mark.parametrize("length", [REASON_LIMIT, REASON_LIMIT + 1, 390_000])
+    def test_a_builds_reason_is_cut_before_it_is_written(self, length):
+        seen = AmiState("linux-x64", Status.BUILDING, ago(hours=1))
+        failed = seen.now_failed("\x1b" + "r" * (length - 1), build_id="arn", at=NOW, by="dag/run")
+        assert failed.error_message is not None
+        assert failed.error_message.startswith("\x1br")
+        assert len(failed.error_message) == REASON_LIMIT
+        assert failed.error_message.endswith("…") is (length > REASON_LIMIT)
 
     @pytest.mark.parametrize(
         ("item", "said"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from argparse import ArgumentParser
 
 import pytest
@@ -27,6 +28,7 @@ REPORT = {
         {**PRESET, "name": "windows-2022", "status": "building", "stale": True, "outcome": None, "detail": "[/b] é…"},
     ],
     "malformed": [{"jobId": "AMI#[/red] :key:", "presetName": None, "reason": "a reason " * 40}],
+    "malformedCounts": {"a reason": 1},
 }
 
 
@@ -78,8 +80,25 @@ def test_the_table_has_every_row_and_no_empty_column(capsys):
 
 
 def test_a_report_without_presets_is_its_sentence(capsys):
-    show({"status": "degraded", "message": "no run yet", "checkedAt": None, "presets": [], "malformed": []}, "table")
+    nothing = {"presets": [], "malformed": [], "malformedCounts": {}}
+    show({"status": "degraded", "message": "no run yet", "checkedAt": None, **nothing}, "table")
     assert capsys.readouterr().out == "degraded: no run yet\n"
+
+
+@pytest.mark.parametrize("output", ["table", "json", "yaml"])
+def test_no_text_of_a_report_steers_the_terminal(capsys, output):
+    hostile = "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x9b31m\u202e\ngone"
+    show(json.loads(json.dumps(REPORT).replace("[/b]", json.dumps(hostile)[1:-1])), output)
+    out = capsys.readouterr().out
+    assert not {each for each in out if unicodedata.category(each) in ("Cc", "Cf")} - {"\n"}
+    assert "x1b[2J" in out
+
+
+def test_malformed_records_that_are_not_listed_are_counted(capsys):
+    show({**REPORT, "malformedCounts": {"presetName is missing": 9_999, "updatedAt is no timestamp": 1}}, "table")
+    out = capsys.readouterr().out
+    assert "10000 records are malformed; by reason:" in out
+    assert "    9999 presetName is missing\n" in out
 
 
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])

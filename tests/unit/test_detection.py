@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from decimal import Decimal
 from itertools import chain
@@ -185,7 +186,22 @@ def test_the_survey_in_xcom():
                 "reason": "status 'done' is none of building, ready, failed",
             }
         ],
+        "malformedCounts": {"status is none of building, ready, failed": 1},
     }
+
+
+def test_of_many_malformed_records_the_first_hundred_are_told_and_all_are_counted():
+    odd = [record(f"odd-{number}", status=f"state {number}") for number in range(10_000)]
+    undated = [record(f"undated-{number}", updatedAt=f"day {number}") for number in range(3)]
+    notes = [note(f"noted-{number}", paramVersion="x") for number in range(2)]
+    found = look([*odd, *undated, record("a", updatedAt=ago(days=1))], notes).to_json()
+    assert [refusal["presetName"] for refusal in found["malformed"]] == [f"odd-{number}" for number in range(100)]
+    assert found["malformedCounts"] == {
+        "status is none of building, ready, failed": 10_000,
+        "updatedAt is no timestamp": 3,
+        "paramVersion is no whole number above 0": 2,
+    }
+    assert len(json.dumps(found)) < 50_000
 
 
 class TestCandidateInXCom:

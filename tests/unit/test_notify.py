@@ -85,6 +85,12 @@ def test_of_many_the_first_ten_are_named_and_the_rest_is_counted():
     assert len(text) < 3000, "what a Slack block takes"
 
 
+def test_malformed_records_that_are_only_counted_are_told_too():
+    odd = [{"jobId": f"AMI#{number}", "presetName": None, "reason": "odd"} for number in range(100)]
+    text = message(made(malformed=odd, malformedCounts={"odd": 9_999, "else": 1}))
+    assert text.splitlines()[-2:] == ["- AMI#9: malformed: odd", "- and 9990 more"]
+
+
 def test_each_callback_is_called_whatever_the_others_do():
     called = []
 

@@ -754,12 +754,31 @@ class TestUnfinished:
         [
             pytest.param(None, None, id="record-gone"),
             pytest.param(replace(FAILED, ami_id=None), "failed", id="failed-without-ami"),
-            pytest.param(replace(READY, ami_id=None), "ready", id="ready-without-ami"),
         ],
     )
     def test_without_an_ami_the_intents_are_only_forgotten(self, record, status):
         result = play(self.CANDIDATE, (ReadState(PRESET), record), *self.FORGOT_BOTH)
         assert (result.outcome, result.status) == ("finished", status)
+
+    @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
+    @pytest.mark.parametrize(
+        "record",
+        [
+            replace(READY, ami_id=None),
+            replace(READY, ami_id="pending"),
+            replace(READY, ami_id="../../x"),
+            replace(FAILED, ami_id='ami-0abc", "x": "'),
+            replace(READY, ami_id="ami-0abc\n"),
+            replace(READY, ami_id="ami-" + "0" * 3000),
+        ],
+        ids=["none", "pending", "path", "json", "line-break", "long"],
+    )
+    def test_an_ami_id_that_is_none_never_reaches_the_parameter(self, record, run):
+        forgot = () if run is DRY_RUN else self.FORGOT_BOTH
+        result = play(self.CANDIDATE, (ReadState(PRESET), record), *forgot, run=run)
+        assert (result.outcome, result.ami_id) == ("no_usable_ami", record.ami_id)
+        assert "Write the right AMI id into the record" in result.detail
+        assert len(result.detail) < 250
 
     @pytest.mark.parametrize("history", [[], [ConfigVersion(7, "[]")]], ids=["gone", "broken"])
     def test_with_a_parameter_that_cannot_be_updated_the_intents_stay(self, history):

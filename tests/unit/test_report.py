@@ -47,6 +47,7 @@ MALFORMED = {"jobId": "AMI#x", "presetName": "x", "reason": "status"}
         pytest.param([state(), state("b", "failed")], [], "degraded", id="one-failed"),
         pytest.param([state("a", "building", "ami-0"), state("b", "failed")], [], "degraded", id="failed-and-building"),
         pytest.param([state(ami_id=None)], [], "degraded", id="ready-without-ami"),
+        pytest.param([state(ami_id="pending")], [], "degraded", id="ready-without-an-ami-id"),
         pytest.param([state()], [MALFORMED], "degraded", id="a-malformed-record"),
         pytest.param([], [MALFORMED], "degraded", id="a-malformed-record-alone"),
     ],
@@ -80,7 +81,7 @@ def preset(status, number=1):
     ],
 )
 def test_message(presets, malformed, message):
-    assert message_of(presets, [MALFORMED] * malformed, flagged={"a"}) == message
+    assert message_of(presets, {"status": malformed} if malformed else {}, flagged={"a"}) == message
 
 
 def test_the_message_says_if_nothing_was_stale():
@@ -88,7 +89,7 @@ def test_the_message_says_if_nothing_was_stale():
 
 
 def test_overall_status_of_lines():
-    assert overall_status(preset("ready") + preset("building"), []) == "building"
+    assert overall_status(preset("ready") + preset("building"), {}) == "building"
 
 
 @pytest.mark.parametrize("outcome", [None, *Outcome])
@@ -200,6 +201,7 @@ def test_the_whole_value():
             {"name": "a", "status": "ready", "amiId": "ami-1", "updatedAt": BEFORE, "outcome": None, "detail": ""}
         ],
         "malformed": [MALFORMED],
+        "malformedCounts": {"status": 1},
     }
 
 
@@ -212,6 +214,7 @@ def test_if_detection_failed_nothing_is_known():
             "checkedAt": None,
             "presets": [],
             "malformed": [],
+            "malformedCounts": {},
         },
         ("detection failed",),
     )

@@ -213,6 +213,14 @@ FIELDS = {"table_name": "t", "config_prefix": "/c/"}
         (replace(TOLD, results=[(Task("fix"), [RESULT])]), {"pipeline", "image"}),
         (replace(TOLD, survey={"states": [{"presetName": "a", "buildId": RESULT["imageArn"]}]}), {"image"}),
         (replace(TOLD, survey={"states": [{"presetName": "a", "buildId": "7"}]}, fields=FIELDS), set()),
+        (
+            replace(
+                TOLD,
+                survey={"states": [{"presetName": "a", "buildId": "arn:aws-cn:imagebuilder:cn-north-1:1:image/i/1/1"}]},
+                fields=FIELDS | {"region_name": "us-gov-west-1"},
+            ),
+            {"parameter", "record"},
+        ),
         (replace(TOLD, fields=FIELDS | {"region_name": "us-gov-west-1"}), {"parameter", "record"}),
         (replace(TOLD, fields=FIELDS), set()),
     ],
@@ -242,12 +250,12 @@ def test_only_the_result_that_the_line_was_made_of_is_shown(batches, result, cou
     assert (shown["dryRun"], set(shown["console"])) == (counts, {"pipeline", "image"} if counts else set())
 
 
-def test_another_presets_arn_tells_the_region_of_all():
+def test_what_others_wrote_into_one_record_decides_about_no_other_presets_links():
     told = replace(TOLD, report=report(line("a"), line("b")), results=[(Task("fix"), [RESULT])], fields=FIELDS)
     presets = show(Deployment("d", [SUCCESS], DUE, told=told))["presets"]
     assert [set(preset["console"]) for preset in presets] == [
         {"pipeline", "image", "parameter", "record"},
-        {"parameter", "record"},
+        set(),
     ]
 
 

@@ -104,7 +104,7 @@ class TestWatch:
         with watch.looking_at("arn:a"):
             raise ConfigurationError("denied\x00")
         assert watch.is_over
-        assert watch.event() == {"finished": [], "refused": {"arn:a": "denied\ufffd"}, "error": None}
+        assert watch.event() == {"finished": [], "refused": {"arn:a": "denied\\x00"}, "error": None}
 
     def test_another_error_is_for_whoever_looks(self):
         watch = Watch(["arn:a"], NOW, poll_interval=60)

@@ -108,7 +108,7 @@ function render(status) {
   renderSource(status);
   renderHistory(status.runs);
   renderPresets(status.presets);
-  renderMalformed(status.malformed);
+  renderMalformed(status.malformed, status.malformedCounts);
   applyFilter();
 }
 
@@ -269,9 +269,13 @@ function copyBySelection(text) {
   focused?.focus();
 }
 
-function renderMalformed(malformed) {
+function renderMalformed(malformed, counts) {
   const section = byId("malformed");
   section.hidden = byId("to-malformed").hidden = malformed.length === 0;
+  const total = Object.values(counts).reduce((sum, number) => sum + number, 0);
+  const reasons = Object.entries(counts).map(([reason, number]) => `${number} × ${reason}`);
+  byId("unlisted").hidden = total === malformed.length;
+  byId("unlisted").textContent = `The first ${malformed.length} of ${total} are listed. By reason: ${reasons.join("; ")}`;
   show(section.querySelector("ul"), malformed, () => malformed.map(({ jobId, presetName, reason }) =>
     el("li", {}, el("code", {}, jobId ?? presetName ?? "no key"), " ", reason)));
 }
