@@ -1,4 +1,13 @@
-"""An Airflow of its own for each test process, and nothing of the machine's AWS: both before Airflow is imported."""
+"""An Airflow of its own for each test process, and nothing of the machine's AWS: both before Airflow is imported.
+
+Where a new test belongs:
+
+- In a folder by what it takes: ``unit`` nothing, ``integration`` the embedded AWS, ``system`` a real Airflow.
+- A test marked ``long`` is left to ``make test-long``, the others to ``make test``. It is a longer profile of a test
+  that ``make test`` has as well: more seeds, more faults, a larger fleet. Mark it where it is parametrized:
+  ``pytest.param(seed, marks=pytest.mark.long)``. Nothing else has to be told.
+- A test that needs a program says which (``tests/needs.py``); one that shows a figure tells it (``tests/figures.py``).
+"""
 
 from __future__ import annotations
 
@@ -9,11 +18,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.progress import Progress
+
+pytest_plugins = ["tests.figures", "tests.needs"]
+
 REPOSITORY = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="spot-runner-test-"))
 
 for name in list(os.environ):
-    if name.startswith(("AIRFLOW_", "AWS_", "BOTO_")) or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
+    if name.startswith(("AIRFLOW_", "AWS_", "BOTO_")):
         del os.environ[name]
 
 os.environ.update(
@@ -28,8 +41,16 @@ os.environ.update(
         "AWS_SHARED_CREDENTIALS_FILE": str(HOME / "no-aws-credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
     }
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch over the run, in the process that prints."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(terminal))
 
 
 @pytest.fixture(scope="session")
@@ -42,25 +63,3 @@ def airflow_home() -> Path:
 def pytest_unconfigure() -> None:
     """Remove the folder, once the last fixture is torn down."""
     shutil.rmtree(HOME, ignore_errors=True)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests told as the property ``told``, and what interleavings and storms came to in all."""
-    reports = [report for some in terminalreporter.stats.values() for report in some if hasattr(report, "when")]
-    told = [each for report in reports if report.when == "call" for each in report.user_properties]
-    sums = [value for name, value in told if name == "schedules"]
-    if not told:
-        return
-    terminalreporter.section("figures")
-    for name, value in told:
-        if name == "told":
-            terminalreporter.write_line(str(value))
-    if sums:
-        schedules, states = sum(each[0] for each in sums), sum(each[1] for each in sums)
-        terminalreporter.write_line(f"interleavings: {len(sums)} cases, {schedules:,} schedules by {states:,} states")
-    if storms := [value for name, value in told if name == "storm"]:
-        calls, failed, tries, runs = zip(*storms, strict=True)
-        terminalreporter.write_line(
-            f"storms: {len(storms)}, {sum(calls):,} calls, {sum(failed):,} of them failed; "
-            f"{sum(tries)} tries failed; {max(runs)} runs needed at most"
-        )

@@ -60,7 +60,7 @@ def ministack() -> Iterator[Ministack]:
 def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
     """An embedded AWS with an empty state table, to which the connection ``aws_default`` leads.
 
-    Every test runs twice: on moto, and with DynamoDB and SSM from ministack where ``make test`` has installed it.
+    Every test runs twice: on moto, and with DynamoDB and SSM from ministack.
     """
     upstream = None
     if request.param == "ministack":

@@ -10,12 +10,15 @@ from types import TracebackType
 from typing import Self
 from urllib.request import ProxyHandler, Request, build_opener
 
+import pytest
+
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 PYTHON = Path(__file__).parents[2] / ".venv-ministack/bin/python"
-"""``make test`` installs it."""
 
-EMULATORS = ["moto", "ministack"] if PYTHON.exists() else ["moto"]
+NEEDED = pytest.mark.needs("ministack")
+
+EMULATORS = ["moto", pytest.param("ministack", marks=NEEDED)]
 
 SETTINGS = {
     "MINISTACK_ACCOUNT_ID": EmbeddedAws.account,

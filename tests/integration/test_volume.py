@@ -60,11 +60,11 @@ def measured(batch):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_thousand_presets_stay_within_150_mb(fleet, record_property):
+def test_a_thousand_presets_stay_within_150_mb(fleet, figure):
     _, _, empty = measured([])
     count, outcomes, full = measured(fleet)
     assert (count, outcomes) == (PRESETS, ["corrected_ready"])
-    record_property("told", f"memory: {empty / MEGABYTE:.0f} MB empty, {full / MEGABYTE:.0f} MB for {PRESETS} presets")
+    figure("memory", f"{empty / MEGABYTE:.0f} MB empty, {full / MEGABYTE:.0f} MB for {PRESETS} presets")
     assert full - empty < 150 * MEGABYTE
 
 

@@ -1,4 +1,4 @@
-"""What was explored, told at the end of the run (by ``tests/conftest.py``)."""
+"""What was explored, told at the end of the run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.figures import Figure
 from tests.interleavings.explorer import Exploration
-
-LINE, SCHEDULES = "told", "schedules"
 
 
 @pytest.fixture
-def tell(record_property: Callable[[str, object], None]) -> Callable[[Exploration | str], None]:
-    """Return a function that has a line, or what exploring a case came to, printed after the last test."""
+def tell(figure: Figure) -> Callable[[Exploration], None]:
+    """Return a function that tells what exploring a case came to, and adds it to the sum."""
 
-    def record(what: Exploration | str) -> None:
-        record_property(LINE, str(what))
-        if isinstance(what, Exploration):
-            record_property(SCHEDULES, (what.schedules, what.states))
+    def record(what: Exploration) -> None:
+        figure("interleavings", str(what))
+        figure("interleavings", (what.schedules, what.states))
 
     return record

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from tests.figures import Figure
 from tests.interleavings.actors import REAL, Protocol
 from tests.interleavings.cases import Faults, alone, finishing, pairs, repeated_edits, triples
 from tests.interleavings.explorer import Case, Finding, explore
@@ -49,9 +50,9 @@ def _is_new(number: int, problem: Problem) -> bool:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_is_caught(name: str, tell: Callable[[str], None]) -> None:
+def test_a_mutant_is_caught(name: str, figure: Figure) -> None:
     kill = first_kill(MUTANTS[name]())
     assert kill is not None, "no invariant tells it from the real protocol"
     case, finding = kill
     problem, steps = finding.problem, len(finding.steps)
-    tell(f"mutant {name:40} {problem.invariant}  {steps:2} steps  {case.name}: {problem.what}")
+    figure("mutants", f"{name:40} {problem.invariant}  {steps:2} steps  {case.name}: {problem.what}")

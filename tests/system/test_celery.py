@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,9 +29,7 @@ THREADS = ceil(PRESETS / TASKS / BUNDLE)
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(
-        not shutil.which("redis-server"), reason="redis-server is missing: install Debian's package redis-server"
-    ),
+    pytest.mark.needs("redis-server"),
 ]
 
 

@@ -30,6 +30,7 @@ from spot_runner_provider.embedded.seed import ami_state, put_items
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.report import needs_attention
 from spot_runner_provider.status.store import HISTORY
+from tests.figures import Figure
 from tests.system.real_airflow import RealAirflow
 
 DAG = "spot_runner_reconcile"
@@ -38,7 +39,7 @@ HOSTILE = "linux-x64-hostile"
 NAMES = sorted([*OUTCOMES, HOSTILE])
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.needs("chromium")]
 
 Open = Callable[..., Page]
 
@@ -77,10 +78,8 @@ def run(airflow: RealAirflow) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the page is tested in Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -583,7 +582,7 @@ def test_whatever_goes_wrong_what_was_known_stays_and_it_tries_again(
 
 
 def test_four_hundred_presets(
-    run: str, open_page: Open, airflow: RealAirflow, aws: EmbeddedAws, record_property: Callable[[str, object], None]
+    run: str, open_page: Open, airflow: RealAirflow, aws: EmbeddedAws, figure: Figure
 ) -> None:
     now = datetime.now(UTC)
     more = [
@@ -622,6 +621,6 @@ def test_four_hundred_presets(
         Draft202012Validator(client.get("/spot-runner/schema.json").json()).validate(response.json())
     assert len(response.json()["presets"]) == 400
     median = statistics.median(times[10:])
-    record_property("told", f"status page: filters 400 presets in {took:.0f} ms; endpoint: {median:.0f} ms median")
+    figure("status page", f"filters 400 presets in {took:.0f} ms; endpoint: {median:.0f} ms median")
     assert median < 50
     assert aws.calls() == {}
