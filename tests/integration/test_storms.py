@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -13,10 +12,12 @@ from spot_runner_provider import pace
 from spot_runner_provider.embedded.faults import Fault
 from tests.integration.deployment import run_at_once
 from tests.integration.fleet import Fleet
-from tests.integration.ministack import EMULATORS
+from tests.integration.ministack import NEEDED
 
 PRESETS = 200
-SEEDS = int(os.environ.get("STORMS", "20"))
+SEEDS, FEW = 20, 3
+"""Seeds in all, and those that are in the normal run as well."""
+
 RUNS = 3
 RETRIES = 3
 """As the DAG has them. A retry follows at once: the time that Airflow waits in between is no help here."""
@@ -64,10 +65,14 @@ def short_waits(monkeypatch):
 @pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
     ("far_aws", "seed"),
-    [(emulator, seed) for emulator in EMULATORS for seed in range(SEEDS if emulator == "moto" else min(3, SEEDS))],
+    [
+        *[("moto", seed) for seed in range(FEW)],
+        *[pytest.param("ministack", seed, marks=NEEDED) for seed in range(FEW)],
+        *[pytest.param("moto", seed, marks=pytest.mark.long) for seed in range(FEW, SEEDS)],
+    ],
     indirect=["far_aws"],
 )
-def test_everything_ends_right_though_calls_fail(seed, far_aws, pass_time, record_property):
+def test_everything_ends_right_though_calls_fail(seed, far_aws, pass_time, figure):
     far_aws.set_seed(seed)
     fleet = Fleet(far_aws, {f"linux-x64-{number:03}": BUILDS[number % len(BUILDS)] for number in range(PRESETS)})
     for fault in chain.from_iterable(map(storm, THROTTLES)):
@@ -85,4 +90,4 @@ def test_everything_ends_right_though_calls_fail(seed, far_aws, pass_time, recor
     calls, hits = sum(far_aws.calls().values()), far_aws.faults_hit()
     assert hits.keys() == {*FAILURES, *chain(*THROTTLES.values())}
     assert sum(hits.values()) / calls == pytest.approx(FAILING, abs=0.05)
-    record_property("storm", (calls, sum(hits.values()), len(failures), runs))
+    figure("storms", (calls, sum(hits.values()), len(failures), runs))

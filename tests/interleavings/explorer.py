@@ -64,7 +64,6 @@ class Exploration:
     schedules: int = 0
     states: int = 0
     seconds: float = 0.0
-    complete: bool = True
     findings: dict[Problem, Finding] = field(default_factory=dict)
 
     @property
@@ -83,9 +82,8 @@ class Exploration:
             for finding in self.findings.values()
             if finding.problem.known
         )
-        return (
-            f"{self.case:46} {self.schedules:>26,} schedules {self.states:>9,} states {self.seconds:6.1f} s"
-            f"{'' if self.complete else '  (out of time)'}{'  known: ' + known if known else ''}"
+        return f"{self.case:46} {self.schedules:>26,} schedules {self.states:>9,} states {self.seconds:6.1f} s" + (
+            f"  known: {known}" if known else ""
         )
 
 
@@ -133,13 +131,14 @@ class Explorer:
         """The worlds that schedules ended in."""
         return [self._worlds[number] for number in self._verdicts]
 
-    def explore(self, seconds: float | None = None) -> Exploration:
-        """Go through all schedules, or as many as there is time for."""
+    def explore(self) -> Exploration:
+        """Go through all schedules, unless it is stopped."""
         began = time.monotonic()
         report = Exploration(self._case.name)
         layer = {self._first(): 1}
         before: dict[State, tuple[State, str] | None] = dict.fromkeys(layer)
-        while layer and report.complete:
+        stopped = False
+        while layer and not stopped:
             following: dict[State, int] = {}
             for state, count in layer.items():
                 ended = True
@@ -155,10 +154,7 @@ class Explorer:
                             report.findings[problem] = Finding(problem, 0, _steps(before, state))
                         report.findings[problem].schedules += count
                         if self._stop(problem):
-                            report.complete = False
-                if seconds is not None and time.monotonic() - began > seconds:
-                    report.complete = False
-                    break
+                            stopped = True
             layer = following
         report.states = len(before)
         report.seconds = time.monotonic() - began
@@ -307,10 +303,26 @@ def dying(actor: Actor, world: World, calls: int, before: Iterable[tuple[int, Ac
     return world
 
 
-def explore(case: Case, seconds: float | None = None, stop: Callable[[Problem], bool] | None = None) -> Exploration:
+def explore(case: Case, stop: Callable[[Problem], bool] | None = None) -> Exploration:
     """Explore a case; see :class:`Explorer`."""
     gc.disable()  # millions of tuples, none of them in a cycle
     try:
-        return Explorer(case, stop or (lambda problem: False)).explore(seconds)
+        return Explorer(case, stop or (lambda problem: False)).explore()
     finally:
         gc.enable()
+
+
+class Explorations(dict[str, Exploration]):
+    """Name of a case -> what exploring it came to, which is found out once, when it is first asked for."""
+
+    def __init__(self, cases: Iterable[Case]) -> None:
+        super().__init__()
+        self.cases = {case.name: case for case in cases}
+
+    def __missing__(self, name: str) -> Exploration:
+        self[name] = explore(self.cases[name])
+        return self[name]
+
+    def known(self, names: Iterable[str]) -> set[str | None]:
+        """Return the names of what was found in these cases."""
+        return {finding.problem.known for name in names for finding in self[name].findings.values()}

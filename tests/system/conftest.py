@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +31,17 @@ def settings() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of Airflow 3, migrated once for all modules."""
+    home = tmp_path_factory.mktemp("migrated")
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, env=os.environ | {"AIRFLOW_HOME": str(home)}, capture_output=True, check=True)
+    return home / "airflow.db"
+
+
 @pytest.fixture(scope="module")
-def airflow(aws: EmbeddedAws, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def airflow(request: pytest.FixtureRequest, aws: EmbeddedAws, settings: dict[str, str]) -> Iterator[Any]:
     """A running Airflow whose AWS is ``aws``, and whose DAG runs when it is triggered only."""
     environment = {
         "AIRFLOW_CONN_AWS_DEFAULT": patient_connection(aws),
@@ -37,9 +50,9 @@ def airflow(aws: EmbeddedAws, settings: dict[str, str], tmp_path_factory: pytest
         "AIRFLOW__SPOT_RUNNER__TABLE_NAME": TABLE,
         **settings,
     }
-    home = tmp_path_factory.mktemp("airflow")
+    home = request.getfixturevalue("tmp_path_factory").mktemp("airflow")
     if AIRFLOW_V_3_0_PLUS:
-        with RealAirflow(home, environment) as airflow:
+        with RealAirflow(home, environment, request.getfixturevalue("database")) as airflow:
             yield airflow
     else:
         from tests.system.airflow2 import Airflow2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,23 +11,32 @@ import pytest
 
 from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.embedded.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
+from tests.figures import Figure
 from tests.system.fleet import DAG, Fleet
 from tests.system.real_airflow import FINISHED, RealAirflow
 
 PRESETS = 50
-INTERVALS = 24
 AT_A_TIME = 8
-BACKFILL = ("--from-date", "2026-01-02", "--to-date", "2026-01-25", "--max-active-runs", str(AT_A_TIME))
+INTERVALS = [AT_A_TIME, pytest.param(24, marks=pytest.mark.long)]
 
 pytestmark = pytest.mark.system
 
 
+@pytest.fixture(scope="module", params=INTERVALS)
+def intervals(request: pytest.FixtureRequest) -> int:
+    """How many days are backfilled."""
+    return int(request.param)
+
+
 @pytest.fixture(scope="module")
-def aws(aws: EmbeddedAws) -> EmbeddedAws:
-    """An AWS where every run stands still right before its first commit."""
-    aws.add_fault(Fault("dynamodb.UpdateItem", "hold"))
-    return aws
+def aws(intervals: int) -> Iterator[EmbeddedAws]:
+    """An AWS of these days alone, where every run stands still right before its first commit."""
+    with EmbeddedAws() as aws:
+        create_table(aws.client("dynamodb", bystander=True))
+        aws.add_fault(Fault("dynamodb.UpdateItem", "hold"))
+        yield aws
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +64,13 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def runs(fleet: Fleet, aws: EmbeddedAws, airflow: RealAirflow) -> list[Run]:
+def runs(fleet: Fleet, aws: EmbeddedAws, airflow: RealAirflow, intervals: int) -> list[Run]:
     """Let eight runs, the scheduled one among them, see the same stale presets, and wait for all to end."""
     airflow.wait_for("the scheduled run's first commit", lambda: bool(owners(held(aws))))
     (scheduled,) = owners(held(aws))
     assert scheduled.startswith(f"{DAG}/scheduled__")
-    airflow.command("backfill", "create", "--dag-id", DAG, *BACKFILL)
+    days = ("--from-date", "2026-01-02", "--to-date", f"2026-01-{1 + intervals:02}")
+    airflow.command("backfill", "create", "--dag-id", DAG, *days, "--max-active-runs", str(AT_A_TIME))
     airflow.wait_for("the first commits of eight runs", lambda: len(owners(held(aws))) == AT_A_TIME)
     assert scheduled in owners(held(aws))
     assert fleet.committed() == 0
@@ -91,17 +101,17 @@ def owners(commits: Iterable[Call]) -> set[str]:
     return {call.body["ExpressionAttributeValues"][":reconciledBy"]["S"] for call in commits}
 
 
-def test_every_run_succeeds(runs: list[Run]) -> None:
+def test_every_run_succeeds(runs: list[Run], intervals: int) -> None:
     assert {run.state for run in runs} == {"success"}
     kinds = Counter(run.kind for run in runs)
-    assert kinds.pop("backfill") == INTERVALS
+    assert kinds.pop("backfill") == intervals
     assert set(kinds) == {"scheduled"}
 
 
-def test_each_preset_is_corrected_once(fleet: Fleet, runs: list[Run], aws: EmbeddedAws, record_property: Any) -> None:
+def test_each_preset_is_corrected_once(fleet: Fleet, runs: list[Run], aws: EmbeddedAws, figure: Figure) -> None:
     fleet.check({run.run_id for run in runs})
     commits = [call for call in aws.call_log() if call.operation == "dynamodb.UpdateItem"]
-    record_property("told", f"backfill: {len(runs)} runs tried {len(commits)} commits for {PRESETS} presets")
+    figure("backfill", f"{len(runs)} runs tried {len(commits)} commits for {PRESETS} presets")
     assert len(commits) > PRESETS
     assert sum(call.status == 200 for call in commits) == PRESETS
     assert aws.calls()["ssm.PutParameter"] == PRESETS
