@@ -1,7 +1,7 @@
 """``python scripts/alone.py FILE REFUSAL COMMAND ...``: run a command, unless another holds the lock ``FILE``.
 
-The command takes this process over and holds the lock until it ends, however it ends. A refusal's exit code is 75,
-``EX_TEMPFAIL``.
+The command takes this process over and holds the lock until it ends, however it ends. Where it is not begun the exit
+code is 75, ``EX_TEMPFAIL``.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ import fcntl
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 
-def main(file: str, refusal: str, *command: str) -> None:
+def refuse(why: str) -> NoReturn:
+    """Say why the command is not begun."""
+    print(why, file=sys.stderr)
+    sys.exit(os.EX_TEMPFAIL)
+
+
+def main(file: str, refusal: str, *command: str) -> NoReturn:
     """Take the lock and become the command, or refuse."""
     path = Path(file)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-    except OSError as error:
-        sys.exit(f"This folder cannot be written to: {error}")
-    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(refusal, file=sys.stderr)
-        sys.exit(os.EX_TEMPFAIL)
+        refuse(refusal)
+    except OSError as error:
+        refuse(f"This folder cannot be written to: {error}")
     os.set_inheritable(lock, True)
     os.execvp(command[0], command)
 
