@@ -46,6 +46,7 @@ os.environ.update(
 )
 
 
+@pytest.hookimpl(trylast=True)  # pytest's reporter is there then
 def pytest_configure(config: pytest.Config) -> None:
     """Watch over the run, in the process that prints."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")

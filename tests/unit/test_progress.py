@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from tests import progress
 from tests.progress import Progress
+
+PROJECT = Path(progress.__file__).parents[1]
+
+RUN = """
+import pytest
+from tests.progress import Progress
+
+class Look:
+    def pytest_collection_finish(self, session):
+        print("watched:", any(isinstance(plugin, Progress) for plugin in session.config.pluginmanager.get_plugins()))
+
+pytest.main(["--collect-only", "-s", "-p", "no:cacheprovider", "tests/unit/test_progress.py"], plugins=[Look()])
+"""
 
 
 class Terminal:
@@ -46,3 +62,8 @@ def test_it_comes_by_itself_where_no_test_ends(monkeypatch: pytest.MonkeyPatch) 
     watch.pytest_sessionfinish()
     assert terminal.lines[0] == ""
     assert terminal.lines[1].endswith(" min] collecting the tests")
+
+
+def test_every_run_has_it() -> None:
+    done = subprocess.run([sys.executable, "-c", RUN], cwd=PROJECT, capture_output=True, text=True)
+    assert "watched: True" in done.stdout, done.stdout + done.stderr
