@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import pytest
+from _pytest.mark import ParameterSet
+
 from spot_runner_provider.reconciler import Commit, ForgetIntent, LogIntent, PutConfig
 from tests.interleavings.actors import FOR_NOW, LOST_REPLY, REFUSED, Actor, Step
 from tests.interleavings.invariants import Problem, saw_failure, verdict
@@ -313,16 +316,25 @@ def explore(case: Case, stop: Callable[[Problem], bool] | None = None) -> Explor
 
 
 class Explorations(dict[str, Exploration]):
-    """Name of a case -> what exploring it came to, which is found out once, when it is first asked for."""
+    """Name of a case -> what exploring it came to, which is found out once, when it is first asked for.
 
-    def __init__(self, cases: Iterable[Case]) -> None:
+    :param normal: cases of every run
+    :param more: cases of the long profile; those that are normal as well stay so
+    """
+
+    def __init__(self, normal: Iterable[Case], more: Iterable[Case] = ()) -> None:
         super().__init__()
-        self.cases = {case.name: case for case in cases}
+        self._normal = {case.name: case for case in normal}
+        self._cases = self._normal | {case.name: case for case in more}
 
     def __missing__(self, name: str) -> Exploration:
-        self[name] = explore(self.cases[name])
+        self[name] = explore(self._cases[name])
         return self[name]
 
-    def known(self, names: Iterable[str]) -> set[str | None]:
+    def names(self) -> list[ParameterSet]:
+        """Return the names as parameters of a test."""
+        return [pytest.param(name, marks=[] if name in self._normal else [pytest.mark.long]) for name in self._cases]
+
+    def known(self, cases: Iterable[Case]) -> set[str | None]:
         """Return the names of what was found in these cases."""
-        return {finding.problem.known for name in names for finding in self[name].findings.values()}
+        return {finding.problem.known for case in cases for finding in self[case.name].findings.values()}

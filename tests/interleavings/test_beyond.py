@@ -12,7 +12,7 @@ from tests.interleavings.explorer import Exploration, Explorations
 FOUND = Explorations([*beyond(), *finishing()])
 
 
-@pytest.mark.parametrize("name", FOUND.cases)
+@pytest.mark.parametrize("name", FOUND.names())
 def test_every_invariant_holds(name: str, tell: Callable[[Exploration], None]) -> None:
     tell(FOUND[name])
     assert not FOUND[name].unknown, FOUND[name].unknown_text
@@ -20,4 +20,4 @@ def test_every_invariant_holds(name: str, tell: Callable[[Exploration], None]) -
 
 def test_what_a_late_restoration_cannot_prevent_happens() -> None:
     """Nothing stays on the known list that no schedule shows any more."""
-    assert "write-back of a restored key" in FOUND.known(case.name for case in finishing())
+    assert "write-back of a restored key" in FOUND.known(finishing())
