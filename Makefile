@@ -75,7 +75,7 @@ test-nightly: .venv/.installed .venv-ministack/.installed
 	@HYPOTHESIS_PROFILE=nightly $(ALONE) .venv/$(PYTEST)
 
 bench: .venv/.installed
-	@.venv/bin/python -m benchmarks
+	@.venv/bin/python -m benchmarks $(ROWS)
 
 screenshots: .venv/.installed
 	@.venv/bin/python -m tests.needs chromium

@@ -1,6 +1,6 @@
-"""``python -m benchmarks [P1 ...]``: measure, compare with the targets, and write the figures down.
+"""``python -m benchmarks [P1 ...]``: measure, compare with the targets, and say how many rows fall short.
 
-Without arguments all rows and curves are measured (about twenty minutes), and ``docs/scaling/`` is rewritten.
+Without arguments all rows and curves are measured, and the figures in ``docs/`` are written anew.
 """
 
 from __future__ import annotations
@@ -9,75 +9,63 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
-import time
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.curves import curves, draw
-from benchmarks.rows import PUTS, REPOSITORY, ROWS, Lab, Row
+from benchmarks.figures import Row, chosen, line, rows, summary, table
+from benchmarks.processes import use_home
+from benchmarks.rows import EXPERIMENTS, REPOSITORY, Lab
+from scripts.progress import Progress
 
-OUTPUT = REPOSITORY / "docs" / "scaling"
+DOCUMENT = REPOSITORY / "docs" / "scaling.md"
+FOLDER = REPOSITORY / "docs" / "scaling"
+TABLE = re.compile(r"^\| row \|.*?(?=\n\n)", re.MULTILINE | re.DOTALL)
+"""The table of the rows in the document."""
 
 
 def main() -> int:
-    """Return 1 if a row falls short, else 0."""
+    """Return 1 if a row falls short, 2 if there is no such row, else 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="measure these only, and write nothing")
-    chosen = parser.parse_args().rows
-    found: list[Row] = []
+    parser.add_argument("rows", nargs="*", help="measure these only, and write nothing")
+    given = parser.parse_args().rows
+    try:
+        names = chosen(given, EXPERIMENTS)
+    except ValueError as error:
+        parser.error(str(error))
+    progress, found = Progress(), []
     with tempfile.TemporaryDirectory(prefix="spot-runner-bench-") as folder:
-        for number in chosen or ROWS:
-            began = time.monotonic()
-            for row in _measured(number, Lab(_fresh(folder, number))):
-                found.append(row)
-                print(line(row), flush=True)
-            print(f"     ({time.monotonic() - began:.0f} s)", flush=True)
-        if not chosen:
-            quota = next((row.value * 299 / PUTS for row in found if row.number == "P3" and row.value), None)
-            memory = next((row.value for row in found if row.number == "P6" and row.unit == "MB"), None)
-            drawn = curves(Lab(_fresh(folder, "curves")), quota_at_300=quota, memory_at_10_000=memory)
-            OUTPUT.mkdir(exist_ok=True)
-            rows = [asdict(row) | {"reached": row.reached} for row in found]
-            results = {"machine": machine(), "rows": rows, "curves": drawn}
-            (OUTPUT / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-            draw(drawn, OUTPUT)
-            print(f"written: {OUTPUT.relative_to(REPOSITORY)}")
-    short = [row for row in found if not row.reached]
-    aimed = [row for row in found if row.target is not None or row.value is None]
-    print(f"{len(aimed) - len(short)} of {len(aimed)} rows reach their target")
-    return bool(short)
+        use_home(Path(folder))
+        lab = Lab(Path(folder), progress)
+        for name in names:
+            experiment = EXPERIMENTS[name]
+            progress(f"{name}: {experiment.title}")
+            measured = rows(name, experiment.aims, lambda experiment=experiment: experiment.measure(lab))  # type: ignore[misc]
+            print(*map(line, measured), sep="\n", flush=True)
+            found += measured
+        if not given:
+            progress("the curves")
+            write(found, curves(lab))
+    progress(summary(found))
+    return any(row.falls_short for row in found)
 
 
-def line(row: Row) -> str:
-    """Return a row of the table."""
-    sign = ">=" if row.at_least else "<="
-    value = "-" if row.value is None else f"{row.value:.4g} {row.unit}"
-    target = "-" if row.target is None else f"{sign} {row.target:g}"
-    return f"{row.number}  {'ok   ' if row.reached else 'SHORT'} {row.measure:72} {value:>16}  {target:8} {row.detail}"
+def write(found: list[Row], drawn: dict[str, list[list[float]]]) -> None:
+    """Write the figures into the document, and beside it as JSON and as pictures."""
+    results = {"machine": machine(), "rows": [row.plain() for row in found], "curves": drawn}
+    (FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    DOCUMENT.write_text(TABLE.sub(lambda _: table(found), DOCUMENT.read_text(), count=1))
+    draw(drawn, FOLDER)
+    print(f"written: {DOCUMENT.relative_to(REPOSITORY)} and {FOLDER.relative_to(REPOSITORY)}/")
 
 
 def machine() -> dict[str, str | int | None]:
     """Return what the figures depend on."""
     versions = {name: version(name) for name in ("apache-airflow", "boto3")}
     return {"cores": os.cpu_count(), "python": platform.python_version(), **versions}
-
-
-def _measured(number: str, lab: Lab) -> list[Row]:
-    """Return the rows, or one that says why there are none: the others are measured all the same."""
-    try:
-        return ROWS[number](lab)
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return [Row(number, "not measured", None, None, "", reason[-1000:])]
-
-
-def _fresh(folder: str, name: str) -> Path:
-    path = Path(folder) / name
-    path.mkdir()
-    return path
 
 
 if __name__ == "__main__":

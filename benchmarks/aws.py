@@ -1,23 +1,18 @@
-"""An embedded AWS in a process of its own, with a fleet of any size.
-
-``python -m benchmarks.aws '{"AVAILABLE": 300, "ready": 20, "jobs": 1000}'`` prints its address when it is ready.
-"""
+"""An embedded AWS in a process of its own, with a fleet of any size."""
 
 from __future__ import annotations
 
+import gc
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 
 from moto.dynamodb.models import dynamodb_backends
 from moto.ssm.models import ssm_backends
 
+from benchmarks.processes import FORKS
 from spot_runner_provider.embedded.control import ControlClient
 from spot_runner_provider.embedded.imagebuilder.models import Ami
 from spot_runner_provider.embedded.seed import (
@@ -80,27 +75,24 @@ def _add_preset(aws: EmbeddedAws, name: str, build: str) -> None:
 @contextmanager
 def running(**fleet: int) -> Iterator[ControlClient]:
     """Start one with this fleet, and stop it."""
-    command = [sys.executable, "-m", "benchmarks.aws", json.dumps(fleet)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield ControlClient(process.stdout.readline().strip())
-        finally:
-            process.terminate()
+    ours, its = FORKS.Pipe()
+    process = FORKS.Process(target=_serve, args=(its, fleet), daemon=True)
+    process.start()
+    its.close()
+    try:
+        yield ControlClient(ours.recv())
+    finally:
+        ours.close()
+        process.join()
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+def _serve(connection: Connection, fleet: dict[str, int]) -> None:
+    """Tell the address, and serve until the other end is closed."""
+    gc.disable()  # it would look through the fleet again and again, and find nothing
     with EmbeddedAws() as aws:
-        seed(aws, json.loads(sys.argv[1]))
-        print(aws.endpoint_url, flush=True)
-        parent = os.getppid()
-        while not stop.wait(1) and os.getppid() == parent:
-            pass
-
-
-if __name__ == "__main__":
-    main()
+        seed(aws, fleet)
+        gc.freeze()
+        gc.enable()
+        connection.send(aws.endpoint_url)
+        with suppress(EOFError, KeyboardInterrupt):
+            connection.recv()

@@ -1,7 +1,4 @@
-"""What is measured, each in a process of its own: ``python -m benchmarks.task parse '{"dag_file": "..."}'``.
-
-Whatever is imported outside a function is there before its measurement begins: Python's own modules, and no more.
-"""
+"""What is measured, each in a process of its own: see :func:`benchmarks.processes.measure`."""
 
 from __future__ import annotations
 
@@ -9,132 +6,129 @@ import gc
 import json
 import os
 import re
-import runpy
-import subprocess
-import sys
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from spot_runner_provider.embedded.control import ControlClient
+import boto3.session
 
-MARK = "measured: "
-
-
-def measure(name: str, home: Path, aws: ControlClient | None = None, **arguments: Any) -> dict[str, Any]:
-    """Run one of the functions below in a process of its own, and return what it measured."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AWS_"))} | {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1",
-    }
-    if aws:
-        from spot_runner_provider.embedded.__main__ import airflow_connection
-
-        environment["AIRFLOW_CONN_AWS_DEFAULT"] = airflow_connection(aws)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.task", name, json.dumps(arguments)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    for line in done.stdout.splitlines():
-        if line.startswith(MARK):
-            measured: dict[str, Any] = json.loads(line.removeprefix(MARK))
-            return measured
-    raise RuntimeError(f"{name} failed:\n{done.stdout[-3000:]}")
+from benchmarks.clock import VirtualClock
+from benchmarks.far import FarAws, use
+from benchmarks.figures import in_turn
+from benchmarks.replay import Answer, Recorder, Replay
+from spot_runner_provider.embedded.control import ControlClient
+from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, PIPELINE_PREFIX, TABLE
+from spot_runner_provider.operators.detect_stale import DetectStaleOperator
+from tests.integration import deployment
+from tests.integration.deployment import TaskInstance
+from tests.integration.finished_run import DETECT, ran
 
 
-def detect(batch: str) -> dict[str, Any]:
-    """Run the detecting task; write the stale presets to the file ``batch``."""
-    from tests.integration.deployment import detect
+def detect() -> list[dict[str, Any]]:
+    """Run the detecting task; return the stale presets, as a reconciling task takes them."""
+    batches, _ = deployment.detect(max_mapped_tasks=1)
+    return batches[0] if batches else []
 
+
+def answers() -> list[Answer]:
+    """Run the detecting task; return what AWS answered."""
+    recorder = Recorder()
+    recorder.install()
+    deployment.detect()
+    return recorder.answers
+
+
+def detections(recorded: Sequence[Sequence[Answer]], rounds: int) -> dict[str, Any]:
+    """Run detecting tasks on recorded answers, again and again.
+
+    :return: ``seconds`` of the processor, a tuple of one for each record a round; ``peaks``: the most bytes that each
+        had allocated, as Python counts them.
+    """
+    replay = Replay()
+    replay.install()
+    operator = DetectStaleOperator(task_id="detect_stale", table_name=TABLE)
+
+    def run(given: Sequence[Answer]) -> float:
+        replay.give(given)
+        gc.collect()
+        began = time.process_time()
+        operator.execute({"ti": TaskInstance()})
+        return time.process_time() - began
+
+    def peak_of(given: Sequence[Answer]) -> int:
+        tracemalloc.start()
+        run(given)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    run(recorded[0])  # makes the client
+    seconds = in_turn(rounds, *(lambda given=given: run(given) for given in recorded))  # type: ignore[misc]
+    return {"seconds": seconds, "peaks": [peak_of(given) for given in recorded]}
+
+
+def reconcile(presets: list[dict[str, Any]]) -> dict[str, Any]:
+    """Run a reconciling task."""
     forget_peak()
-    cpu, began = time.process_time(), time.monotonic()
-    batches, states = detect(max_mapped_tasks=1)
-    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
-    Path(batch).write_text(json.dumps(batches[0] if batches else []))
-    return {"seconds": seconds, "cpu": cpu, "peak": peak(), "states": len(states["states"])}
+    results = deployment.reconcile(presets)
+    return {"peak": peak(), "outcomes": Counter(result["outcome"] for result in results.values())}
 
 
-def allocations() -> dict[str, Any]:
-    """Run the detecting task; return the most bytes that it had allocated, as Python counts them: to the byte."""
-    from tests.integration.deployment import detect
-
-    tracemalloc.start()
-    detect(max_mapped_tasks=1)
-    return {"peak": tracemalloc.get_traced_memory()[1]}
-
-
-def reconcile(batch: str, max_workers: int = 16) -> dict[str, Any]:
-    """Run a reconciling task on the presets in the file ``batch``."""
-    from tests.integration.deployment import reconcile
-
-    forget_peak()
-    presets = json.loads(Path(batch).read_text())
-    began = time.monotonic()
-    results = reconcile(presets, max_workers=max_workers)
-    seconds = time.monotonic() - began
-    outcomes = Counter(result["outcome"] for result in results.values())
-    return {"seconds": seconds, "peak": peak(), "outcomes": outcomes}
-
-
-def calls(batch: str, sizes: list[int]) -> dict[str, Any]:
-    """Reconcile the presets in the file ``batch`` in batches of these sizes; return the calls for each size."""
-    from spot_runner_provider.embedded.control import ControlClient
-    from tests.integration.deployment import reconcile
-
-    aws = ControlClient(json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]["endpoint_url"])
-    presets, made = json.loads(Path(batch).read_text()), {}
+def calls(presets: list[dict[str, Any]], sizes: Sequence[int]) -> dict[int, int]:
+    """Reconcile presets in batches of these sizes; return the calls for each size."""
+    aws, made = ControlClient(_connection()["endpoint_url"]), {}
     for size in sizes:
         some, presets = presets[:size], presets[size:]
         aws.reset()
-        assert len(reconcile(some)) == size
+        assert len(deployment.reconcile(some)) == size
         made[size] = sum(aws.calls().values())
     return made
 
 
-def at_once() -> dict[str, Any]:
-    """Run the detecting task, and its eight reconciling tasks at the same time, each with clients of its own."""
-    from tests.integration.deployment import run_at_once
+def far(work: str, presets: list[dict[str, Any]], quotas: dict[str, float], seed: int) -> dict[str, Any]:
+    """Reconcile where each call takes 30 ms, AWS throttles, and nothing else of the machine counts: on a virtual clock.
 
-    began = time.monotonic()
-    results, failures = run_at_once()
-    seconds = time.monotonic() - began
+    :param work: ``one task`` for the presets; ``one by one`` for the sequential algorithm on them; ``eight tasks`` for
+        all that is stale, each with clients of its own, at the same time, detection included.
+    :param seed: of the chances that are taken.
+    """
+    clock = VirtualClock()
+    aws = FarAws(clock, quotas)
+    aws.install()
+    use(clock, seed)
+    results: dict[str, dict[str, Any]] = {}
+    failures: list[str] = []
+    began = clock()
+    match work:
+        case "one by one":
+            sequential(presets)
+        case "one task":
+            results = deployment.reconcile(presets)
+        case "eight tasks":
+            results, failures = deployment.run_at_once()
+    seconds = clock() - began
     outcomes = Counter(result["outcome"] for result in results.values())
-    return {"seconds": seconds, "outcomes": outcomes, "failures": failures}
+    return {"seconds": seconds, "calls": aws.calls.total(), "outcomes": outcomes, "failures": failures}
 
 
 def idle() -> dict[str, Any]:
     """Run what a run with nothing stale does: the detecting task, and the report."""
-    from tests.integration.finished_run import DETECT, ran
-
     run = ran()
     batches = run.xcom[DETECT, -1, "return_value"]
     return {"batches": len(batches), "presets": len(run.report()["presets"])}
 
 
-def sequential(batch: str) -> dict[str, Any]:
+def sequential(presets: list[dict[str, Any]]) -> None:
     """Do what the system that this provider complements does: six calls a preset, one preset after the other."""
-    import boto3
-
-    from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, PIPELINE_PREFIX, TABLE
-
-    connection = json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]
-    session = boto3.Session("testing", "testing", region_name=connection["region_name"])
+    connection = _connection()
+    session = boto3.session.Session("testing", "testing", region_name=connection["region_name"])
     dynamodb, ssm, imagebuilder = (
         session.client(service, endpoint_url=connection["endpoint_url"])
         for service in ("dynamodb", "ssm", "imagebuilder")
     )
-    presets = json.loads(Path(batch).read_text())
-    began = time.monotonic()
     for preset in presets:
         name, now = preset["presetName"], time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
         found = imagebuilder.list_image_pipelines(filters=[{"name": "name", "values": [PIPELINE_PREFIX + name]}])
@@ -153,16 +147,10 @@ def sequential(batch: str) -> dict[str, Any]:
         )
         value = json.loads(ssm.get_parameter(Name=PARAMETER_PREFIX + name)["Parameter"]["Value"])
         ssm.put_parameter(Name=PARAMETER_PREFIX + name, Value=json.dumps({**value, "ami": ami}), Overwrite=True)
-    return {"seconds": time.monotonic() - began}
 
 
 def start() -> dict[str, Any]:
     """Let a reconciling task make its hooks and clients, and do nothing. Seconds are of the processor."""
-    import airflow.sdk.execution_time.supervisor  # noqa: F401  (a task has it)
-    import boto3.session
-
-    from tests.integration.deployment import reconcile
-
     sessions = 0
     make = boto3.session.Session.__init__
 
@@ -173,36 +161,18 @@ def start() -> dict[str, Any]:
 
     boto3.session.Session.__init__ = counted  # type: ignore[method-assign]
     began = time.process_time()
-    reconcile([])
+    deployment.reconcile([])
     return {"seconds": time.process_time() - began, "sessions": sessions}
 
 
-def bare() -> dict[str, Any]:
+def bare() -> float:
     """Make a boto3 session and the three clients, after the same imports. Seconds are of the processor."""
-    import airflow.sdk.execution_time.supervisor  # noqa: F401
-    import boto3
-
-    import tests.integration.deployment  # noqa: F401
-
-    connection = json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]
+    connection = _connection()
     began = time.process_time()
     session = boto3.session.Session("testing", "testing", region_name=connection["region_name"])
     for service in ("dynamodb", "ssm", "imagebuilder"):
         session.client(service, endpoint_url=connection["endpoint_url"])  # type: ignore[call-overload]
-    return {"seconds": time.process_time() - began}
-
-
-def parse(dag_file: str) -> dict[str, Any]:
-    """Import a DAG file, Airflow included. Seconds are of the processor."""
-    began = time.process_time()
-    runpy.run_path(dag_file)
-    seconds = time.process_time() - began
-    clients = 0
-    if "botocore.session" in sys.modules:
-        from botocore.client import BaseClient
-
-        clients = sum(isinstance(each, BaseClient) for each in gc.get_objects())
-    return {"seconds": seconds, "clients": clients, "imported": sorted(sys.modules.keys() & {"fastapi", "moto"})}
+    return time.process_time() - began
 
 
 def forget_peak() -> None:
@@ -218,10 +188,6 @@ def peak() -> int:
     return int(found[1]) * 1024
 
 
-FUNCTIONS: dict[str, Callable[..., dict[str, Any]]] = {
-    each.__name__: each
-    for each in (detect, allocations, reconcile, calls, at_once, idle, sequential, start, bare, parse)
-}
-
-if __name__ == "__main__":
-    print(MARK + json.dumps(FUNCTIONS[sys.argv[1]](**json.loads(sys.argv[2]))))
+def _connection() -> dict[str, Any]:
+    extra: dict[str, Any] = json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]
+    return extra

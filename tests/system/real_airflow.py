@@ -109,6 +109,10 @@ class RealAirflow:
                 start_new_session=True,
             )
 
+    def process(self, name: str) -> psutil.Process:
+        """Return the process of a component."""
+        return psutil.Process(self._processes[name].pid)
+
     def kill(self, name: str, *, alone: bool = False) -> None:
         """Kill a component with SIGKILL, and whatever it started with it, unless ``alone``."""
         process = self._processes.pop(name)

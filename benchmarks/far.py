@@ -1,0 +1,94 @@
+"""An AWS that is far away and throttles, on a virtual clock. The embedded one answers; its own time does not count."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import botocore.handlers
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from moto.core.botocore_stubber import MockRawResponse
+
+import spot_runner_provider.batch
+import spot_runner_provider.clock
+import tests.integration.deployment
+from benchmarks.clock import VirtualClock
+from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.errors import throttled_reply
+from spot_runner_provider.pace import Pace
+
+LATENCY = 0.03
+"""Seconds that each call takes on its way."""
+
+
+class Quota:
+    """So many calls a second, of which none can be saved up.
+
+    >>> seconds = 0.0
+    >>> quota = Quota(2.0, now=lambda: seconds)
+    >>> quota.take(), quota.take()
+    (True, False)
+    >>> seconds = 0.5
+    >>> quota.take()
+    True
+    """
+
+    def __init__(self, per_second: float, now: Callable[[], float]) -> None:
+        self._distance = 1 / per_second
+        self._now = now
+        self._open_at = now()
+
+    def take(self) -> bool:
+        """Return whether there is a call left, and take it."""
+        if (now := self._now()) < self._open_at:
+            return False
+        self._open_at = now + self._distance
+        return True
+
+
+class FarAws:
+    """Lets each call of this process take :data:`LATENCY`, and throttles, from :meth:`install` on.
+
+    :param quotas: calls a second that AWS takes, by operation, such as ``ssm.PutParameter``.
+    """
+
+    def __init__(self, clock: VirtualClock, quotas: Mapping[str, float]) -> None:
+        self.calls: Counter[str] = Counter()
+        self._clock = clock
+        self._quotas = {operation: Quota(per_second, clock) for operation, per_second in quotas.items()}
+
+    def install(self) -> None:
+        """Stand in the way of every client that is made from now on."""
+        botocore.handlers.BUILTIN_HANDLERS.append(("before-send", self._send))
+
+    def _send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
+        """Return the answer of an AWS that throttles the call, or None: then it is sent."""
+        operation = event_name.removeprefix("before-send.")
+        self.calls[operation] += 1
+        self._clock.sleep(LATENCY)
+        quota = self._quotas.get(operation)
+        if quota is None or quota.take():
+            return None
+        reply = throttled_reply(Call(operation, {}, (), "us-east-1"))
+        return AWSResponse(request.url, reply.status_code, dict(reply.headers), MockRawResponse(reply.get_data()))
+
+
+def use(clock: VirtualClock, seed: int) -> None:
+    """Let everything in this process that waits do so by this clock, and draw its chances by this seed."""
+    random.seed(seed)
+    began, moment = clock(), datetime.now(UTC)
+
+    class VirtualPace(Pace):
+        def __init__(self, expected: float) -> None:
+            super().__init__(expected, clock)
+            self._changed = clock.condition()  # type: ignore[assignment]
+
+    time.sleep = clock.sleep
+    spot_runner_provider.clock.now = lambda: moment + timedelta(seconds=clock() - began)
+    spot_runner_provider.batch.Pace = VirtualPace  # type: ignore[misc]
+    for module in (spot_runner_provider.batch, tests.integration.deployment):
+        module.ThreadPoolExecutor = clock.pool  # type: ignore[attr-defined]

@@ -1,0 +1,59 @@
+"""Processes of their own for what is measured, and for the embedded AWS: forks of one that has imported everything.
+
+So a measurement begins where a task's own work does, and the imports, some seconds each, are paid for once.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from spot_runner_provider.embedded.__main__ import airflow_connection
+from spot_runner_provider.embedded.control import ControlClient
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["airflow.sdk.execution_time.supervisor", "benchmarks.aws", "benchmarks.task"])
+
+PATIENCE = 600
+"""Seconds that a call may take: a machine that is busy shall not make a call two."""
+
+
+def use_home(home: Path) -> None:
+    """Let all processes to come have this Airflow home, and no other settings of Airflow or AWS."""
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_"))]:
+        del os.environ[name]
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+def measure(name: str, aws: ControlClient, **arguments: Any) -> Any:
+    """Call this function of :mod:`benchmarks.task` in a process of its own, and return what it returns.
+
+    :param aws: what the process's Airflow connection leads to.
+    """
+    with ProcessPoolExecutor(1, mp_context=FORKS) as pool:
+        return pool.submit(_call, name, connection(aws), arguments).result()
+
+
+def connection(aws: ControlClient) -> str:
+    """Return the Airflow connection that leads to ``aws``. However slow that is, no call is given up and repeated."""
+    leads = json.loads(airflow_connection(aws))
+    leads["extra"]["config_kwargs"] = {"connect_timeout": PATIENCE, "read_timeout": PATIENCE}
+    return json.dumps(leads)
+
+
+def _call(name: str, aws: str, arguments: dict[str, Any]) -> Any:
+    from benchmarks import task  # imports Airflow, which has its home by then
+
+    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = aws
+    return getattr(task, name)(**arguments)
