@@ -93,6 +93,6 @@ def _serve(connection: Connection, fleet: dict[str, int]) -> None:
         seed(aws, fleet)
         gc.freeze()
         gc.enable()
-        connection.send(aws.endpoint_url)
-        with suppress(EOFError, KeyboardInterrupt):
+        with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+            connection.send(aws.endpoint_url)
             connection.recv()

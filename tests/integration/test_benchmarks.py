@@ -46,9 +46,6 @@ def test_detection_runs_on_recorded_answers(fleet):
 
 
 def test_a_quota_cannot_be_saved_up():
-    seconds = 0.0
-    quota = Quota(2.0, now=lambda: seconds)
-    taken = []
-    for seconds in (0.0, 0.1, 0.5, 5.0, 5.1, 5.5):  # noqa: B007  (the quota reads it)
-        taken.append(quota.take())
-    assert taken == [True, False, True, True, False, True]
+    moments = iter([0.0, 0.0, 0.1, 0.5, 5.0, 5.1, 5.5])  # the first is that of its beginning
+    quota = Quota(2.0, now=lambda: next(moments))
+    assert [quota.take() for _ in range(6)] == [True, False, True, True, False, True]
