@@ -144,7 +144,7 @@ def guard(session: Any) -> None:
         ...
     spot_runner_provider.reconciler.ConfigurationError: The credentials cannot be sent: the session token has a blank or
     a control character in it: copy it again. See where they come from: the connection, its role, or the worker's
-    environment, profile or process. Nothing was sent to AWS
+    environment, profile or process. The call was not sent
     """
     scrub_records()
     boto = isinstance(session, boto3.session.Session)
@@ -179,7 +179,7 @@ def _check_signed(request: Any, **_: Any) -> None:
     if fault := header_fault(request.headers):
         raise ConfigurationError(
             f"The credentials cannot be sent: {fault}. See where they come from: the connection, its role, or the "
-            f"worker's environment, profile or process. {NOTHING_SENT}"
+            "worker's environment, profile or process. The call was not sent"
         )
 
 
