@@ -21,6 +21,9 @@ RECORD_TYPE = "AMI"
 TEXT_LIMIT = 200
 """Characters that a text may have in XCom, so that thousands of presets stay small."""
 
+DETAIL_LIMIT = 1000
+"""Characters that a reason may have in XCom: AWS's words, with what to do about them."""
+
 _PRESET_NAME = re.compile(r"[A-Za-z0-9_-]{1,116}")
 """What both an Image Builder pipeline name (3 to 128 of these characters, blanks inside, of which
 ``spot-runner-`` takes 12) and a segment of an SSM parameter name can hold."""
@@ -272,7 +275,7 @@ class AmiState:
             "amiId": self.ami_id and shorten(self.ami_id),
             "updatedAt": self.updated_at,
             "buildId": self.build_id and shorten(self.build_id),
-        } | ({"errorMessage": shorten(self.error_message)} if self.error_message else {})
+        } | ({"errorMessage": shorten(self.error_message, DETAIL_LIMIT)} if self.error_message else {})
 
     @property
     def updated(self) -> datetime:

@@ -20,6 +20,7 @@ from spot_runner_provider.ami_state import (
 )
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Candidate
+from spot_runner_provider.xcom_size import fitted
 
 NO_RECORD = "no record"
 """Why a preset that somebody asked for is refused if the table has none of that name."""
@@ -59,10 +60,13 @@ class Survey:
         """Return the survey as XCom ``states`` has it."""
         return {
             "checkedAt": render_timestamp(self.checked_at),
-            "states": [
-                state.to_json() | ({"unfinished": True} if state.preset_name in self.unfinished else {})
-                for state in self.states
-            ],
+            "states": fitted(
+                [
+                    state.to_json() | ({"unfinished": True} if state.preset_name in self.unfinished else {})
+                    for state in self.states
+                ],
+                "errorMessage",
+            ),
             "malformed": [refusal.to_json() for refusal in self.malformed[:LISTED]],
             "malformedCounts": self.malformed_counts,
         } | ({"named": True} if self.named else {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from spot_runner_provider.report import DEGRADED, Report, malformed_counts, needs_attention
@@ -54,7 +54,7 @@ def message(report: Report) -> str:
     - linux-x64: failed, ami-0a1d, corrected_failed: FAILED: Build timed out
     """
     value = report.value
-    troubles = list(_troubles(value))
+    troubles = list(_troubles(report))
     unlisted = sum(malformed_counts(value).values()) - len(value["malformed"])
     left = len(troubles[LINES_LIMIT:]) + unlisted
     more = [f"- and {left} more"] if left else []
@@ -95,11 +95,12 @@ def as_callbacks(given: Callback | Sequence[Callback] | None) -> list[Callback]:
     return list(given) if isinstance(given, Sequence) else [given]
 
 
-def _troubles(value: Mapping[str, Any]) -> Iterator[str]:
-    for preset in value["presets"]:
+def _troubles(report: Report) -> Iterator[str]:
+    for preset in report.value["presets"]:
         if needs_attention(preset):
             known = (preset["status"], preset["amiId"] or "no AMI", preset["outcome"])
             words = ", ".join(word for word in known if word)
-            yield f"- {preset['name']}: {words}{': ' + preset['detail'] if preset['detail'] else ''}"
-    for record in value["malformed"]:
+            detail = report.detail_of(preset)
+            yield f"- {preset['name']}: {words}{': ' + detail if detail else ''}"
+    for record in report.value["malformed"]:
         yield f"- {record['presetName'] or record['jobId']}: malformed: {record['reason']}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import AmiState, shorten
+from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, shorten
 
 ARN_LIMIT = 1024
 """Characters that an ARN may have (Image Builder API: ``ImageBuilderArn`` and its kin are far shorter)."""
@@ -134,7 +134,7 @@ class Result:
             "updatedAt": self.updated_at,
             "buildId": self.build_id and shorten(self.build_id),
             "outcome": self.outcome and self.outcome.value,
-            "detail": shorten(self.detail),
+            "detail": shorten(self.detail, DETAIL_LIMIT),
             "dryRun": self.dry_run,
             "pipelineArn": self.pipeline_arn and shorten(self.pipeline_arn, ARN_LIMIT),
             "imageArn": self.image_arn and shorten(self.image_arn, ARN_LIMIT),

@@ -11,6 +11,7 @@ from typing import Any, Self
 from spot_runner_provider.ami_state import MalformedRecord, Status, is_ami_id, parse_timestamp, shorten
 from spot_runner_provider.intent import is_intent
 from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.xcom_size import fitted
 
 DEGRADED = "degraded"
 """The overall status that means: a person should look."""
@@ -138,6 +139,7 @@ class Report:
     "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...], "malformedCounts": {kind: number}}``.
     ``status`` and ``checkedAt`` are ``None`` if detection was skipped.
     ``failures`` says, a sentence each, why the run must not pass for a success.
+    ``details`` has by preset what ``value`` may have no room for.
 
     >>> made = report(None, batches=[], results=[])
     >>> made.value["status"], made.failures
@@ -146,6 +148,15 @@ class Report:
 
     value: dict[str, Any]
     failures: tuple[str, ...]
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def detail_of(self, preset: Mapping[str, Any]) -> str:
+        """Return what there is to say of a preset, at the length that the tasks pushed it.
+
+        >>> Report({}, (), {"linux-x64": "FAILED: no space left"}).detail_of({"name": "linux-x64", "detail": "FAIL…"})
+        'FAILED: no space left'
+        """
+        return self.details.get(preset["name"], preset["detail"])
 
 
 def report(
@@ -207,11 +218,11 @@ def report(
         "status": status,
         "message": message,
         "checkedAt": survey["checkedAt"],
-        "presets": presets,
+        "presets": fitted(presets, "detail"),
         "malformed": list(survey["malformed"]),
         "malformedCounts": malformed,
     }
-    return Report(value, tuple(failures))
+    return Report(value, tuple(failures), {preset["name"]: preset["detail"] for preset in presets})
 
 
 def _unknown(silence: Silence, complaints: Iterable[str]) -> Report:
@@ -307,7 +318,7 @@ def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, lost: Si
         "amiId": seen["amiId"],
         "updatedAt": seen["updatedAt"],
         "outcome": result["outcome"] if result else None,
-        "detail": result["detail"] if result else shorten(state.get("errorMessage") or ""),
+        "detail": result["detail"] if result else state.get("errorMessage") or "",
     }
     if lost:
         line["outcome"] = None if lost is Silence.SKIPPED else Outcome.ERROR.value

@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.util import find_spec
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import shorten
+from spot_runner_provider.ami_state import DETAIL_LIMIT, shorten
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion
 from spot_runner_provider.reconciler import Candidate, ConfigurationError
@@ -133,7 +133,7 @@ class Progress:
         return replace(
             self,
             results=tuple(
-                {**result, "detail": shorten("; ".join(filter(None, (result["detail"], why))))}
+                {**result, "detail": shorten("; ".join(filter(None, (result["detail"], why))), DETAIL_LIMIT)}
                 if result["presetName"] in names and _still_builds(result)
                 else result
                 for result in self.results
@@ -196,14 +196,14 @@ class Watch:
             yield
         except ConfigurationError as error:
             self.awaited.remove(image_arn)
-            self.refused[image_arn] = shorten(str(error))
+            self.refused[image_arn] = shorten(str(error), DETAIL_LIMIT)
 
     def event(self, error: Exception | None = None) -> dict[str, Any]:
         """Return what the wait came to: images, and why there is nothing to look at for the others, or for all.
 
         An exception need have no text, but is told all the same.
         """
-        told = None if error is None else shorten(str(error) or type(error).__name__)
+        told = None if error is None else shorten(str(error) or type(error).__name__, DETAIL_LIMIT)
         return {"finished": self.finished, "refused": self.refused, "error": told}
 
 

@@ -208,10 +208,10 @@ def _chosen(dag_id: str | None, dag_ids: Sequence[str]) -> str:
 
 
 def _told(made: Report) -> dict[str, Any]:
-    """Return the report; what failed goes to stderr."""
+    """Return the report with its reasons as they were told; what failed goes to stderr."""
     for failure in made.failures:
         sys.stderr.write(f"{shown(failure)}\n")
-    return made.value
+    return made.value | {"presets": [preset | {"detail": made.detail_of(preset)} for preset in made.value["presets"]]}
 
 
 def _fail(code: int, why: object) -> NoReturn:

@@ -21,6 +21,7 @@ from spot_runner_provider.ami_state import (
     parse_timestamp,
     render_timestamp,
     shorten,
+    shown,
 )
 from spot_runner_provider.batch import Batch, Stores
 from spot_runner_provider.console import Console
@@ -36,6 +37,7 @@ from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run, 
 from spot_runner_provider.run_conf import RunConf
 from spot_runner_provider.triggers.images import ImagesTrigger
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
+from spot_runner_provider.xcom_size import fitted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -446,7 +448,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             shorten(result.preset_name),
             result.outcome or "nothing to do",
             f", {result.ami_id}" if result.outcome is Outcome.CORRECTED_READY else "",
-            f": {shorten(result.detail)}" if result.detail else "",
+            f": {shown(result.detail)}" if result.detail else "",
         )
 
 
@@ -467,7 +469,7 @@ def label(names: Sequence[str]) -> str:
 
 
 def _values(progress: Progress) -> list[dict[str, Any]]:
-    return [dict(result) for result in progress.results]
+    return fitted(progress.results, "detail")
 
 
 def _first_preset(given: Sequence[Any]) -> str:

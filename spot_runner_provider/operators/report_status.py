@@ -125,11 +125,12 @@ class ReportStatusOperator(BaseOperator):
         )
         for preset in made.value["presets"]:
             self.log.info(
-                "%s: %s, %s%s",
+                "%s: %s, %s%s%s",
                 preset["name"],
                 preset["status"],
                 preset["amiId"] or "no AMI",
                 f" ({preset['outcome']})" if preset["outcome"] else "",
+                f": {detail}" if (detail := made.detail_of(preset)) else "",
             )
         self.log.info("%s: %s", made.value["status"] or "unknown", made.value["message"])
         ti.xcom_push(key="return_value", value=made.value)

@@ -285,12 +285,20 @@ def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
         task = tasks.get(name, told.detect)
         console = _console(results.get(name, (None, {}))[1], records.get(name, {}), told.fields)
         yield {
-            **{key: line[key] for key in ("name", "status", "amiId", "updatedAt", "outcome", "detail")},
+            **{key: line[key] for key in ("name", "status", "amiId", "updatedAt", "outcome")},
+            "detail": _detail(line, results.get(name, (None, {}))[1]),
             "dryRun": name in results and bool(results[name][1].get("dryRun")),
             "needsAttention": needs_attention(line),
             "logPath": paths[task] if task else None,
             "console": _links(console, name, *arns[name], told.fields) if console else {},
         }
+
+
+def _detail(line: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Return a preset's reason: as its result has it, if the report had no room for all of that."""
+    told, whole = line["detail"], result.get("detail")
+    is_cut = isinstance(whole, str) and told.endswith("…") and whole.startswith(told[:-1])
+    return str(whole if is_cut else told)
 
 
 def _flagged(told: Told) -> Iterator[tuple[str, Task]]:

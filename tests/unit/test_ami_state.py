@@ -4,6 +4,7 @@ from decimal import Decimal
 import pytest
 
 from spot_runner_provider.ami_state import (
+    DETAIL_LIMIT,
     REASON_LIMIT,
     TEXT_LIMIT,
     AmiState,
@@ -305,8 +306,8 @@ class TestXCom:
     def test_long_texts_are_cut(self):
         state = AmiState("linux-x64", Status.FAILED, ago(hours=1), "a" * 5000, "b" * 5000, "c" * 5000)
         assert {
-            len(value) for name, value in state.to_json().items() if name in ("amiId", "buildId", "errorMessage")
-        } == {TEXT_LIMIT}
+            name: len(value) for name, value in state.to_json().items() if name in ("amiId", "buildId", "errorMessage")
+        } == {"amiId": TEXT_LIMIT, "buildId": TEXT_LIMIT, "errorMessage": DETAIL_LIMIT}
 
     @pytest.mark.parametrize(
         ("text", "short"),

@@ -1,6 +1,6 @@
 import pytest
 
-from spot_runner_provider.ami_state import TEXT_LIMIT, AmiState, Status
+from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, Status
 from spot_runner_provider.outcome import Outcome, Result
 
 STATE = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:00:00.000Z", "ami-1", "arn:build")
@@ -35,4 +35,4 @@ def test_without_a_record_nothing_is_known_of_it():
 
 
 def test_long_texts_are_cut():
-    assert len(Result("x", None, "d" * 5000).to_json()["detail"]) == TEXT_LIMIT
+    assert len(Result("x", None, "d" * 5000).to_json()["detail"]) == DETAIL_LIMIT

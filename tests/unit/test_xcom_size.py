@@ -1,12 +1,12 @@
 """What a run pushes stays small: MySQL and most XCom backends are slow, or refuse, beyond a megabyte or so."""
 
-import json
-
 import pytest
 
 from spot_runner_provider.detection import divide, survey
+from spot_runner_provider.notify import message
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.report import report
+from spot_runner_provider.xcom_size import fitted, size
 
 from .values import ACCOUNT, NOW, ago, note, record
 
@@ -53,10 +53,6 @@ def results(states):
     ]
 
 
-def size(value):
-    return len(json.dumps(value))
-
-
 @pytest.mark.parametrize(("count", "limit"), LIMITS)
 def test_states(count, limit):
     assert size(found(count).to_json()) < limit
@@ -77,3 +73,69 @@ def test_report(count, limit):
     survey_ = found(count)
     batches = divide([candidate.to_json() for candidate in survey_.candidates], 8)
     assert size(report(survey_.to_json(), batches, results(survey_.states)).value) < limit
+
+
+# Each preset has failed, and has a long reason.
+
+TEXTS = {"plain": "e", "escaped": '"', "of another script": "\u65e5", "beyond the BMP": "\U0001f525"}
+
+
+def failed(count, text="e"):
+    """A survey of records that failed, none of which is to be reconciled."""
+    names = [f"windows-2022-x64-{number:05d}" for number in range(count)]
+    arn = f"arn:aws:imagebuilder:us-east-1:{ACCOUNT}:image/spotrunnerstack-{{}}/1.0.0/7"
+    items = [
+        record(name, status="failed", amiId=AMI_ID, buildId=arn.format(name), errorMessage=text * 5000)
+        for name in names
+    ]
+    return survey(items, [], now=NOW, stale_after=NOW - NOW)
+
+
+def reported(count, text="e"):
+    return report(failed(count, text).to_json(), [], [])
+
+
+def reconciled(count):
+    """A report of presets each of which ended in an error."""
+    flagged = found(count)
+    batches = divide([candidate.to_json() for candidate in flagged.candidates], 8)
+    told = [result for batch in divide(results(flagged.states), 8) for result in fitted(batch, "detail")]
+    return report(flagged.to_json(), batches, told)
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize(("count", "limit"), LIMITS)
+def test_survey_and_report_of_failed_presets(count, limit, text):
+    assert size(failed(count, text).to_json()) < limit
+    assert size(reported(count, text).value) < limit
+
+
+@pytest.mark.parametrize("count", [1, 100, 1_200])
+def test_at_least_five_hundred_characters_of_each_reason(count):
+    made = reported(count)
+    assert min(len(state["errorMessage"]) for state in failed(count).to_json()["states"]) >= 500
+    assert min(len(preset["detail"]) for preset in made.value["presets"]) >= 500
+    one_of_eight = results(failed(count).states)[: count // 8 + 1]
+    assert min(len(result["detail"]) for result in fitted(one_of_eight, "detail")) >= 500
+
+
+@pytest.mark.parametrize("count", [2_000, 5_000])
+def test_what_each_reason_has_where_there_is_no_room_for_so_much(count):
+    made = reconciled(count)
+    assert min(len(preset["detail"]) for preset in made.value["presets"]) >= 300
+    assert min(len(preset["detail"]) for preset in reported(count).value["presets"]) >= 170
+
+
+def test_short_reasons_are_whole_beside_long_ones():
+    reasons = ["e" * 5000] * 2_000 + ["no space left"] * 2_000
+    items = fitted([{"presetName": "linux-x64", "detail": reason} for reason in reasons], "detail")
+    assert {item["detail"] for item in items[2_000:]} == {"no space left"}
+
+
+def test_a_message_has_the_reasons_as_they_were_told():
+    lines = message(reconciled(2_000)).splitlines()[-11:-1]
+    assert min(line.count("d") for line in lines) >= 500
+
+
+def test_an_item_without_a_reason_stays_as_it_is():
+    assert fitted([{"presetName": "linux-x64"}], "errorMessage") == [{"presetName": "linux-x64"}]

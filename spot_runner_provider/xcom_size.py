@@ -1,0 +1,60 @@
+"""How much of each reason is pushed, so that no XCom grows beyond what a database or a backend takes easily.
+
+A reason is whole in the log of its task. What is pushed has a thousand characters of it. Only where very many presets
+have long reasons at the same time do these share what is left of the value's size.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spot_runner_provider.ami_state import DETAIL_LIMIT, shorten
+
+SIZE_LIMIT = 950_000
+"""Bytes, as JSON, of a pushed value of up to 1,900 presets. With what Airflow adds it stays below a megabyte."""
+
+BYTES_A_PRESET = 500
+"""The same for each preset of more. Without its reason a preset takes 170 in the report, 290 in the survey."""
+
+LEAST_SHARE = 200
+"""Bytes that a reason may have in any case, on average."""
+
+
+def fitted(items: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
+    """Return the items of a list that is pushed, their reasons as long as there is room.
+
+    :param items: one a preset.
+    :param key: where an item has its reason, if it has one.
+
+    >>> [item] = fitted([{"presetName": "linux-x64", "detail": "x" * 5000}], "detail")
+    >>> len(item["detail"])
+    1000
+    """
+    reasons = [item[key] for item in items if item.get(key)]
+    rest = size([{**item, key: ""} for item in items])
+    room = max(SIZE_LIMIT - rest, BYTES_A_PRESET * len(items) - rest, LEAST_SHARE * len(items))
+    limit = _longest(reasons, room)
+    return [{**item, key: shorten(item[key], limit)} if item.get(key) else dict(item) for item in items]
+
+
+def size(value: Any) -> int:
+    """Return the bytes that a value takes as JSON.
+
+    >>> size({"detail": ""})
+    14
+    """
+    return len(json.dumps(value))
+
+
+def _longest(reasons: Sequence[str], room: int) -> int:
+    """Return how many characters each reason may have so that all of them fit into ``room`` bytes."""
+
+    def fits(limit: int) -> bool:
+        return sum(size(shorten(reason, limit)) for reason in reasons) <= room
+
+    if fits(DETAIL_LIMIT):
+        return DETAIL_LIMIT
+    return bisect_left(range(1, DETAIL_LIMIT), True, key=lambda limit: not fits(limit + 1)) + 1
