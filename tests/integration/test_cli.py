@@ -110,8 +110,8 @@ def test_unfinished_work_of_an_earlier_call_is_told(deployment):
     deployment.aws.add_fault(Fault("ssm.PutParameter", "AccessDeniedException"))
     deployment.stale(PRESET)
     broken = cli("reconcile", "-o", "json")
-    assert (broken.code, broken.outcomes) == (1, {PRESET: "error"})
-    assert broken.err == f"{PLACE}error: {PRESET}\n"
+    assert (broken.code, broken.outcomes) == (1, {PRESET: "refused"})
+    assert broken.err == PLACE
     found = cli("detect", "-o", "yaml")
     assert found.code == 3
     (line,) = yaml.safe_load(found.out)["presets"]

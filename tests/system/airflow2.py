@@ -15,6 +15,7 @@ from airflow.api.common.trigger_dag import trigger_dag
 from airflow.models.dag import DagModel
 from airflow.models.dagbag import DagBag
 from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.models.xcom import XCom
 from airflow.utils.db import initdb
@@ -39,6 +40,7 @@ class Airflow2:
             (folder / name).symlink_to(path)
         self._environment = {
             **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # the executor calls ``airflow``
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
             "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
@@ -51,6 +53,7 @@ class Airflow2:
         with create_session() as session:
             session.execute(delete(DagRun))
             session.execute(delete(DagModel))
+            session.execute(delete(SerializedDagModel))
         self._output = (self.home / "scheduler.out").open("ab")
         self._scheduler = subprocess.Popen(
             [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"],
@@ -72,18 +75,17 @@ class Airflow2:
 
     def trigger(self, dag_id: str, run_id: str, **conf: Any) -> None:
         """Trigger a run with ``conf`` and wait for its end."""
-        self.wait_for(f"the DAG {dag_id}", lambda: DagBag(read_dags_from_db=True).get_dag(dag_id) is not None)
+        self.wait_for(f"the DAG {dag_id}", lambda: DagModel.get_dagmodel(dag_id) and _dag(dag_id) is not None)
         trigger_dag(dag_id, run_id=run_id, conf=conf)
         self.wait_for_run(dag_id, run_id)
 
     def clear(self, dag_id: str, run_id: str, *tasks: str | tuple[str, int]) -> None:
         """Clear these tasks of a run, or instances of mapped ones, or everything, and wait for the run's end."""
-        dag = DagBag(read_dags_from_db=True).get_dag(dag_id)
         with create_session() as session:
             instances = [
                 each for each in _instances(session, run_id) if not tasks or {each.task_id, _key(each)} & set(tasks)
             ]
-            clear_task_instances(instances, session, dag=dag)
+            clear_task_instances(instances, session, dag=_dag(dag_id))
         self.wait_for_run(dag_id, run_id)
 
     def wait_for_run(self, dag_id: str, run_id: str) -> None:
@@ -116,6 +118,10 @@ class Airflow2:
             assert self._scheduler.poll() is None, f"the scheduler ended while waiting for {what}:\n{output}"
             assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}\n{output}"
             time.sleep(0.2)
+
+
+def _dag(dag_id: str) -> Any:
+    return DagBag(read_dags_from_db=True).get_dag(dag_id)
 
 
 def _instances(session: Any, run_id: str) -> list[TaskInstance]:
