@@ -34,6 +34,8 @@ def fitted(items: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]
     1000
     """
     reasons = [item[key] for item in items if item.get(key)]
+    if not reasons:
+        return [dict(item) for item in items]
     rest = size([{**item, key: ""} for item in items])
     room = max(SIZE_LIMIT - rest, BYTES_A_PRESET * len(items) - rest, LEAST_SHARE * len(items))
     limit = _longest(reasons, room)
