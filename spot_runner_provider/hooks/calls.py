@@ -180,7 +180,10 @@ class ConfiguredHook(AwsGenericHook[Any]):
         """Whose credentials the calls have, in words."""
         if not self.aws_conn_id:
             return "the worker's own credentials (aws_conn_id is not set)"
-        found = isinstance(self.conn_config.conn_id, str)
+        try:
+            found = isinstance(self.conn_config.conn_id, str)
+        except Exception:
+            found = True  # what it holds makes no sense, which may be just what is to be told
         return f"connection {self.aws_conn_id}" + ("" if found else " (it does not exist)")
 
 

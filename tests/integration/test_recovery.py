@@ -135,6 +135,8 @@ def test_a_preset_that_went_on_meanwhile_is_followed_as_it_is_now(deployment, di
         ("dynamodb.UpdateItem", "lost_reply"),
         ("dynamodb.UpdateItem", "500"),
         ("dynamodb.UpdateItem", "ProvisionedThroughputExceededException"),
+        ("dynamodb.UpdateItem", "TransactionConflictException"),
+        ("dynamodb.UpdateItem", "ReplicatedWriteConflictException"),
         ("dynamodb.BatchWriteItem", "lost_reply"),
         ("dynamodb.BatchWriteItem", "ThrottlingException"),
         ("dynamodb.BatchGetItem", "503"),
