@@ -211,8 +211,8 @@ class Batch:
                 progress = flows.pop(name)
                 results[name] = progress.finished()
                 self._changed = self._changed or progress.wrote
-                if isinstance(progress.error, ConfigurationError) and not isinstance(progress.error, ResourceRefused):
-                    self._denied.append(progress.error)
+                if progress.denied:
+                    self._denied.append(progress.denied)
                 self._on_result(results[name])
             if not flows:
                 return [results[candidate.preset_name] for candidate in candidates]
@@ -348,6 +348,12 @@ class _Progress:
         """Whether it waits for its turn to read its parameter (to finish something: its record first) and put it."""
         begins = isinstance(self.call, ReadConfig | ReadState) and not self._admitted and not self._put
         return begins or isinstance(self.call, Pause)
+
+    @property
+    def denied(self) -> ConfigurationError | None:
+        """What may be denied to every preset: no resource's own limit, and no put, for which the record is settled."""
+        own = isinstance(self.error, ResourceRefused) or self._put
+        return self.error if isinstance(self.error, ConfigurationError) and not own else None
 
     def admit(self, permit: Permit) -> None:
         """Let it read and put its parameter."""

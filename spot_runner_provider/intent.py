@@ -7,7 +7,7 @@ dies in between leaves it behind, and a later run knows what to finish. It has n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -37,7 +37,8 @@ class Intent:
     """What one try of one run was about to do for a preset.
 
     ``logged_at`` is when it was written (the item's ``updatedAt``); ``param_version`` is the version of the SSM
-    parameter that was read before, ``ami_id`` and ``build_id`` what the record was to be given.
+    parameter that was read before, ``ami_id`` and ``build_id`` what the record was to be given. One that stands for
+    others as well has the oldest of their versions; ``puts_until`` is the end of their puts, until its own try puts.
 
     >>> logged_at = datetime(2026, 2, 11, 16, tzinfo=UTC)
     >>> logged = Intent.of("linux-x64", owner="spot_runner_reconcile/manual__1/1", at=logged_at, param_version=7,
@@ -56,6 +57,7 @@ class Intent:
     param_version: int
     ami_id: str | None = None
     build_id: str | None = None
+    puts_until: str | None = None
 
     @classmethod
     def of(cls, preset_name: str, *, owner: str, at: datetime, param_version: int, ami_id: str, build_id: str) -> Self:
@@ -84,6 +86,8 @@ class Intent:
         if storable(key) != key:  # nobody could delete it by what XCom makes of it
             raise MalformedRecord("jobId has a character that XCom cannot hold")
         parse_timestamp(item.get("updatedAt"))
+        if (puts_until := item.get("putsUntil")) is not None:
+            parse_timestamp(puts_until)
         return cls(
             job_id=key,
             preset_name=name,
@@ -91,6 +95,7 @@ class Intent:
             param_version=_version(item.get("paramVersion")),
             ami_id=item.get("amiId"),
             build_id=item.get("buildId"),
+            puts_until=puts_until,
         )
 
     def to_item(self) -> dict[str, Any]:
@@ -103,7 +108,7 @@ class Intent:
             "paramVersion": self.param_version,
             "amiId": self.ami_id,
             "buildId": self.build_id,
-        }
+        } | self._puts_until
 
     def to_json(self) -> dict[str, Any]:
         """Return what finishing it needs, for XCom.
@@ -111,7 +116,12 @@ class Intent:
         >>> Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", 7, "ami-0e3f").to_json()
         {'jobId': 'AMI-INTENT#linux-x64#dag/run/1', 'updatedAt': '2026-02-11T16:00:00.000Z', 'paramVersion': 7}
         """
-        return {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
+        own = {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
+        return own | self._puts_until
+
+    @property
+    def _puts_until(self) -> dict[str, Any]:
+        return {"putsUntil": self.puts_until} if self.puts_until else {}
 
     @property
     def given_up_at(self) -> datetime:
@@ -119,24 +129,57 @@ class Intent:
         logged = parse_timestamp(self.logged_at)
         return logged + min(ABANDONED_AFTER, datetime.max.replace(tzinfo=UTC) - logged)
 
+    @property
+    def last_put_at(self) -> datetime:
+        """The moment after which no put that it tells of can have covered anything."""
+        return parse_timestamp(self.puts_until) if self.puts_until else self.given_up_at
+
+    def is_of(self, owner: str) -> bool:
+        """Return whether a try of the run ``owner`` (``<dag_id>/<run_id>``) wrote it.
+
+        >>> intent = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
+        >>> intent.is_of("dag/run"), intent.is_of("dag/ru")
+        (True, False)
+        """
+        return self.job_id.startswith(f"{_key_prefix(self.preset_name)}{owner}/")
+
+    def standing_for(self, others: Collection[Self]) -> Self:
+        """Return the same intent, for others as well: so that whoever finishes it makes good what they covered.
+
+        >>> key, logged_at = "AMI-INTENT#linux-x64#dag/run/", "2026-02-11T16:00:00.000Z"
+        >>> own = Intent(key + "2", "linux-x64", "2026-02-11T17:00:00.000Z", param_version=9)
+        >>> merged = own.standing_for([Intent(key + "1", "linux-x64", logged_at, param_version=7)])
+        >>> merged.param_version, merged.puts_until
+        (7, '2026-02-11T16:05:00.000Z')
+        """
+        if not others:
+            return self
+        return replace(
+            self,
+            param_version=base_of([self, *others]),
+            puts_until=render_timestamp(max(each.last_put_at for each in others)),
+        )
+
     def is_due(self, now: datetime) -> bool:
-        """Return whether its own try must renew it, lest another run takes it for abandoned.
+        """Return whether its own try must renew it before its next put.
+
+        Else another run may take it for abandoned, or whoever finishes it may not look for what that put covers.
 
         >>> logged = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
         >>> logged.is_due(datetime(2026, 2, 11, 16, 0, 30, tzinfo=UTC))
         False
         """
-        return now - parse_timestamp(self.logged_at) > RENEWED_AFTER
+        return self.puts_until is not None or now - parse_timestamp(self.logged_at) > RENEWED_AFTER
 
     def renewed(self, now: datetime) -> Self:
-        """Return the same intent, logged at a later moment.
+        """Return the same intent, logged at a later moment; it tells of its own try's puts from then on.
 
         >>> now = datetime(2026, 2, 11, 16, 2, tzinfo=UTC)
         >>> logged = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
         >>> logged.is_due(now), logged.renewed(now).is_due(now)
         (True, False)
         """
-        return replace(self, logged_at=render_timestamp(now))
+        return replace(self, logged_at=render_timestamp(now), puts_until=None)
 
     def is_abandoned(self, now: datetime) -> bool:
         """Return whether its try must have died, so that another run may finish it."""
@@ -151,6 +194,28 @@ def base_of(intents: Iterable[Intent]) -> int:
     7
     """
     return min(intent.param_version for intent in intents)
+
+
+def redundant(intents: Collection[Intent]) -> list[Intent]:
+    """Return the intents for which another one of them stands: it begins no later, and ends no earlier.
+
+    >>> key = "AMI-INTENT#linux-x64#dag/run/"
+    >>> first = Intent(key + "1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
+    >>> second = Intent(key + "2", "linux-x64", "2026-02-11T16:01:00.000Z", param_version=7)
+    >>> redundant([first, second]) == [first], redundant([first, replace(second, param_version=8)])
+    (True, [])
+    """
+
+    def reach(intent: Intent) -> tuple[int, datetime]:
+        return intent.param_version, intent.last_put_at
+
+    def covers(one: Intent, other: Intent) -> bool:
+        if one.param_version > other.param_version or one.last_put_at < other.last_put_at:
+            return False
+        age = [(parse_timestamp(each.logged_at), each.job_id) for each in (one, other)]
+        return reach(one) != reach(other) or age[0] > age[1]  # of equals, the one logged last
+
+    return [one for one in intents if any(covers(other, one) for other in intents)]
 
 
 def is_intent(job_id: str | None) -> bool:

@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar
 
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id, shorten
 from spot_runner_provider.build import Image, Meaning, UndatedImage, is_pipeline_name, judge
-from spot_runner_provider.intent import Intent, base_of
+from spot_runner_provider.intent import Intent, base_of, redundant
 from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.preset_config import (
     ConfigVersion,
@@ -237,7 +237,8 @@ Flow = Generator[Call, Any, Answer]
 class Candidate:
     """A preset with work to do: its record as detected, and intents that dead tries of earlier runs left.
 
-    ``state`` is ``None`` if only the intents are left.
+    ``state`` is ``None`` if only the intents are left. ``earlier`` are the intents that earlier tries of the same run
+    left, which may live yet.
 
     >>> item = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
     ...         "updatedAt": "2026-02-11T15:35:48.123Z", "buildId": None}
@@ -251,6 +252,23 @@ class Candidate:
     preset_name: str
     state: AmiState | None = None
     intents: tuple[Intent, ...] = ()
+    earlier: tuple[Intent, ...] = ()
+
+    @property
+    def standing(self) -> tuple[Intent, ...]:
+        """All intents that stand, as far as is known."""
+        return *self.intents, *self.earlier
+
+    def retried(self, intents: Iterable[Intent], owner: str) -> Self:
+        """Return the candidate of a later try of the run ``owner``, given the intents that stand in the table.
+
+        >>> left = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
+        >>> Candidate("linux-x64").retried([left], "dag/run").earlier == (left,)
+        True
+        """
+        known = {intent.job_id for intent in self.intents}
+        ours = (intent for intent in intents if intent.preset_name == self.preset_name and intent.is_of(owner))
+        return replace(self, earlier=tuple(intent for intent in ours if intent.job_id not in known))
 
     def to_json(self) -> dict[str, Any]:
         """Return what reconciling needs, and no more, for XCom."""
@@ -329,8 +347,13 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
     StopIteration: Result(preset_name='linux-x64', outcome=<Outcome.STILL_BUILDING: 'still_building'>, ...)
     """
     result = None
+    # However many tries die or fail, two intents stand at most: ours, and one that stands for all before it.
+    spare = [] if run.dry_run else redundant(candidate.standing)
+    yield from _forget(spare)
     if candidate.state is not None and candidate.state.status is Status.BUILDING:
-        result = yield from _correct(candidate.state, run)
+        # The try whose intent stands for a spare one may live after all, and forget it: then ours stands for both.
+        last = not any(intent in candidate.earlier for intent in spare)
+        result = yield from _correct(candidate, candidate.state, run, last=last)
     if candidate.intents:
         finished = yield from _finish(candidate, run)
         if result is None or finished.outcome is Outcome.CONFIG_INVALID:
@@ -342,8 +365,11 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
     return result
 
 
-def _correct(seen: AmiState, run: Run) -> Flow[Result]:
-    """Find out what became of the build, and write it."""
+def _correct(candidate: Candidate, seen: AmiState, run: Run, *, last: bool) -> Flow[Result]:
+    """Find out what became of the build, and write it.
+
+    :param last: whether our intent may be forgotten once all is done.
+    """
     looked_up_at = run.clock()
     draft = _draft(seen, seen.preset_name, run)
     pipeline_name = run.pipeline_name.replace("{preset}", seen.preset_name)
@@ -399,7 +425,7 @@ def _correct(seen: AmiState, run: Run) -> Flow[Result]:
         draft = replace(
             draft, warn=True, detail=f"the image was created before the record's updatedAt {seen.updated_at}"
         )
-    return (yield from _commit_ready(seen, corrected, draft, run))
+    return (yield from _commit_ready(candidate, seen, corrected, draft, run, last=last))
 
 
 def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
@@ -416,7 +442,9 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
     return _corrected(draft, record, record, detail=record.error_message or "")
 
 
-def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
+def _commit_ready(
+    candidate: Candidate, seen: AmiState, corrected: AmiState, draft: Result, run: Run, *, last: bool
+) -> Flow[Result]:
     """Read, log, commit, follow, forget."""
     preset, ami_id = seen.preset_name, corrected.ami_id
     assert ami_id is not None
@@ -444,25 +472,27 @@ def _commit_ready(seen: AmiState, corrected: AmiState, draft: Result, run: Run) 
             detail=_join(f"dry run: would set ready with {ami_id}, and ami from {before}", draft.detail),
         )
 
-    intent = _intent(corrected, config, run)
+    intent = _intent(corrected, config, run).standing_for(candidate.standing)
     yield LogIntent(intent)
     try:
         committed = yield Commit(seen, corrected)
     except Refused:
-        yield ForgetIntent(intent.job_id)
+        if last:
+            yield ForgetIntent(intent.job_id)
         raise
     record = _own(committed, corrected, run)
     if record is None:
-        return (yield from _give_way(committed, seen, config, intent, draft, run))
+        return (yield from _give_way(committed, seen, config, intent, draft, run, last=last))
     if record.status is Status.FAILED:  # by an earlier try, which saw the build before this one
-        yield ForgetIntent(intent.job_id)
+        if last:
+            yield ForgetIntent(intent.job_id)
         return _corrected(draft, record, record, detail=record.error_message or "")
     repeated = run.repeated and isinstance(committed, Lost)
-    return (yield from _follow_up(record, config, intent, draft, run, repeated=repeated))
+    return (yield from _follow_up(record, config, intent, draft, run, repeated=repeated, last=last))
 
 
 def _give_way(
-    lost: Lost, seen: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run
+    lost: Lost, seen: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run, *, last: bool
 ) -> Flow[Result]:
     """Leave the record to whoever was newer.
 
@@ -479,13 +509,13 @@ def _give_way(
                 _, alone, replacement = yield from _follow(present, [config], run, intent)
             except InvalidConfig:
                 return _superseded(draft, lost)
-    if alone:
+    if alone and last:
         yield ForgetIntent(intent.job_id)
     return replace(_superseded(draft, lost), replacement=replacement)
 
 
 def _follow_up(
-    record: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run, *, repeated: bool
+    record: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run, *, repeated: bool, last: bool
 ) -> Flow[Result]:
     """Let the parameter follow our commit, and forget the intent if nobody came in between.
 
@@ -493,6 +523,7 @@ def _follow_up(
     still write that back, and a put whose reply was lost may still arrive.
 
     :param repeated: whether an earlier try made the commit, and may have put.
+    :param last: whether the intent may be forgotten.
     """
     try:
         present, alone, replacement = yield from _follow(record, [config], run, intent)
@@ -504,7 +535,7 @@ def _follow_up(
             detail=f"{_what(error, record.preset_name, run)}; the record is ready already. {error.remedy}. "
             "The next run finishes it",
         )
-    if alone:
+    if alone and last:
         yield ForgetIntent(intent.job_id)
     detected = None if draft.previous_ami_id == record.ami_id else draft.previous_ami_id
     if replacement and config.secure:
@@ -523,6 +554,7 @@ def _follow(
     *,
     base: int | None = None,
     until: datetime | None = None,
+    unless_put: Intent | None = None,
 ) -> Flow[tuple[AmiState, bool, Replacement | None]]:
     """Make the parameter follow the record, and the record that stands after that.
 
@@ -530,6 +562,7 @@ def _follow(
     :param intent: our own, which is renewed before it looks abandoned.
     :param base: the version that the first put of this try, or of a dead one, was made from; the newest if omitted.
     :param until: as in :func:`~spot_runner_provider.preset_config.merge`.
+    :param unless_put: the intent in place of ours if nothing is put after all; ours, as it was given, if omitted.
     :return: the record last seen, whether each put came right after the version that it was made from, and what our
         puts replaced.
     :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
@@ -540,6 +573,7 @@ def _follow(
     replacement: Replacement | None = None
     base = history[-1].version if base is None else base
     covering: tuple[ConfigVersion, ConfigVersion] | None = None  # what our last put was made from, and that put
+    unless_put = unless_put or intent
     rounds = 0
     while (rounds := rounds + 1) <= MAX_ROUNDS:
         ami_id = record.usable_ami
@@ -571,8 +605,13 @@ def _follow(
             except Busy:
                 history = yield from _history(preset)
                 continue
+            except Refused:
+                if unless_put and unless_put.puts_until:  # what others edit from now on is nothing that a put covered
+                    yield LogIntent(unless_put)
+                raise
             except AmbiguousPut:
                 version = None
+            unless_put = None
             if version != newest.version + 1:
                 alone = False
                 history = yield from _history(preset)
@@ -626,7 +665,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
     if record is not None and record.usable_ami is not None:
         try:
-            record, alone, replacement = yield from _finish_put(record, candidate.intents, run)
+            record, alone, replacement = yield from _finish_put(record, candidate, run)
         except InvalidConfig as error:
             return replace(
                 draft,
@@ -646,25 +685,24 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     )
 
 
-def _finish_put(
-    record: AmiState, intents: Sequence[Intent], run: Run
-) -> Flow[tuple[AmiState, bool, Replacement | None]]:
+def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[tuple[AmiState, bool, Replacement | None]]:
     """Let the parameter follow, under an intent of our own: the dead tries' do not tell what our puts may cover.
 
     It begins where theirs did, so that who finishes it, if this try dies too, sees all that any of them covered.
     """
-    preset, base = record.preset_name, base_of(intents)
-    until = max(intent.given_up_at for intent in intents)
+    preset, base = record.preset_name, base_of(candidate.standing)
+    until = max(intent.last_put_at for intent in candidate.standing)
     history = yield from _history(preset)
     merge(history, record.usable_ami or "", base=base, until=until)  # refuses before anything is written
-    own = _intent(record, replace(history[-1], version=base), run, "finish")
+    merged = _intent(record, history[-1], run, "finish").standing_for(candidate.standing)
+    own = replace(merged, puts_until=None)
     yield LogIntent(own)
     try:
-        record, alone, replacement = yield from _follow(record, history, run, own, base=base, until=until)
+        record, alone, replacement = yield from _follow(
+            record, history, run, own, base=base, until=until, unless_put=merged
+        )
     except Refused:
-        yield from _forget(
-            intents
-        )  # ours stands for theirs, and for what a put before the one refused may have covered
+        yield from _forget(candidate.intents)  # ours stands for theirs
         raise
     if alone:
         yield ForgetIntent(own.job_id)

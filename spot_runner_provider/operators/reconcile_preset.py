@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from spot_runner_provider.detection import sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
-from spot_runner_provider.intent import is_intent
+from spot_runner_provider.intent import Intent, is_intent
 from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace
@@ -74,7 +75,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     :param table_name: the DynamoDB table. (templated)
     :param config_prefix: the path above the SSM parameters. (templated)
     :param pipeline_name: the pipeline's name, ``{preset}`` standing for the preset's. (templated)
-    :param index_name: the table's index on ``recordType``; needed for preset names only. (templated)
+    :param index_name: the table's index on ``recordType``; needed for preset names, and in a retry. (templated)
     :param max_workers: threads. (templated)
     :param dry_run: look everything up, write nothing, and say what would be done. A run that was triggered as a dry
         one, and is not dry here, fails before any call: see the how-to on dry runs. (templated)
@@ -328,6 +329,9 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         candidates, settled = self._candidates(given, configs, run.owner if run.repeated else None)
         for result in settled:
             self._log_result(result)
+        if run.repeated and candidates and not dry_run:
+            standing = self._standing()
+            candidates = [each.retried(standing.get(each.preset_name, ()), run.owner) for each in candidates]
         batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
         results = [*settled, *batch.reconcile(candidates)]
         arn = images.pipelines.get(template.replace("{preset}", first))
@@ -429,6 +433,15 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             ),
             *(self._settled(state, configs, owner) for state in found.states if state.preset_name not in candidates),
         ]
+
+    def _standing(self) -> dict[str, list[Intent]]:
+        """Return the intents that stand, by preset; detection tells of those that cannot be read."""
+        found: dict[str, list[Intent]] = {}
+        for item in self.hook.list_intents():
+            with suppress(MalformedRecord):
+                intent = Intent.from_item(item)
+                found.setdefault(intent.preset_name, []).append(intent)
+        return found
 
     def _settled(self, state: AmiState, configs: PresetConfigHook, owner: str | None) -> Result:
         """Return the result of a preset with nothing to do: an earlier try's once more, if that one settled it."""

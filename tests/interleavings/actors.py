@@ -27,6 +27,7 @@ from tests.interleavings.model import (
     FinishBuild,
     GetItem,
     GetParameter,
+    ListIntents,
     PassTime,
     PutItem,
     PutParameter,
@@ -135,6 +136,11 @@ class Actor:
     _steps: dict[int, Step] = field(default_factory=dict)
 
     @property
+    def retries(self) -> list[Actor]:
+        """Those that take over, one after the other."""
+        return [self.retry, *self.retry.retries] if self.retry else []
+
+    @property
     def ours(self) -> bool:
         """Whether it is one of our reconcilers."""
         return self.name.startswith("R")
@@ -180,6 +186,8 @@ def reconciling(
         found = candidate if candidate is not None else (yield Detect())
         if found is None:
             return None
+        if what.repeated:
+            found = found.retried((yield ListIntents()), what.owner)
         return (yield from protocol.reconcile(found, what))
 
     return Actor(name, start, protocol=protocol, **options)

@@ -119,9 +119,8 @@ class Explorer:
     def __init__(self, case: Case, stop: Callable[[Problem], bool] = lambda problem: False) -> None:
         self._case = case
         self._stop = stop
-        retries = tuple(actor.retry for actor in case.actors if actor.retry)
-        self._actors: tuple[Actor, ...] = case.actors + retries
-        self._retry = {number: self._actors.index(a.retry) for number, a in enumerate(case.actors) if a.retry}
+        self._actors: tuple[Actor, ...] = case.actors + tuple(retry for a in case.actors for retry in a.retries)
+        self._retry = {number: self._actors.index(a.retry) for number, a in enumerate(self._actors) if a.retry}
         self._worlds: list[World] = []
         self._world_numbers: dict[World, int] = {}
         self._twins: list[tuple[Step, Step | None]] = []

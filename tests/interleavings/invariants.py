@@ -14,6 +14,7 @@ I7    the event of an image that finished after our lookup is never refused beca
 I8    where nobody else takes part, the parameter gets exactly one new version
 I9    where nobody died and no reply was lost, I2 holds as soon as all are done, before any further run
 I10   after the healthy run the audit finds what breaks I2, and nothing else: what is known ends as ``drifted``
+I11   however many tries died or failed, two intents stand at most
 ====  ==================================================================================================
 """
 
@@ -29,6 +30,9 @@ from tests.interleavings.model import CONFIG, Tables, Version, World, moment, ne
 
 NEXT_RUN = 15 * 60
 """Seconds between one run and the next."""
+
+MOST_INTENTS = 2
+"""How many intents may stand when no try lives, however many died or failed."""
 
 _ABSENT = "absent"
 _WRITES = (LogIntent, Commit, PutConfig, ForgetIntent)
@@ -52,6 +56,8 @@ def verdict(end: World, protocol: Protocol, *, once: bool = False, prompt: bool 
     :param prompt: whether record and parameter must agree already: nobody died, and no reply was lost.
     """
     problems = [Problem(invariant, what) for invariant, what in end.faults]
+    if len(end.intents) > MOST_INTENTS:
+        problems.append(Problem("I11", f"{len(end.intents)} intents stand"))
     if prompt:
         problems += [problem._replace(invariant="I9") for problem in _agreement(end)]
     world, _ = healthy_run(end, protocol, "R8")

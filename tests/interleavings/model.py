@@ -162,6 +162,11 @@ class Detect(Call):
     """The first task of a run. Answered by the :class:`Candidate`, out of XCom, or ``None``."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListIntents(Call):
+    """What a retry asks first. Answered by the intents that stand."""
+
+
 # What the others ask.
 
 
@@ -266,6 +271,8 @@ def perform(
     match call:
         case Detect():
             return detect(world, now), world
+        case ListIntents():
+            return world.intents, world
         case FindPipeline(name):
             return (PIPELINE if name == f"spot-runner-{PRESET}" else None), world
         case LatestImage():

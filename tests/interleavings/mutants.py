@@ -167,7 +167,7 @@ MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     ),
     "finishing without an intent": lambda: Protocol(rewritten(("_finish_put", "    yield LogIntent(own)\n", ""))),
     "finishing intent of the newest version": lambda: Protocol(
-        rewritten(("_finish_put", "replace(history[-1], version=base)", "history[-1]"))
+        rewritten(("_finish_put", ".standing_for(candidate.standing)", ""))
     ),
     "updatedAt = now": lambda: Protocol(rewritten(("_correct", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
     "own write taken for a defeat": lambda: Protocol(

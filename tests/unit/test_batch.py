@@ -343,6 +343,12 @@ class TestWhatOnlyAPersonCanMend:
             run(stores)
         assert (stores.requested("commit"), stores.intents) == ([("p00",), ("p01",), ("p02",)], {})
 
+    def test_a_put_that_is_denied_is_told_in_the_same_way_by_each_run(self):
+        stores = memory(["a"], faults={"put": ConfigurationError("no permission")})
+        assert outcomes(run(stores)) == {"a": "refused"}
+        (intent,) = stores.intents.values()
+        assert outcomes(run(stores, [Candidate("a", stores.records["a"], (intent,))])) == {"a": "refused"}
+
     @pytest.mark.parametrize("request_name", ["find_pipelines", "latest_image", "read", "log_intents", "commit", "put"])
     def test_what_a_resource_is_refused_for_is_no_reason_to_end_the_batch(self, request_name):
         stores = memory(presets(2), faults={request_name: ResourceRefused("its limit is reached")})

@@ -702,8 +702,10 @@ class TestUnfinished:
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
     def test_a_put_that_is_refused_leaves_one_intent_which_stands_for_the_dead_tries_too(self):
+        """Nothing was put, so it tells of their puts alone: what people edit until the next run is no concern of it."""
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), refusal := Refused("no permission"))
-        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, *self.FORGOT_BOTH)
+        merged = (LogIntent(replace(self.logged()[0].intent, puts_until="2026-02-11T16:00:00.000Z")), None)
+        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, merged, *self.FORGOT_BOTH)
         assert play(self.CANDIDATE, *script) is refusal
 
     def test_without_a_put_where_it_agrees_already(self):
@@ -793,9 +795,45 @@ class TestUnfinished:
     def test_a_stale_record_is_corrected_first_and_its_intents_finished_after(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
         history = (ReadHistory(PRESET), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
-        script = (FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT, LOOKED, history, self.logged(), LOOKED)
-        result = play(candidate, *script, *self.FORGOT_ALL[:2])
+        logged, putting = self.merged(), self.merged(puts_until=None)
+        corrected = (FOUND, BUILT, READ, logged, COMMITTED, putting, PUT, LOOKED, FORGOT)
+        result = play(candidate, *corrected, LOOKED, history, self.logged(), LOOKED, *self.FORGOT_ALL[:2])
         assert what(result) == ("corrected_ready", *AS_READY)
+
+    def merged(self, puts_until="2026-02-11T15:55:00.000Z"):
+        """Our intent, which stands for ``LEFT`` as well; once we put, it tells of our puts too."""
+        return (LogIntent(replace(INTENT, param_version=self.LEFT.param_version, puts_until=puts_until)), None)
+
+    def test_a_put_that_is_refused_first_of_all_leaves_an_intent_that_tells_of_the_dead_tries_puts_alone(self):
+        candidate = Candidate(PRESET, SEEN, (self.LEFT,))
+        refused = (PUT[0], refusal := Refused("no permission"))
+        script = (self.merged(), COMMITTED, self.merged(puts_until=None), refused, self.merged())
+        assert play(candidate, FOUND, BUILT, READ, *script) is refusal
+
+    def test_what_another_intent_stands_for_is_forgotten_first(self):
+        candidate = Candidate(PRESET, SEEN, (self.LEFT, replace(self.OTHER, param_version=5)))
+        in_progress = built(replace(AVAILABLE, status="BUILDING"))
+        script = ((ForgetIntent(self.LEFT.job_id), None), FOUND, in_progress, (ReadState(PRESET), SEEN))
+        assert play(candidate, *script).outcome == "still_building"
+
+    def test_a_dry_run_forgets_nothing(self):
+        candidate = Candidate(PRESET, SEEN, (self.LEFT, replace(self.OTHER, param_version=5)))
+        in_progress = built(replace(AVAILABLE, status="BUILDING"))
+        assert play(candidate, FOUND, in_progress, (ReadState(PRESET), SEEN), run=DRY_RUN).outcome == "still_building"
+
+    @pytest.mark.parametrize("commit", ["committed", "lost", "refused"])
+    @pytest.mark.parametrize("tries", [1, 2])
+    def test_ours_stays_if_it_may_be_the_last_to_tell_of_an_earlier_try(self, tries, commit):
+        """The second try stands for the first one, and may live: then it forgets its intent."""
+        earlier = [replace(self.LEFT, job_id=f"AMI-INTENT#linux-x64#dag/run/{number}") for number in range(tries)]
+        candidate = Candidate(PRESET, SEEN).retried(earlier, RUN.owner)
+        spare = [(ForgetIntent(intent.job_id), None) for intent in earlier[:-1]]
+        ends = {
+            "committed": (COMMITTED, self.merged(puts_until=None), PUT, LOOKED),
+            "lost": ((COMMITTED[0], Lost(NEWER)),),
+            "refused": ((COMMITTED[0], Refused("no")),),
+        }
+        play(candidate, *spare, FOUND, BUILT, READ, self.merged(), *ends[commit], *([] if spare else [FORGOT]))
 
     def test_a_stale_record_that_goes_on_building_keeps_its_intents(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))

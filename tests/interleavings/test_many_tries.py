@@ -1,0 +1,102 @@
+"""Twelve runs of four tries each, every one of which dies or fails: two intents stand at most, and all ends right."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from spot_runner_provider.reconciler import AmbiguousPut, Call, Commit, PutConfig, ReadHistory, ReadState, Refused
+from tests.interleavings.actors import REAL, reconciling
+from tests.interleavings.cases import NEWER, SAME
+from tests.interleavings.invariants import MOST_INTENTS, verdict
+from tests.interleavings.model import World, detect, moment, perform, stale_world
+
+RUNS, TRIES = 12, 4
+BETWEEN_TRIES, BETWEEN_RUNS = 30, 15 * 60
+"""Seconds."""
+
+Fate = Callable[[int, Call], Exception | bool]
+"""Given a call's number and the call: whether the try dies before it, or what the call ends in."""
+
+
+def attempt(world: World, number: int, tries: int, fate: Fate) -> World:
+    """Return the world after a try."""
+    candidate = detect(world, moment(world.time)) if tries == 1 else CANDIDATES.get(number)
+    CANDIDATES[number] = candidate
+    if candidate is None:
+        return world
+    actor = reconciling(f"R{number}", candidate, run=f"run{number}", attempt=tries)
+    step, calls = actor.begin(world.time), 0
+    while step.call is not None:
+        fails = fate(calls, step.call)
+        calls += 1
+        if fails is True:
+            return world
+        if isinstance(fails, Exception):
+            step = step.answered(world.time, fails)
+            continue
+        answer, world = perform(world, step.call, actor.name, actor.clock(world.time))
+        step = step.answered(world.time, answer)
+    return world
+
+
+CANDIDATES: dict[int, object] = {}
+"""What each run detected: its retries see no more of it."""
+
+
+def failing_runs(fate: Callable[[], Fate]) -> World:
+    """Return the world after all runs; no more intents than may be stand after any try."""
+    CANDIDATES.clear()
+    world = stale_world(SAME)
+    for number in range(1, RUNS + 1):
+        for tries in range(1, TRIES + 1):
+            world = attempt(world, number, tries, fate())
+            assert len(world.intents) <= MOST_INTENTS, f"after try {tries} of run {number}"
+            world = world._replace(time=world.time + BETWEEN_TRIES)
+        world = world._replace(time=world.time + BETWEEN_RUNS)
+    return world
+
+
+def ends_right(world: World) -> list[str]:
+    return [str(problem) for problem in verdict(world, REAL)]
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_each_try_dies_before_the_same_call(number):
+    world = failing_runs(lambda: lambda calls, call: calls == number)
+    assert ends_right(world) == []
+
+
+@pytest.mark.parametrize(
+    "error", [Refused("no"), AmbiguousPut("no reply"), TimeoutError()], ids=["refused", "ambiguous", "out-of-reach"]
+)
+@pytest.mark.parametrize("kind", [PutConfig, Commit, ReadState, ReadHistory])
+def test_each_try_fails_with_the_same_call(kind, error):
+    world = failing_runs(lambda: lambda calls, call: error if isinstance(call, kind) else False)
+    assert ends_right(world) == []
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_each_try_dies_or_fails_anywhere(seed):
+    chance = random.Random(seed)
+
+    def fate() -> Fate:
+        last, error = chance.randrange(16), chance.choice([True, Refused("no"), TimeoutError(), AmbiguousPut("no")])
+        puts = isinstance(error, AmbiguousPut)
+        return lambda calls, call: calls >= last and isinstance(call, PutConfig if puts else Call) and error
+
+    assert ends_right(failing_runs(fate)) == []
+
+
+def test_the_build_that_is_the_latest_may_change_in_between():
+    chance = random.Random(0)
+
+    def fate() -> Fate:
+        last = chance.randrange(16)
+        return lambda calls, call: calls == last
+
+    world = failing_runs(fate)
+    world = world._replace(images=(*world.images, NEWER))
+    assert ends_right(world) == []
