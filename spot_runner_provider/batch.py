@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from spot_runner_provider.breaker import Breaker, Unavailable
+from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.pace import PATIENCE, Pace, Permit
 from spot_runner_provider.reconciler import (
@@ -50,7 +52,7 @@ PUTS_PER_SECOND = 3.0
 """What SSM takes of all PutParameter calls in an account and region by default (AWS: "Systems Manager quotas")."""
 
 WAKE_AFTER = 1.0
-"""Seconds after which who waits for a turn looks up: an intent may be due to be renewed, the batch may be over."""
+"""Seconds after which who waits looks up: an intent may be due to be renewed, the batch may be over."""
 
 LOOKUPS_PER_SECOND = 5.0
 """A first guess at what Image Builder takes of ListImagePipelineImages, whose quota is not published."""
@@ -93,6 +95,11 @@ class Stores:
     states: AmiStateHook
     images: ImageBuilderHook
     configs: PresetConfigHook
+
+    @property
+    def call_timeout(self) -> float:
+        """Seconds after which an attempt of a call ends by itself."""
+        return self.states.call_timeout
 
     def perform(self, calls: Sequence[Any]) -> list[Any]:
         """Return the answers to ``calls``, which are all of one kind, in as few requests as AWS allows.
@@ -137,6 +144,9 @@ class Stores:
 class Batch:
     """Reconcile many presets, each for itself: what goes wrong with one never touches another.
 
+    What is no preset's own trouble, such as a service that does not answer, is met once: such calls are not made any
+    more then (see :class:`~spot_runner_provider.breaker.Breaker`), and the presets that need them end in an error.
+
     A :class:`ConfigurationError` that hits every preset ends the whole batch if nothing was changed yet: at once
     where it is bound to, because of what all presets have in common, and else when each has met with one. One that
     hits some of them is their outcome, ``refused``: trying again is in vain before a person has mended something.
@@ -148,6 +158,8 @@ class Batch:
     :param run: for whom, and how.
     :param max_workers: threads, each of which takes :data:`BUNDLE` presets at a time.
     :param on_result: called with each result as soon as it is there, from any thread.
+    :param cancellation: ends the batch once it is requested; it stops the stores' clients, too.
+    :param breaker: what is known to fail for everybody, if there were calls before.
 
     >>> from datetime import UTC, datetime
     >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
@@ -164,11 +176,22 @@ class Batch:
     ['corrected_ready', 'corrected_failed']
     """
 
-    def __init__(self, stores: Stores, run: Run, *, max_workers: int, on_result: Callable[[Result], None]) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        run: Run,
+        *,
+        max_workers: int,
+        on_result: Callable[[Result], None],
+        cancellation: Cancellation | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
         self._stores = stores
         self._run = run
         self._max_workers = max_workers
         self._on_result = on_result
+        self._cancellation = cancellation or Cancellation()
+        self._breaker = breaker or Breaker()
         self._lookups = Pace(LOOKUPS_PER_SECOND)
         self._puts = Pace(PUTS_PER_SECOND)
         self._lock = threading.Lock()
@@ -176,25 +199,38 @@ class Batch:
         self._worked: set[type[Call]] = set()
         self._denied: list[ConfigurationError] = []
         self._changed = False
-        self._ended_by: BaseException | None = None
+        self._ended_by: ConfigurationError | None = None
 
     def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
         """Return one result a candidate, in their order.
 
         What is raised in this thread meanwhile, such as Airflow's time-out, ends the batch: no thread begins
-        another call of the protocol. Whatever that leaves half done has its intent.
+        another call, nor repeats one, and the attempts that are under way are waited for no longer than one may take.
+        Whatever that leaves half done has its intent.
 
         :raises ConfigurationError: if every preset met with one, and nothing was written.
+        :raises Cancelled: if the task is to end.
         """
         bundles = [candidates[start : start + BUNDLE] for start in range(0, len(candidates), BUNDLE)]
-        with ThreadPoolExecutor(self._max_workers, thread_name_prefix="reconcile") as pool:
-            try:
-                results = [result for some in pool.map(self._bundle, range(len(bundles)), bundles) for result in some]
-            except _Ended:
-                pass
-            except BaseException as error:
-                self._ended_by = error
-                raise
+        pool = ThreadPoolExecutor(self._max_workers, thread_name_prefix="reconcile")
+        bundled: list[Future[list[Result]]] = []
+        try:
+            bundled += (pool.submit(self._bundle, place, some) for place, some in enumerate(bundles))
+            # A signal that comes right before this thread waits, or to another one, does not wake it.
+            while not all(some.done() for some in bundled):
+                done, _ = wait(bundled, WAKE_AFTER, FIRST_EXCEPTION)
+                for some in done:
+                    some.result()
+            results = [result for some in bundled for result in some.result()]
+        except _Ended:
+            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            self._cancellation.request()
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(bundled, self._stores.call_timeout)
+            raise
+        else:
+            pool.shutdown()
         if self._ended_by:
             raise self._ended_by
         if self._denied and len(self._denied) == len(results) and not self._changed:
@@ -217,11 +253,11 @@ class Batch:
             if not flows:
                 return [results[candidate.preset_name] for candidate in candidates]
             self._check()
-            queued = [progress for progress in flows.values() if progress.is_queued]
+            queued = [progress for progress in flows.values() if progress.is_queued and not self._refusal(progress)]
             if queued and (len(queued) == len(flows) or self._puts.rate is None):
                 self._admit(place, queued)
                 continue
-            due = [progress for progress in flows.values() if not progress.is_queued]
+            due = [progress for progress in flows.values() if progress not in queued]
             kind = min((type(progress.call) for progress in due), key=_ORDER.index)
             self._step(place, [progress for progress in due if type(progress.call) is kind])
 
@@ -240,58 +276,78 @@ class Batch:
 
     def _step(self, place: int, waiting: Sequence[_Progress]) -> None:
         """Perform the calls, all of one kind, that these presets wait for, and let each go on."""
-        calls = [progress.call for progress in waiting]
-        if isinstance(calls[0], _BUNDLED) and len(calls) > 1:
-            try:
-                with self._guarded(calls[0]):
-                    answers = self._stores.perform(calls)
-            except Exception as error:
-                log.info("%s presets failed together, each is tried alone: %s", len(calls), error)
-                answers = [self._try(place, progress) for progress in waiting]
-        else:
+        if len(waiting) == 1 or not isinstance(waiting[0].call, _BUNDLED) or any(map(self._refusal, waiting)):
             answers = [self._try(place, progress) for progress in waiting]
+        else:
+            answers = self._together(place, waiting)
         for progress, answer in zip(waiting, answers, strict=True):
             progress.answer(answer)
 
+    def _together(self, place: int, waiting: Sequence[_Progress]) -> list[Any]:
+        """Return the answers to calls in one request, or each alone if one of the presets may be why it failed."""
+        try:
+            with self._guarded(waiting):
+                return self._stores.perform([progress.call for progress in waiting])
+        except Exception as error:
+            if any(map(self._refusal, waiting)):
+                return [error] * len(waiting)
+            log.info("%s presets failed together, each is tried alone: %s", len(waiting), error)
+            return [self._try(place, progress) for progress in waiting]
+
+    def _refusal(self, progress: _Progress) -> Unavailable | None:
+        """Return why a preset's call is not made, if it is not.
+
+        Who has not begun to change anything does not begin while nobody gets through with it.
+        """
+        later = (Commit, PutConfig) if progress.begins else ()
+        return self._breaker.refusal(type(progress.call), *later)
+
     def _try(self, place: int, progress: _Progress) -> Any:
         """Return the answer to one call, or the exception that it ended in."""
+        if refusal := self._refusal(progress):
+            return refusal
         match progress.call:
             case LatestImage():
-                return self._look_up(place, progress.call)
+                return self._look_up(place, progress)
             case PutConfig():
-                answer = self._attempt(progress.call)
+                answer = self._attempt(progress)
                 _tell(self._puts, progress.permit, answer)
                 return answer
-        return self._attempt(progress.call)
+        return self._attempt(progress)
 
-    def _look_up(self, place: int, call: LatestImage) -> Any:
+    def _look_up(self, place: int, progress: _Progress) -> Any:
         """Return the answer to a lookup, which waits for its turn and is repeated while Image Builder throttles."""
         while not self._lookups.is_starved:
             self._check()
             permit = self._lookups.take(place, seconds=WAKE_AFTER)
             if not permit.calls:
                 continue
-            answer = self._attempt(call)
+            answer = self._attempt(progress)
             _tell(self._lookups, permit, answer)
             if not isinstance(answer, Throttled):
                 return answer
         return Throttled(f"Image Builder has throttled every listing for {PATIENCE:.0f} s")
 
-    def _attempt(self, call: Call) -> Any:
+    def _attempt(self, progress: _Progress) -> Any:
         try:
-            with self._guarded(call):
-                return self._stores.perform_one(call)
+            with self._guarded([progress]):
+                return self._stores.perform_one(progress.call)
         except Exception as error:
             return error
 
     def _check(self) -> None:
         """Go no further in a batch that has ended."""
+        self._cancellation.check()
         if self._ended_by:
             raise _Ended
 
     @contextmanager
-    def _guarded(self, call: Call) -> Iterator[None]:
-        """Count writes, and end the batch where a call is denied to every preset before the first of them."""
+    def _guarded(self, waiting: Sequence[_Progress]) -> Iterator[None]:
+        """Take into account how a call ends, all of the same kind that these presets wait for.
+
+        Writes are counted, and the batch ends where a call is denied to every preset before the first of them.
+        """
+        call = waiting[0].call
         writes = isinstance(call, _WRITES)
         with self._lock:
             self._check()
@@ -311,12 +367,16 @@ class Batch:
                     self._ended_by = self._ended_by or error
             self._check()
             raise
+        except Exception as error:
+            self._breaker.failed(type(call), [progress.preset_name for progress in waiting], error)
+            raise
+        self._breaker.worked(type(call))
         with self._lock:
             self._worked.add(type(call))
 
 
 class _Ended(BaseException):
-    """The batch has ended. No error of the call that it is raised in."""
+    """The batch has ended for every preset. No error of the call that it is raised in."""
 
 
 def _tell(pace: Pace, permit: Permit, answer: Any) -> None:
@@ -344,10 +404,19 @@ class _Progress:
         self.error: Exception | None = None
 
     @property
+    def preset_name(self) -> str:
+        """The preset's name."""
+        return self._candidate.preset_name
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is about to read its parameter (to finish something: its record first), to put it then."""
+        return isinstance(self.call, ReadConfig | ReadState) and not self._admitted and not self._put
+
+    @property
     def is_queued(self) -> bool:
-        """Whether it waits for its turn to read its parameter (to finish something: its record first) and put it."""
-        begins = isinstance(self.call, ReadConfig | ReadState) and not self._admitted and not self._put
-        return begins or isinstance(self.call, Pause)
+        """Whether it waits for its turn to begin, or to put its parameter again."""
+        return self.begins or isinstance(self.call, Pause)
 
     @property
     def denied(self) -> ConfigurationError | None:
@@ -390,7 +459,7 @@ class _Progress:
         except Exception as error:
             expected = type(error).__module__.startswith(("botocore", "spot_runner_provider"))
             level = logging.DEBUG if expected else logging.WARNING
-            log.log(level, "preset %s", self._candidate.preset_name, exc_info=error)
+            log.log(level, "preset %s", self.preset_name, exc_info=error)
             self.error = error
             self.result = self._error(error)
 
@@ -410,10 +479,11 @@ class _Progress:
         else:
             outcome = Outcome.ERROR
             left = "what was begun is finished" if self.wrote else "nothing was changed, it is tried again"
-            detail = f"{what}: {type(error).__name__}: {error}; {left} in the next try or run"
+            told = str(error) if isinstance(error, Unavailable) else f"{what}: {type(error).__name__}: {error}"
+            detail = f"{told}; {left} in the next try or run"
         return Result.of(
             self._candidate.state,
-            preset_name=self._candidate.preset_name,
+            preset_name=self.preset_name,
             outcome=outcome,
             dry_run=self._dry_run,
             detail=detail,

@@ -257,7 +257,7 @@ def kind_of(error: BaseException) -> Kind:
     >>> kind_of(TimeoutError())
     <Kind.AMBIGUOUS: 'ambiguous'>
     """
-    names = _names_of(error)
+    names = names_of(error)
     if "ClientError" in names:
         return _kind_of_answer(error)  # type: ignore[arg-type]
     if "NoCredentialsError" in names and _has_no_metadata():
@@ -274,7 +274,7 @@ def is_about_credentials(error: BaseException) -> bool:
     >>> is_about_credentials(NoCredentialsError())
     True
     """
-    return not _CREDENTIALS.isdisjoint(_names_of(error))
+    return not _CREDENTIALS.isdisjoint(names_of(error))
 
 
 def is_repeatable(code: str) -> bool:
@@ -330,7 +330,12 @@ def _kind_of_answer(error: ClientError) -> Kind:
     return KINDS.get(code, Kind.PASSING)
 
 
-def _names_of(error: BaseException) -> list[str]:
+def names_of(error: BaseException) -> list[str]:
+    """Return the names of an exception's classes, the nearest first.
+
+    >>> names_of(TimeoutError())[:2]
+    ['TimeoutError', 'OSError']
+    """
     return [cls.__name__ for cls in type(error).__mro__]
 
 

@@ -31,7 +31,7 @@ class Fault:
     reset          the connection is closed without an answer; not applied
     lost_reply     the call **is applied**, then the connection is closed without an answer
     timeout        nothing for ``seconds``, then the connection is closed; not applied
-    hold           nothing until it is released; applied then, unless released with ``apply=False``
+    hold           nothing, for ever or until it is released; applied then, unless released with ``apply=False``
     hold_reply     **applied** at once, but the answer waits until it is released (or is lost then)
     ============== =====================================================================================
 

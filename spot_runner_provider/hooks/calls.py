@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, CredentialRetrievalError, NoRegionError
 
 from spot_runner_provider import clock
+from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.errors import Kind, code_of, is_about_credentials, is_repeatable, kind_of, words_of
 from spot_runner_provider.explanation import FailedCall
 from spot_runner_provider.hooks.connection import check_environment, check_region, guard, read_connection, settled
@@ -108,12 +109,21 @@ class ConfiguredHook(AwsGenericHook[Any]):
             return self._beside._get_caller(target_function_name)
         return self._caller or str(super()._get_caller(target_function_name))
 
-    def connect(self) -> str:
+    @property
+    def call_timeout(self) -> float:
+        """Seconds after which an attempt of a call ends by itself; what has no time-out counts nothing."""
+        config: Any = self._client.meta.config
+        return float((config.connect_timeout or 0) + (config.read_timeout or 0))
+
+    def connect(self, cancellation: Cancellation | None = None) -> str:
         """Make the client now, in this thread, and return its region.
 
+        :param cancellation: what stops the client's calls.
         :raises ConfigurationError: if there is no region, or if no client can be made of the settings.
         """
         with self.explained("any resource"), settled():
+            if cancellation:
+                cancellation.stops(self._client)
             return str(self._client.meta.region_name)
 
     @contextmanager

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
+from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.errors import Kind, code_of, kind_of, may_quote
 from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
 from spot_runner_provider.preset_config import ConfigVersion, parameter_name
@@ -58,10 +59,12 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         repeat_what_passes(client)
         return client
 
-    def connect(self) -> str:
+    def connect(self, cancellation: Cancellation | None = None) -> str:
         """Make both clients now, in this thread, and return their region."""
-        region = super().connect()
-        _ = self._put_client
+        region = super().connect(cancellation)
+        put_client = self._put_client
+        if cancellation:
+            cancellation.stops(put_client)
         return region
 
     @cached_property

@@ -75,9 +75,10 @@ def test_a_retrying_client_applies_a_call_twice_when_the_reply_was_lost(aws, ssm
     assert put_parameter(aws.client("ssm", Config(retries={"mode": "standard"})), "p", "two") == 3
 
 
-def test_a_call_that_times_out_is_not_applied(aws, ssm):
+@pytest.mark.parametrize("fault", [Fault(PUT, "timeout", seconds=0.3), Fault(PUT, "hold")], ids=["slow", "never"])
+def test_a_call_that_is_not_answered_is_not_applied(aws, ssm, fault):
     impatient = aws.client("ssm", ONCE.merge(Config(read_timeout=0.1)))
-    aws.add_fault(Fault(PUT, "timeout", seconds=0.3))
+    aws.add_fault(fault)
     with pytest.raises(ReadTimeoutError):
         put_parameter(impatient, "p", "two")
     assert version(aws) == 1

@@ -1,18 +1,32 @@
 """Many presets at once, against three stores in memory."""
 
 import signal
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.parsers import ResponseParserError
 
 from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.batch import BUNDLE, Batch, Stores
+from spot_runner_provider.breaker import PUTS_IN_A_ROW
 from spot_runner_provider.build import Ami, Image
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.reconciler import (
+    AmbiguousPut,
     Busy,
     Candidate,
     Committed,
@@ -47,6 +61,8 @@ class Memory:
     intents: dict[str, Intent] = field(default_factory=dict)
     configs: dict[str, ConfigVersion] = field(default_factory=dict)
     requests: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    call_timeout = 1.0
 
     WRITES = frozenset({"log_intents", "commit", "put", "forget_intents"})
 
@@ -272,6 +288,112 @@ class TestOnePresetsError:
         assert result.dry_run is True
 
 
+UNANSWERED = ReadTimeoutError(endpoint_url="https://ssm.us-east-1.amazonaws.com")
+SERVER_ERROR = ClientError(
+    {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}, "GetParameters"
+)
+EVERYBODYS = {
+    "read timeout": UNANSWERED,
+    "connect timeout": ConnectTimeoutError(endpoint_url="https://ssm.us-east-1.amazonaws.com"),
+    "refused or unknown host": EndpointConnectionError(endpoint_url="https://ssm.us-east-1.amazonaws.com"),
+    "TLS": SSLError(endpoint_url="https://ssm.us-east-1.amazonaws.com", error="handshake failure"),
+    "proxy": ProxyConnectionError(proxy_url="http://proxy:8080"),
+    "closed": ConnectionClosedError(endpoint_url="https://ssm.us-east-1.amazonaws.com"),
+    "credentials": CredentialRetrievalError(provider="container-role", error_msg="503"),
+}
+DOUBTFUL = {
+    "server error": SERVER_ERROR,
+    "throttled": ClientError({"Error": {"Code": "ThrottlingException"}}, "GetParameters"),
+    "unreadable": ResponseParserError("<html>"),
+    "unprocessed": TimeoutError("DynamoDB left part of a batch unprocessed"),
+}
+
+
+def ambiguous(error):
+    put = AmbiguousPut(f"no answer to the put: {error}")
+    put.__cause__ = error
+    return put
+
+
+class TestEverybodysTrouble:
+    """It is met once, however many presets there are."""
+
+    @pytest.mark.parametrize("request_name", EVERY_REQUEST)
+    @pytest.mark.parametrize("error", EVERYBODYS.values(), ids=EVERYBODYS)
+    def test_costs_one_request_and_every_preset_says_so(self, request_name, error):
+        once = request_name == "put"  # which has no repetitions of its own
+        met = ambiguous(error) if once else error
+        stores = memory(presets(25), faults={request_name: met})
+        results = run(stores)
+        assert set(outcomes(results).values()) == {"error"}
+        assert len(stores.requested(request_name)) == (PUTS_IN_A_ROW if once else 1)
+        assert f"not tried, because this failed before: {type(met).__name__}: {met}" in results[-1].detail
+
+    @pytest.mark.parametrize("request_name", EVERY_REQUEST)
+    @pytest.mark.parametrize("error", DOUBTFUL.values(), ids=DOUBTFUL)
+    def test_a_bad_answer_is_everybodys_after_some_presets_in_a_row(self, request_name, error):
+        enough = PUTS_IN_A_ROW if request_name == "put" else 3
+        stores = memory(presets(25), faults={request_name: ambiguous(error) if request_name == "put" else error})
+        assert set(outcomes(run(stores)).values()) == {"error"}
+        assert len([asked for asked in stores.requested(request_name) if len(asked) == 1]) == enough
+
+    @pytest.mark.parametrize("request_name", EVERY_REQUEST)
+    def test_a_bad_answer_to_fewer_is_theirs(self, request_name):
+        bad = ambiguous(SERVER_ERROR) if request_name == "put" else SERVER_ERROR
+        stores = memory(presets(25), faults={(request_name, name): bad for name in ("p00", "p01", "p04")})
+        errors = [name for name, outcome in outcomes(run(stores)).items() if outcome == "error"]
+        assert errors == ["p00", "p01", "p04"]
+
+    def test_a_refusal_of_one_after_the_other_is_theirs(self):
+        bad = ClientError({"Error": {"Code": "ValidationException"}}, "GetParameters")
+        stores = memory(presets(12), faults={("read", name): bad for name in presets(9)})
+        assert list(outcomes(run(stores)).values()) == ["error"] * 9 + ["corrected_ready"] * 3
+
+    def test_who_does_not_need_such_a_call_is_done(self):
+        stores = memory(presets(25), faults={"read": UNANSWERED})
+        stores.images |= {"p05": FAILED, "p24": FAILED}
+        done = {name: outcome for name, outcome in outcomes(run(stores)).items() if outcome != "error"}
+        assert done == {"p05": "corrected_failed", "p24": "corrected_failed"}
+
+    @pytest.mark.parametrize(("request_name", "error"), [("commit", UNANSWERED), ("put", ambiguous(UNANSWERED))])
+    def test_nobody_begins_what_cannot_be_done(self, request_name, error):
+        stores = memory(presets(25), faults={request_name: error})
+        run(stores)
+        assert {name for names in stores.requested("log_intents") for name in names} == set(presets(10))
+
+    def test_an_intent_of_a_commit_that_was_not_tried_is_forgotten(self):
+        stores = memory(presets(3), faults={"commit": UNANSWERED})
+        results = run(stores)
+        assert [intent.preset_name for intent in stores.intents.values()] == ["p00"]  # nobody knows of that one
+        first = f"ReadTimeoutError: {UNANSWERED}"
+        untried = f"not tried, because this failed before: {first}; nothing was changed, it is tried again in the next "
+        assert [result.detail.removesuffix("try or run") for result in results] == [
+            f"record AMI#p00: {first}; what was begun is finished in the next ",
+            untried,
+            untried,
+        ]
+
+    def test_what_was_committed_and_not_put_has_its_intent(self):
+        stores = memory(presets(BUNDLE), faults={"put": ambiguous(UNANSWERED)})
+        run(stores)
+        assert {intent.preset_name for intent in stores.intents.values()} == set(presets(BUNDLE))
+
+    def test_a_finishing_try_that_puts_nothing_begins_nothing(self):
+        stores = memory(presets(BUNDLE + 1), faults={"put": ambiguous(UNANSWERED)})
+        ready = AmiState("p10", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0new")
+        intent = Intent.of("p10", owner="dead", at=NOW, param_version=1, ami_id="ami-0new", build_id="arn")
+        stores.intents[intent.job_id] = intent
+        candidates = [Candidate(*item) for item in stores.records.items()]
+        run(stores, [*candidates[:-1], Candidate("p10", ready, (intent,))])
+        assert [each for each in stores.intents.values() if each.preset_name == "p10"] == [intent]
+
+    @pytest.mark.parametrize("max_workers", [2, 4])
+    def test_threads_share_what_is_known(self, max_workers):
+        stores = memory(presets(200), faults={"latest_image": UNANSWERED})
+        assert set(outcomes(run(stores, max_workers=max_workers)).values()) == {"error"}
+        assert len(stores.requested("latest_image")) <= max_workers
+
+
 class TestWhatOnlyAPersonCanMend:
     @pytest.mark.parametrize("max_workers", [1, 4])
     @pytest.mark.parametrize("request_name", ["find_pipelines", "latest_image", "read", "log_intents"])
@@ -371,11 +493,14 @@ class TestTheEnd:
 
     @pytest.fixture
     def time_out(self):
+        """Return a function that sends the main thread a signal, once."""
+        sent = threading.Lock()
+
         def handler(*_):
             raise self.TimeOut
 
         before = signal.signal(signal.SIGUSR1, handler)
-        yield lambda: signal.raise_signal(signal.SIGUSR1)
+        yield lambda: sent.acquire(blocking=False) and signal.raise_signal(signal.SIGUSR1)
         signal.signal(signal.SIGUSR1, before)
 
     @pytest.mark.parametrize("request_name", ["latest_image", "put"])

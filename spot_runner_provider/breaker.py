@@ -1,0 +1,102 @@
+"""A circuit breaker for calls: what is not the trouble of one preset is met once, and no other preset pays for it."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Collection
+from enum import Enum, auto
+
+from spot_runner_provider.errors import Kind, is_about_credentials, kind_of, names_of
+from spot_runner_provider.reconciler import AmbiguousPut, Refused
+
+IN_A_ROW = 3
+"""Presets that an error of a server must meet one after the other, none working in between, to be everybody's. Such an
+error can be about one preset alone, whose key or pipeline is at fault."""
+
+PUTS_IN_A_ROW = 8
+"""Puts without an answer that come to as much as one other call, which is repeated before it fails; a put is not."""
+
+_NO_ANSWER = frozenset({"ConnectionError", "HTTPClientError"})
+_BAD_ANSWER = frozenset({"AmbiguousPut", "BotoCoreError", "ClientError", "ResponseParserError", "TimeoutError"})
+"""Names of exceptions of botocore and Python, and the protocol's own."""
+
+
+class Reach(Enum):
+    """Whose trouble an error is."""
+
+    ONE = auto()
+    """That of the preset that was asked for."""
+    DOUBTFUL = auto()
+    """That of one preset, or of all: somebody answered, but badly."""
+    ALL = auto()
+    """Everybody's: nobody answered, or there was nothing to sign the call with."""
+
+
+def reach_of(error: BaseException) -> Reach:
+    """Return whose trouble an error is, in which a call ended, its repetitions included.
+
+    >>> from botocore.exceptions import ClientError, ReadTimeoutError
+    >>> reach_of(ReadTimeoutError(endpoint_url="https://ssm.us-east-1.amazonaws.com"))
+    <Reach.ALL: 3>
+    >>> reach_of(ClientError({"Error": {"Code": "InternalServerError"}}, "GetParameters"))
+    <Reach.DOUBTFUL: 2>
+    >>> reach_of(ClientError({"Error": {"Code": "ValidationException"}}, "GetParameters"))
+    <Reach.ONE: 1>
+    """
+    if isinstance(error, Refused) or kind_of(error) not in (Kind.PASSING, Kind.AMBIGUOUS):
+        return Reach.ONE
+    names = names_of(error)
+    if not _NO_ANSWER.isdisjoint(names) or is_about_credentials(error):
+        return Reach.ALL
+    return Reach.ONE if _BAD_ANSWER.isdisjoint(names) else Reach.DOUBTFUL
+
+
+class Unavailable(Refused):
+    """The call was not made, because such calls fail for everybody."""
+
+
+class Breaker:
+    """Which kinds of calls are not made any more, because they fail for everybody. Several threads share it.
+
+    >>> from botocore.exceptions import ReadTimeoutError
+    >>> from spot_runner_provider.reconciler import PutConfig, ReadConfig
+    >>> breaker = Breaker()
+    >>> breaker.failed(ReadConfig, ["linux-x64"], ReadTimeoutError(endpoint_url="https://..."))
+    >>> breaker.refusal(ReadConfig)
+    Unavailable('not tried, because this failed before: ReadTimeoutError: Read timeout on endpoint URL: "https://..."')
+    >>> breaker.refusal(PutConfig)
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._row: dict[type, list[str]] = defaultdict(list)
+        self._open: dict[type, str] = {}
+
+    def failed(self, kind: type, names: Collection[str], error: Exception) -> None:
+        """Take into account that a call failed, together with all its repetitions.
+
+        :param kind: a class that stands for all such calls.
+        :param names: what it was about. One call for several may fail because of any of them, so it tells nothing of
+            a server error.
+        """
+        repeats = not isinstance(error, AmbiguousPut)  # a put is repeated by the protocol, if at all
+        reach = reach_of(error if repeats else error.__cause__ or error)
+        if reach is Reach.ONE or (reach is Reach.DOUBTFUL and len(names) > 1):
+            return
+        with self._lock:
+            row = self._row[kind]
+            row += [name for name in names if reach is Reach.ALL or name not in row]
+            if len(row) >= (PUTS_IN_A_ROW if not repeats else 1 if reach is Reach.ALL else IN_A_ROW):
+                self._open.setdefault(kind, f"{type(error).__name__}: {error}")
+
+    def worked(self, kind: type) -> None:
+        """Take into account that a call worked."""
+        with self._lock:
+            self._row.pop(kind, None)
+
+    def refusal(self, *kinds: type) -> Unavailable | None:
+        """Return why a call of one of ``kinds`` is not made; ``None`` if all may be made."""
+        with self._lock:
+            failed = next((self._open[kind] for kind in kinds if kind in self._open), None)
+        return None if failed is None else Unavailable(f"not tried, because this failed before: {failed}")
