@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -10,11 +11,14 @@ from importlib.util import find_spec
 from typing import Any, Self
 
 from spot_runner_provider.ami_state import DETAIL_LIMIT, shorten
+from spot_runner_provider.breaker import Breaker
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion
 from spot_runner_provider.reconciler import Candidate, ConfigurationError
 
 AIOBOTOCORE_REMEDY = "install airflow-provider-spot-runner[aiobotocore], or set deferrable=False"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Progress:
     """How far a batch is.
 
     ``results`` are those of all its presets, as XCom has them; ``promotions`` are to be told once the task succeeds;
-    ``builds`` are those that go on.
+    ``builds`` are those that go on, and are waited for. ``unwatched`` are presets whose build nobody may look at.
 
     >>> from spot_runner_provider.ami_state import AmiState, Status
     >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
@@ -61,6 +65,9 @@ class Progress:
 
     >>> progress.given_up("waited 60 minutes for it").results[0]["detail"]
     'waited 60 minutes for it'
+    >>> refused = progress.refused({"arn:image": "Access denied"})
+    >>> refused.results[0]["outcome"], refused.unwatched
+    ('refused', ('linux-x64',))
     >>> Progress.from_json(progress.to_json()) == progress
     True
     """
@@ -68,6 +75,7 @@ class Progress:
     results: tuple[Mapping[str, Any], ...]
     promotions: tuple[Promotion, ...]
     builds: tuple[Build, ...]
+    unwatched: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -97,6 +105,7 @@ class Progress:
             results=tuple(value["results"]),
             promotions=tuple(Promotion(**each) for each in value["promotions"]),
             builds=tuple(Build(**each) for each in value["builds"]),
+            unwatched=tuple(value["unwatched"]),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -105,6 +114,7 @@ class Progress:
             "results": [dict(each) for each in self.results],
             "promotions": [asdict(each) for each in self.promotions],
             "builds": [{"image_arn": each.image_arn, "candidate": dict(each.candidate)} for each in self.builds],
+            "unwatched": list(self.unwatched),
         }
 
     def those_of(self, image_arns: Collection[str]) -> list[Mapping[str, Any]]:
@@ -123,22 +133,36 @@ class Progress:
             builds=(*(build for build in self.builds if build.preset_name not in new), *later.builds),
         )
 
-    def given_up(self, why: str, image_arns: Collection[str] | None = None) -> Self:
-        """Return what it came to without the builds that go on still; ``why`` is added to their results.
+    def given_up(self, why: str) -> Self:
+        """Return what it came to without the builds that go on still; ``why`` is added to their results."""
+        return self._without({build.image_arn: why for build in self.builds}, Outcome.STILL_BUILDING)
 
-        :param image_arns: the builds that nobody waits for any longer; all if ``None``.
-        """
-        given_up = [build for build in self.builds if image_arns is None or build.image_arn in image_arns]
-        names = {build.preset_name for build in given_up}
+    def refused(self, why: Mapping[str, str]) -> Self:
+        """Return what it came to without the builds that nobody may look at; ``why``, by image, a person must mend."""
+        names = [build.preset_name for build in self.builds if build.image_arn in why]
+        return replace(self._without(why, Outcome.REFUSED), unwatched=(*self.unwatched, *names))
+
+    def unseen(self, why: Mapping[str, str]) -> Self:
+        """Return what it came to without the builds that nobody could look at in the end; ``why`` is by image."""
+        return self._without(why, Outcome.ERROR)
+
+    def _without(self, why: Mapping[str, str], outcome: Outcome) -> Self:
+        told = {build.preset_name: why[build.image_arn] for build in self.builds if build.image_arn in why}
         return replace(
             self,
             results=tuple(
-                {**result, "detail": shorten("; ".join(filter(None, (result["detail"], why))), DETAIL_LIMIT)}
-                if result["presetName"] in names and _still_builds(result)
+                {
+                    **result,
+                    "outcome": outcome.value,
+                    "detail": shorten(
+                        "; ".join(filter(None, (told[result["presetName"]], result["detail"]))), DETAIL_LIMIT
+                    ),
+                }
+                if result["presetName"] in told and _still_builds(result)
                 else result
                 for result in self.results
             ),
-            builds=tuple(build for build in self.builds if build not in given_up),
+            builds=tuple(build for build in self.builds if build.preset_name not in told),
         )
 
 
@@ -147,7 +171,11 @@ class Watch:
     """The images that are waited for, look by look, by the one rule for whoever looks.
 
     The wait ends with the look that finds a build finished, with the last one at the deadline, or once there is no
-    image left to look at. An image at which nobody may look is no reason to give up the others.
+    image left to look at: because a person must mend something first. What passes by itself ends no wait: it is
+    looked again.
+
+    An image at which nobody may look is no reason to give up the others. What is not one image's trouble, such as a
+    call that nobody answers, is met once a look.
 
     :param awaited: the images.
     :param deadline: when to look for the last time.
@@ -156,14 +184,18 @@ class Watch:
     >>> watch = Watch(["arn:image/a", "arn:image/b"], deadline=datetime(2026, 2, 11, 17), poll_interval=60)
     >>> watch.pause(datetime(2026, 2, 11, 16))
     60
-    >>> with watch.looking_at("arn:image/a"):
-    ...     raise ConfigurationError("Access denied")
-    >>> watch.is_over, watch.awaited
-    (False, ['arn:image/b'])
-    >>> with watch.looking_at("arn:image/b"):
-    ...     watch.saw("arn:image/b", is_building=False)
+    >>> with watch.look() as images:
+    ...     for arn in images:
+    ...         with watch.looking_at(arn):
+    ...             raise ConfigurationError("Access denied") if arn == "arn:image/a" else TimeoutError("no answer")
+    >>> watch.is_over, watch.awaited, watch.event()
+    (False, ['arn:image/b'], {'finished': [], 'refused': {'arn:image/a': 'Access denied'}, 'unseen': ...})
+    >>> with watch.look() as images:
+    ...     for arn in images:
+    ...         with watch.looking_at(arn):
+    ...             watch.saw(arn, is_building=False)
     >>> watch.is_over, watch.event()
-    (True, {'finished': ['arn:image/b'], 'refused': {'arn:image/a': 'Access denied'}, 'error': None})
+    (True, {'finished': ['arn:image/b'], 'refused': {'arn:image/a': 'Access denied'}, 'unseen': {}})
     """
 
     awaited: list[str]
@@ -171,7 +203,11 @@ class Watch:
     poll_interval: int
     finished: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    """The images at which nobody may look, and what a person must mend."""
+    unseen: dict[str, str] = field(default_factory=dict)
+    """The images that the last look did not see, and why not."""
     _is_last: bool = False
+    _breaker: Breaker = field(default_factory=Breaker)
 
     @property
     def is_over(self) -> bool:
@@ -184,27 +220,52 @@ class Watch:
         self._is_last = left <= self.poll_interval
         return max(0, min(self.poll_interval, left))
 
-    def saw(self, image_arn: str, *, is_building: bool) -> None:
-        """Note what a look at an image found."""
-        if not is_building:
-            self.finished.append(image_arn)
+    @contextmanager
+    def look(self) -> Iterator[Iterator[str]]:
+        """Look once, at the images that are yielded. What else fails in this context keeps from looking at any."""
+        self.unseen, self._breaker = {}, Breaker()
+        try:
+            yield self._images()
+        except ConfigurationError as error:
+            self.refused |= dict.fromkeys(self.awaited, shorten(str(error), DETAIL_LIMIT))
+            self.awaited.clear()
+        except Exception as error:
+            self._missed(self.awaited, error)
+
+    def _images(self) -> Iterator[str]:
+        for arn in tuple(self.awaited):
+            if refusal := self._breaker.refusal(Watch):
+                self.unseen[arn] = shorten(str(refusal), DETAIL_LIMIT)
+            else:
+                yield arn
 
     @contextmanager
     def looking_at(self, image_arn: str) -> Iterator[None]:
-        """Give up the image if a person must mend something before anybody can look at it."""
+        """Give up the image if a person must mend something before anybody can look at it; else look again later."""
         try:
             yield
         except ConfigurationError as error:
             self.awaited.remove(image_arn)
             self.refused[image_arn] = shorten(str(error), DETAIL_LIMIT)
+        except Exception as error:
+            self._breaker.failed(Watch, [image_arn], error)
+            self._missed([image_arn], error)
+        else:
+            self._breaker.worked(Watch)
 
-    def event(self, error: Exception | None = None) -> dict[str, Any]:
-        """Return what the wait came to: images, and why there is nothing to look at for the others, or for all.
+    def saw(self, image_arn: str, *, is_building: bool) -> None:
+        """Note what a look at an image found."""
+        if not is_building:
+            self.finished.append(image_arn)
 
-        An exception need have no text, but is told all the same.
-        """
-        told = None if error is None else shorten(str(error) or type(error).__name__, DETAIL_LIMIT)
-        return {"finished": self.finished, "refused": self.refused, "error": told}
+    def _missed(self, image_arns: Sequence[str], error: Exception) -> None:
+        told = shorten(f"{type(error).__name__}: {error}", DETAIL_LIMIT)
+        self.unseen |= dict.fromkeys(image_arns, told)
+        log.warning("%s: not seen, it is looked again until %s: %s", ", ".join(image_arns), self.deadline, told)
+
+    def event(self) -> dict[str, Any]:
+        """Return what the wait came to: images, and why others were not seen by then, or cannot be."""
+        return {"finished": self.finished, "refused": self.refused, "unseen": self.unseen}
 
 
 def can_defer() -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from spot_runner_provider import clock
 from spot_runner_provider.build import Image, goes_on, latest, pipelines_of
@@ -90,18 +89,19 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
             return Image.from_api(self.conn.get_image(imageBuildVersionArn=image.arn)["image"])
 
     def is_building(self, image_arn: str) -> bool:
-        """Return whether the build goes on: not if the image is gone, but if Image Builder does not answer.
+        """Return whether the build goes on: not if the image is gone.
 
         >>> hook = ImageBuilderHook(aws_conn_id="aws_default")
         >>> hook.is_building("arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/1")
         False
         """
-        try:
-            with self.explained(f"image {image_arn}"):
+        with self.explained(f"image {image_arn}"):
+            try:
                 return goes_on(self.conn.get_image(imageBuildVersionArn=image_arn))
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
-            self.log.warning("image %s: %s", image_arn, error)
-            return not is_gone(error)
+            except ClientError as error:
+                if is_gone(error):
+                    return False
+                raise
 
     def _list_images(self, **arguments: Any) -> Any:
         """Ask for one page; what was begun is waited for, so that a long listing need not begin anew."""
@@ -115,7 +115,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         return self.conn.list_image_pipeline_images(**arguments)
 
 
-def is_gone(error: Exception) -> bool:
+def is_gone(error: ClientError) -> bool:
     """Return whether Image Builder says that there is no such image.
 
     >>> is_gone(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetImage"))
@@ -123,7 +123,7 @@ def is_gone(error: Exception) -> bool:
     >>> is_gone(ClientError({"Error": {"Code": "ServiceUnavailableException"}}, "GetImage"))
     False
     """
-    return isinstance(error, ClientError) and code_of(error) == "ResourceNotFoundException"
+    return code_of(error) == "ResourceNotFoundException"
 
 
 def _pages(call: Callable[..., Any], key: str, **arguments: Any) -> Iterator[Any]:

@@ -25,6 +25,8 @@ from spot_runner_provider.ami_state import (
     shown,
 )
 from spot_runner_provider.batch import Batch, Stores
+from spot_runner_provider.breaker import Breaker
+from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.console import Console
 from spot_runner_provider.detection import sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
@@ -34,7 +36,7 @@ from spot_runner_provider.intent import Intent, is_intent
 from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace
-from spot_runner_provider.reconciler import Candidate, ConfigurationError, Run, retold, untouched
+from spot_runner_provider.reconciler import Candidate, ConfigurationError, ReadHistory, Run, retold, untouched
 from spot_runner_provider.run_conf import RunConf
 from spot_runner_provider.triggers.images import ImagesTrigger
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
@@ -83,8 +85,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         is done first. A dry run does not wait.
     :param deferrable: wait in the triggerer, not in a worker's slot. Needs the extra ``aiobotocore``.
     :param poll_interval: seconds from one look at the builds that are waited for to the next.
-    :param wait_timeout: how long to wait, in each try; what builds then is ``still_building``. A ``timedelta``, or
-        minutes.
+    :param wait_timeout: how long to wait, in each try; what builds then is ``still_building``, and what nobody could
+        look at in the end is an ``error``. A ``timedelta``, or minutes.
     :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
@@ -131,6 +133,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.wait_timeout = wait_timeout
+        self._cancellation = Cancellation()
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
@@ -147,7 +150,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Reconcile each preset and return the results.
 
-        :raises AirflowFailException: if nothing can work until a person mends it, and nothing was written yet.
+        :raises AirflowFailException: if nothing can work until a person mends it, and nothing was written yet; or if
+            nobody may look at a build that is waited for. The results of such a wait are pushed before.
         :raises AirflowException: if a preset ended in ``error``; the results are pushed before.
         """
         try:
@@ -177,14 +181,20 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         except arguments.InvalidArgument as error:
             raise AirflowFailException(str(error)) from error
         if progress is None or deadline is None:
-            return self._go_on(self._reconcile(given, context["ti"], resumed=True), clock.now(), context)
+            seen = self._reconcile(given, context["ti"], resumed=True)
+            return self._go_on(self._without_lost(seen, event), clock.now(), context)
         resumed = self._resume(Progress.from_json(progress), event, context)
         return self._go_on(resumed, parse_timestamp(deadline), context)
+
+    def on_kill(self) -> None:
+        """Begin no further call: Airflow ends the task, if need be by a signal that its process outlives."""
+        self._cancellation.request()
 
     def _go_on(self, progress: Progress, deadline: datetime, context: Context) -> list[dict[str, Any]]:
         """Wait for the builds that go on, if that is wanted; then return the results, or push them and fail.
 
-        Who has an error shall not wait for the others' builds: the next try waits for them.
+        Who has an error shall not wait for the others' builds: the next try waits for them. A build at which nobody
+        may look fails the task once the others have ended: no try can mend that.
         """
         while progress.builds and self.wait_for_completion and not progress.failed:
             if clock.now() >= deadline:
@@ -200,6 +210,13 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             raise AirflowException(
                 f"{len(failed)} of {len(progress.results)} presets failed: {shorten(', '.join(failed))}. "
                 "The others are done; the next try, or the next run, goes on with these"
+            )
+        if unwatched := progress.unwatched:
+            self._push(progress, context)
+            told = next(str(result["detail"]) for result in progress.results if result["presetName"] in unwatched)
+            raise AirflowFailException(
+                f"{len(unwatched)} of {len(progress.results)} presets' builds cannot be waited for before a person has "
+                f"mended something: {shorten(', '.join(unwatched))}. {told}. The others are done"
             )
         self._promote(progress.promotions, context)
         return _values(progress)
@@ -243,27 +260,37 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
     def _watch(self, arns: Sequence[str], deadline: datetime) -> dict[str, Any]:
         """Wait here, and return the event that the trigger would fire."""
-        images = ImageBuilderHook(**super()._hook_parameters)
         watch = Watch(list(arns), deadline, arguments.count("poll_interval", self.poll_interval))
+        images = None
         while not watch.is_over:
             time.sleep(watch.pause(clock.now()))
-            for arn in tuple(watch.awaited):
-                with watch.looking_at(arn):
-                    watch.saw(arn, is_building=images.is_building(arn))
+            self._cancellation.check()
+            with watch.look() as awaited:
+                images = images or self._image_builder()
+                for arn in awaited:
+                    with watch.looking_at(arn):
+                        watch.saw(arn, is_building=images.is_building(arn))
+            if watch.unseen:
+                images = None  # a client keeps what it was made with, and be it no credentials
         return watch.event()
 
+    def _image_builder(self) -> ImageBuilderHook:
+        """Return a hook that is connected."""
+        images = ImageBuilderHook(**super()._hook_parameters)
+        images.connect(self._cancellation)
+        return images
+
     def _give_up(self, progress: Progress) -> Progress:
-        waited = f"waited {arguments.duration('wait_timeout', self.wait_timeout).total_seconds() / 60:g} minutes for it"
-        self.log.info("%s: %s", ", ".join(build.preset_name for build in progress.builds), waited)
-        return progress.given_up(waited)
+        self.log.info("%s: %s", ", ".join(build.preset_name for build in progress.builds), self._waited)
+        return progress.given_up(f"{self._waited} for it")
+
+    @property
+    def _waited(self) -> str:
+        return f"waited {arguments.duration('wait_timeout', self.wait_timeout).total_seconds() / 60:g} minutes"
 
     def _resume(self, progress: Progress, event: Mapping[str, Any], context: Context) -> Progress:
         """Reconcile the presets whose builds have ended, or give up waiting."""
-        for build in progress.builds:
-            why = event["refused"].get(build.image_arn, event["error"])
-            if why is not None and build.image_arn not in event["finished"]:
-                self.log.warning("preset %s: waiting failed, and is given up: %s", build.preset_name, why)
-                progress = progress.given_up(f"waiting failed: {why}", [build.image_arn])
+        progress = self._without_lost(progress, event)
         ended = progress.those_of(event["finished"])
         if not ended:
             return self._give_up(progress) if progress.builds else progress
@@ -274,6 +301,17 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             for result in results:
                 self._log_result(result)
             return progress.then(Progress.of(results))
+
+    def _without_lost(self, progress: Progress, event: Mapping[str, Any]) -> Progress:
+        """Return what a batch came to without the builds that nobody may look at, or could in the end."""
+        refused = {arn: f"waiting failed: {why}" for arn, why in event["refused"].items()}
+        unseen = {arn: f"{self._waited}, and could not look in the end: {why}" for arn, why in event["unseen"].items()}
+        if event["finished"]:  # the others are still waited for
+            unseen = {}
+        for build in progress.builds:
+            if why := refused.get(build.image_arn) or unseen.get(build.image_arn):
+                self.log.warning("preset %s: %s", build.preset_name, why)
+        return progress.refused(refused).unseen(unseen)
 
     def reconcile(self, given: list[Any], ti: Any) -> list[Mapping[str, Any]]:
         """Reconcile ``given``, as :attr:`presets` has it, and return the results; nothing is waited for.
@@ -305,9 +343,9 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         states = self.hook
         images = ImageBuilderHook(beside=states, **super()._hook_parameters)
         configs = PresetConfigHook(prefix=prefix, beside=states, **super()._hook_parameters)
-        states.connect()
-        configs.connect()
-        region = images.connect()
+        states.connect(self._cancellation)
+        configs.connect(self._cancellation)
+        region = images.connect(self._cancellation)
 
         run = Run(
             owner=f"{ti.dag_id}/{ti.run_id}",
@@ -326,13 +364,21 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             self._link(ti, RecordLink(), here, lambda console: console.record(table_name, first))
             for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
                 self._link(ti, link, None)
-        candidates, settled = self._candidates(given, configs, run.owner if run.repeated else None)
+        breaker = Breaker()
+        candidates, settled = self._candidates(given, configs, run.owner if run.repeated else None, breaker)
         for result in settled:
             self._log_result(result)
         if run.repeated and candidates and not dry_run:
             standing = self._standing()
             candidates = [each.retried(standing.get(each.preset_name, ()), run.owner) for each in candidates]
-        batch = Batch(Stores(states, images, configs), run, max_workers=max_workers, on_result=self._log_result)
+        batch = Batch(
+            Stores(states, images, configs),
+            run,
+            max_workers=max_workers,
+            on_result=self._log_result,
+            cancellation=self._cancellation,
+            breaker=breaker,
+        )
         results = [*settled, *batch.reconcile(candidates)]
         arn = images.pipelines.get(template.replace("{preset}", first))
         if arn and not resumed:
@@ -378,7 +424,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 self.log.warning("preset %s: no asset event of its new AMI: %s", preset_name, error)
 
     def _candidates(
-        self, given: Sequence[Any], configs: PresetConfigHook, owner: str | None
+        self, given: Sequence[Any], configs: PresetConfigHook, owner: str | None, breaker: Breaker
     ) -> tuple[list[Candidate], list[Result]]:
         """Return what there is to reconcile, and results for what there is not.
 
@@ -400,13 +446,13 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             else:
                 candidates[candidate.preset_name] = candidate
         if named:
-            found, refused = self._look_up(named, configs, owner)
+            found, refused = self._look_up(named, configs, owner, breaker)
             candidates |= found
             settled += refused
         return list(candidates.values()), settled
 
     def _look_up(
-        self, names: list[str], configs: PresetConfigHook, owner: str | None
+        self, names: list[str], configs: PresetConfigHook, owner: str | None, breaker: Breaker
     ) -> tuple[dict[str, Candidate], list[Result]]:
         """Read the records of named presets, and what earlier runs left unfinished there.
 
@@ -431,7 +477,11 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 for refusal in (*refused, *found.malformed)
                 if not is_intent(refusal.job_id)  # detection lists it; its preset goes on without
             ),
-            *(self._settled(state, configs, owner) for state in found.states if state.preset_name not in candidates),
+            *(
+                self._settled(state, configs, owner, breaker)
+                for state in found.states
+                if state.preset_name not in candidates
+            ),
         ]
 
     def _standing(self) -> dict[str, list[Intent]]:
@@ -443,13 +493,20 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 found.setdefault(intent.preset_name, []).append(intent)
         return found
 
-    def _settled(self, state: AmiState, configs: PresetConfigHook, owner: str | None) -> Result:
+    def _settled(self, state: AmiState, configs: PresetConfigHook, owner: str | None, breaker: Breaker) -> Result:
         """Return the result of a preset with nothing to do: an earlier try's once more, if that one settled it."""
         if owner is None or state.reconciled_by != owner:
             return untouched(state)
+        if state.status is not Status.READY:
+            return retold(state, ())
         try:
-            return retold(state, configs.history(state.preset_name) if state.status is Status.READY else ())
+            if refusal := breaker.refusal(ReadHistory):
+                raise refusal
+            history = configs.history(state.preset_name)
+            breaker.worked(ReadHistory)
+            return retold(state, history)
         except Exception as error:
+            breaker.failed(ReadHistory, [state.preset_name], error)
             self.log.warning("preset %s: what became of its parameter is not known: %s", state.preset_name, error)
             return untouched(state)
 

@@ -8,8 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from spot_runner_provider import clock
 from spot_runner_provider.ami_state import parse_timestamp
@@ -24,9 +23,9 @@ from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
 class ImagesTrigger(BaseTrigger):
     """Fires as soon as one of the images no longer builds, at the deadline, or when there is none left to look at.
 
-    The event is ``{"finished": [ARN, ...], "refused": {ARN: text}, "error": text or None}``. ``refused`` are the images
-    that nobody can look at before a person has mended something, and what; ``error`` is what kept it from all of
-    them. After any other error it looks again.
+    The event is ``{"finished": [ARN, ...], "refused": {ARN: text}, "unseen": {ARN: text}}``. ``refused`` are the images
+    that nobody can look at before a person has mended something, and what. After any other error it looks again;
+    ``unseen`` are the images that the last look did not see, and why.
 
     :param image_arns: the images.
     :param deadline: the moment, as a timestamp with a time zone.
@@ -41,7 +40,7 @@ class ImagesTrigger(BaseTrigger):
     >>> trigger = ImagesTrigger(image_arns=[arn], deadline=until, poll_interval=1, aws_conn_id="aws_default")
     >>> async def fired():
     ...     return [event.payload async for event in trigger.run()]
-    >>> asyncio.run(fired()) == [{"finished": [arn], "refused": {}, "error": None}]
+    >>> asyncio.run(fired()) == [{"finished": [arn], "refused": {}, "unseen": {}}]
     True
     """
 
@@ -80,39 +79,47 @@ class ImagesTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, and look again, until there is something to tell."""
         watch = Watch(list(self.image_arns), parse_timestamp(self.deadline), self.poll_interval)
-        failed: Exception | None = None
-        try:
-            await self._wait(watch)
-        except ImportError:
-            failed = ConfigurationError(f"the triggerer lacks aiobotocore: {AIOBOTOCORE_REMEDY}")
-        except Exception as error:
-            failed = error
-        yield TriggerEvent(watch.event(failed))  # type: ignore[no-untyped-call]
+        async with AsyncExitStack() as clients:
+            hook = client = None
+            while not watch.is_over:
+                await asyncio.sleep(watch.pause(clock.now()))
+                with watch.look() as arns:
+                    if hook is None or client is None:
+                        hook = self._hook()
+                        client = await self._client(hook, clients)
+                    for arn in arns:
+                        with watch.looking_at(arn):
+                            watch.saw(arn, is_building=await self._is_building(hook, client, arn))
+                if watch.unseen:
+                    hook = client = None  # they keep what they were made with, and be it no credentials
+        yield TriggerEvent(watch.event())  # type: ignore[no-untyped-call]
 
-    async def _wait(self, watch: Watch) -> None:
-        hook = ImageBuilderHook(
+    def _hook(self) -> ImageBuilderHook:
+        return ImageBuilderHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
             config=self.botocore_config,
             caller=type(self).__name__,
         )
-        async with AsyncExitStack() as stack:
-            with hook.explained("any image"), settled():
+
+    async def _client(self, hook: ImageBuilderHook, clients: AsyncExitStack) -> Any:
+        """Return a new client, which ``clients`` closes; those before are closed."""
+        await clients.aclose()
+        with hook.explained("any image"), settled():
+            try:
                 connection = await hook.get_async_conn()  # type: ignore[no-untyped-call]
-                client = await stack.enter_async_context(connection)
-            repeat_what_passes(client, "GetImage")
-            while not watch.is_over:
-                await asyncio.sleep(watch.pause(clock.now()))
-                for arn in tuple(watch.awaited):
-                    with watch.looking_at(arn):
-                        watch.saw(arn, is_building=await self._is_building(hook, client, arn))
+            except ImportError:
+                raise ConfigurationError(f"the triggerer lacks aiobotocore: {AIOBOTOCORE_REMEDY}") from None
+            client = await clients.enter_async_context(connection)
+        repeat_what_passes(client, "GetImage")
+        return client
 
     async def _is_building(self, hook: ImageBuilderHook, client: Any, arn: str) -> bool:
-        try:
-            with hook.explained(f"image {arn}"):
-                answer = await client.get_image(imageBuildVersionArn=arn)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
-            self.log.warning("image %s: %s", arn, error)
-            return not is_gone(error)
-        return goes_on(answer)
+        with hook.explained(f"image {arn}"):
+            try:
+                return goes_on(await client.get_image(imageBuildVersionArn=arn))
+            except ClientError as error:
+                if is_gone(error):
+                    return False
+                raise

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +30,7 @@ from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOpera
 from spot_runner_provider.triggers.images import ImagesTrigger
 from tests.integration.asset_dags import declare, events_of
 from tests.integration.deployment import NEW, NEWER, TaskInstance, WorkerDied, detect, reconcile
+from tests.integration.role_endpoint import RoleEndpoint, role_of_the_worker
 from tests.integration.test_links import links
 
 pytestmark = [
@@ -64,6 +65,12 @@ def end(deployment) -> Callable[..., None]:
 def before_a_look(deployment) -> Callable[[str, Callable[[], Any]], None]:
     """Return a function that lets something happen right before an image is looked at the next time."""
     return lambda arn, happen: deployment.aws.before(GET_IMAGE, arn.rpartition(":image/")[2], happen)
+
+
+@pytest.fixture
+def role_endpoint(deployment, monkeypatch) -> Iterator[RoleEndpoint]:
+    with role_of_the_worker(deployment.aws, monkeypatch) as endpoint:
+        yield endpoint
 
 
 @dataclass
@@ -129,7 +136,7 @@ def trigger(*arns: str, seconds: float = 30, **arguments: Any) -> ImagesTrigger:
 
 def told(finished: list[str], **event: Any) -> dict[str, Any]:
     """The event of a trigger."""
-    return {"finished": finished, "refused": {}, "error": None} | event
+    return {"finished": finished, "refused": {}, "unseen": {}} | event
 
 
 class TestTrigger:
@@ -179,13 +186,13 @@ class TestTrigger:
             return answer(handler) if len(asked) > 1 else ActionResult({"requestId": "1"})
 
         monkeypatch.setattr(ImageBuilderResponse, "get_image", nothing_at_first)
-        assert fire(trigger(slow)) == {"finished": [slow], "refused": {}, "error": None}
+        assert fire(trigger(slow)) == told([slow])
         assert len(asked) == 2
 
     def test_a_missing_permission_is_told(self, deployment, building):
         deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException"))
         event = fire(trigger(slow := building()))
-        assert (event["finished"], event["error"]) == ([], None)
+        assert (event["finished"], event["unseen"]) == ([], {})
         assert f"allow imagebuilder:GetImage on image {slow}" in event["refused"][slow]
 
     def test_an_image_at_which_nobody_may_look_keeps_from_no_other(self, deployment, building, end, before_a_look):
@@ -193,7 +200,7 @@ class TestTrigger:
         deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException", key="*denied*"))
         before_a_look(done, lambda: before_a_look(done, lambda: end(done)))
         event = fire(trigger(denied, slow, done))
-        assert (event["finished"], [*event["refused"]], event["error"]) == ([done], [denied], None)
+        assert (event["finished"], [*event["refused"]], event["unseen"]) == ([done], [denied], {})
         assert deployment.aws.calls()[GET_IMAGE] == 5  # the denied one was looked at once
 
     def test_what_was_found_stands_though_a_look_fails(self, building, end, monkeypatch):
@@ -207,15 +214,50 @@ class TestTrigger:
             return read(answer)
 
         monkeypatch.setattr(Image, "from_api", fail)
-        assert fire(trigger(done, slow)) == told([done], error="TimeoutError")
+        assert fire(trigger(done, slow)) == told([done], unseen={slow: "TimeoutError: "})
 
-    def test_a_missing_region_is_told(self, building, monkeypatch):
+    def test_an_image_that_could_not_be_seen_in_the_end_is_told(self, deployment, building):
+        deployment.aws.add_fault(Fault(GET_IMAGE, "503", key="*dark*"))
+        dark, slow = building("dark"), building("slow")
+        event = fire(trigger(dark, slow, seconds=1.5, botocore_config=ONCE))
+        assert (event["finished"], event["refused"], [*event["unseen"]]) == ([], {}, [dark])
+        assert "ServiceUnavailable" in event["unseen"][dark]
+
+    def test_what_answers_nobody_is_asked_once_a_look(self, deployment, building):
+        arns = [building(f"p{number}") for number in range(4)]
+        deployment.aws.add_fault(Fault(GET_IMAGE, "reset"))
+        event = fire(trigger(*arns, seconds=1.5, botocore_config=ONCE))
+        assert event["unseen"].keys() == set(arns)
+        assert len({call.keys for call in deployment.aws.call_log() if call.operation == GET_IMAGE}) == 1
+
+    def test_a_missing_region_ends_it_at_once(self, building, monkeypatch):
         monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", '{"conn_type": "aws"}')
-        assert "No AWS region" in fire(trigger(building(), aws_conn_id="nowhere"))["error"]
+        assert "No AWS region" in fire(trigger(slow := building(), aws_conn_id="nowhere"))["refused"][slow]
 
     def test_a_triggerer_without_aiobotocore_is_told_what_to_install(self, building, monkeypatch):
         monkeypatch.setitem(sys.modules, "aiobotocore.session", None)
-        assert "install airflow-provider-spot-runner[aiobotocore]" in fire(trigger(building()))["error"]
+        refused = fire(trigger(slow := building()))["refused"]
+        assert "install airflow-provider-spot-runner[aiobotocore]" in refused[slow]
+
+    def test_credentials_that_cannot_be_had_just_now_are_waited_for(self, building, end, role_endpoint):
+        """The instance's metadata endpoint answers 503 for a while, then well."""
+        end(slow := building())
+        role_endpoint.down(requests=3)
+        assert fire(trigger(slow, aws_conn_id="role", seconds=60)) == told([slow])
+        assert role_endpoint.refused == 3
+
+    def test_a_connection_that_cannot_be_read_just_now_is_waited_for(self, building, end, monkeypatch):
+        end(slow := building())
+        read, failed = ImageBuilderHook.get_connection, []
+
+        def nothing_at_first(_: Any, conn_id: str) -> Any:
+            if not failed:
+                failed.append(1)
+                raise ConnectionError("the api-server is down")
+            return read(conn_id)
+
+        monkeypatch.setattr(ImageBuilderHook, "get_connection", nothing_at_first)
+        assert fire(trigger(slow)) == told([slow])
 
     def test_it_keeps_what_the_operator_was_given_and_no_secret(self, building):
         arguments = {"aws_conn_id": "aws_default", "region_name": "eu-west-1", "verify": False}
@@ -272,7 +314,7 @@ def test_after_the_timeout_it_is_still_building_and_says_how_long_it_was_waited_
     deployment.stale("ready")
     results = awaited(["slow", "ready"], ti := TaskInstance(), wait_timeout=timedelta(seconds=3))
     assert (results["slow"]["outcome"], results["slow"]["status"]) == ("still_building", "building")
-    assert results["slow"]["detail"] == "the build is BUILDING; waited 0.05 minutes for it"
+    assert results["slow"]["detail"] == "waited 0.05 minutes for it; the build is BUILDING"
     assert [extra["presetName"] for _, extra in ti.events] == ["ready"]
     assert deployment.record("slow")["status"] == "building"
 
@@ -302,15 +344,21 @@ def test_a_newer_build_is_waited_for_in_its_turn(deployment, building, end, befo
     assert awaited(["slow"], TaskInstance())["slow"]["amiId"] == NEWER
 
 
-def test_a_missing_permission_loses_nothing_and_is_told(deployment, building, awaited):
+def test_a_missing_permission_fails_the_task_for_good_and_loses_nothing(deployment, building, awaited):
     building()
     deployment.stale("ready")
     deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException"))
-    results = awaited(["slow", "ready"], ti := TaskInstance())
-    assert results["ready"]["outcome"] == "corrected_ready"
-    assert results["slow"]["outcome"] == "still_building"
-    assert "waiting failed: Access denied: allow imagebuilder:GetImage" in results["slow"]["detail"]
-    assert [extra["presetName"] for _, extra in ti.events] == ["ready"]
+    with pytest.raises(
+        AirflowFailException, match=r"1 of 2 presets' builds cannot be waited for .*: slow\. waiting fail"
+    ):
+        awaited(["slow", "ready"], ti := TaskInstance())
+    results = {result["presetName"]: result for result in ti.pushed["return_value"]}
+    assert {name: result["outcome"] for name, result in results.items()} == {
+        "slow": "refused",
+        "ready": "corrected_ready",
+    }
+    assert results["slow"]["status"] == "building"
+    assert results["slow"]["detail"].startswith("waiting failed: Access denied: allow imagebuilder:GetImage")
 
 
 def test_a_permission_that_one_image_lacks_ends_the_wait_for_that_one_alone(
@@ -321,20 +369,51 @@ def test_a_permission_that_one_image_lacks_ends_the_wait_for_that_one_alone(
     deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException", key="*denied*"))
     before_a_look(slow, lambda: end(slow))
     before_a_look(slower, lambda: before_a_look(slower, lambda: end(slower)))
-    results = awaited(["denied", "slow", "slower"], TaskInstance())
-    assert {name: result["outcome"] for name, result in results.items()} == {
-        "denied": "still_building",
+    with pytest.raises(AirflowFailException, match=r"cannot be waited for .*: denied\."):
+        awaited(["denied", "slow", "slower"], ti := TaskInstance())
+    assert {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]} == {
+        "denied": "refused",
         "slow": "corrected_ready",
         "slower": "corrected_ready",
     }
-    assert "waiting failed: Access denied: allow imagebuilder:GetImage" in results["denied"]["detail"]
 
 
-@pytest.mark.parametrize("error", ["TimeoutError", ""])
-def test_a_wait_that_failed_is_no_deadline(deployment, building, error):
-    building()
-    task = Task.begun(["slow"]).go_on(told([], error=error))
-    assert task.results["slow"]["detail"] == f"the build is BUILDING; waiting failed: {error}"
+def test_a_role_whose_credentials_cannot_be_had_at_the_first_look_ends_no_wait(
+    deployment, building, end, awaited, role_endpoint
+):
+    slow = building()
+    deployment.aws.before("imagebuilder.ListImagePipelineImages", None, lambda: role_endpoint.down(requests=3))
+    deployment.aws.before(GET_IMAGE, None, lambda: end(slow))
+    results = awaited(["slow"], TaskInstance(), aws_conn_id="role")
+    assert results["slow"]["outcome"] == "corrected_ready"
+    assert role_endpoint.refused == 3
+
+
+@pytest.mark.parametrize("kind", ["503", "reset"])
+def test_a_wait_at_whose_end_nobody_could_look_fails_the_task_and_the_next_try_waits_again(
+    deployment, building, end, awaited, kind
+):
+    slow = building()
+    deployment.stale("ready")
+    (batch,) = detect(max_mapped_tasks=1)[0]
+    deployment.aws.add_fault(Fault(GET_IMAGE, kind))
+    first, second = (TaskInstance(try_number=number) for number in (1, 2))
+    with pytest.raises(AirflowException, match="1 of 2 presets failed: slow") as failure:
+        awaited(batch, first, wait_timeout=timedelta(seconds=3), botocore_config=ONCE)
+    assert not isinstance(failure.value, AirflowFailException)
+    results = {result["presetName"]: result for result in first.pushed["return_value"]}
+    assert (results["slow"]["outcome"], results["ready"]["outcome"]) == ("error", "corrected_ready")
+    assert results["slow"]["detail"].startswith("waited 0.05 minutes, and could not look in the end: ")
+    deployment.aws.clear_faults()
+    end(slow)
+    assert awaited(batch, second)["slow"]["outcome"] == "corrected_ready"
+
+
+def test_a_fault_that_passes_before_the_end_is_waited_out(deployment, building, end, awaited):
+    slow = building()
+    deployment.aws.add_fault(Fault(GET_IMAGE, "reset", times=2))
+    deployment.aws.before("imagebuilder.GetImage", None, lambda: end(slow))
+    assert awaited(["slow"], TaskInstance(), botocore_config=ONCE)["slow"]["outcome"] == "corrected_ready"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.intent import Intent
@@ -69,20 +70,29 @@ def test_what_is_given_up_says_why_and_the_others_stay_as_they_are():
     assert outcomes(progress) == outcomes(PROGRESS)
     assert [result["detail"] for result in progress.results] == [
         "",
-        "the build is TESTING; waited 60 minutes for it",
-        "the build is BUILDING; waited 60 minutes for it",
+        "waited 60 minutes for it; the build is TESTING",
+        "waited 60 minutes for it; the build is BUILDING",
     ]
     assert (progress.builds, progress.promotions) == ((), PROGRESS.promotions)
 
 
-def test_some_builds_are_given_up_and_the_others_are_waited_for():
-    progress = PROGRESS.given_up("access denied", ["arn:a"])
+@pytest.mark.parametrize(("change", "outcome"), [("refused", "refused"), ("unseen", "error")])
+def test_some_builds_are_given_up_and_the_others_are_waited_for(change, outcome):
+    progress = getattr(PROGRESS, change)({"arn:a": "access denied", "arn:other": "-"})
+    assert outcomes(progress) == [("c", "corrected_ready"), ("a", outcome), ("b", "still_building")]
     assert [result["detail"] for result in progress.results] == [
         "",
-        "the build is TESTING; access denied",
+        "access denied; the build is TESTING",
         "the build is BUILDING",
     ]
     assert [build.image_arn for build in progress.builds] == ["arn:b"]
+    assert (progress.unwatched, progress.failed) == ((("a",), []) if change == "refused" else ((), ["a"]))
+
+
+def test_whom_nobody_may_look_at_is_kept_while_the_others_are_waited_for():
+    progress = Progress.from_json(PROGRESS.refused({"arn:a": "access denied"}).to_json())
+    later = replace(B, outcome=Outcome.CORRECTED_READY)
+    assert progress.then(Progress.of([later])).unwatched == ("a",)
 
 
 class TestWatch:
@@ -100,20 +110,58 @@ class TestWatch:
         assert (watch.is_over, watch.awaited) == (False, ["arn:a", "arn:b"])
 
     def test_it_is_over_once_there_is_no_image_left(self):
-        watch = Watch(["arn:a"], NOW, poll_interval=60)
-        with watch.looking_at("arn:a"):
-            raise ConfigurationError("denied\x00")
+        watch = self.looked(Watch(["arn:a"], NOW, poll_interval=60), {"arn:a": ConfigurationError("denied\x00")})
         assert watch.is_over
-        assert watch.event() == {"finished": [], "refused": {"arn:a": "denied\\x00"}, "error": None}
-
-    def test_another_error_is_for_whoever_looks(self):
-        watch = Watch(["arn:a"], NOW, poll_interval=60)
-        with pytest.raises(TimeoutError), watch.looking_at("arn:a"):
-            raise TimeoutError
-        assert watch.awaited == ["arn:a"]
+        assert watch.event() == {"finished": [], "refused": {"arn:a": "denied\\x00"}, "unseen": {}}
 
     @pytest.mark.parametrize(
-        ("error", "told"), [(None, None), (ValueError("why"), "why"), (TimeoutError(), "TimeoutError")]
+        "error", [TimeoutError("late"), KeyError("arn"), ReadTimeoutError(endpoint_url="/")], ids=repr
     )
-    def test_an_error_is_told_though_it_has_no_text(self, error, told):
-        assert Watch([], NOW, poll_interval=60).event(error)["error"] == told
+    def test_any_other_error_is_looked_past(self, error):
+        watch = self.looked(Watch(["arn:a", "arn:b"], NOW, poll_interval=60), {"arn:a": error})
+        assert (watch.is_over, watch.awaited, watch.refused) == (False, ["arn:a", "arn:b"], {})
+        assert watch.unseen["arn:a"].startswith(type(error).__name__)
+
+    def test_what_the_last_look_saw_was_seen(self):
+        watch = self.looked(Watch(["arn:a"], NOW, poll_interval=60), {"arn:a": TimeoutError()})
+        assert self.looked(watch, {}).unseen == {}
+
+    def test_what_answers_nobody_is_asked_once_a_look(self):
+        images = [f"arn:{number}" for number in range(9)]
+        watch = Watch(images, NOW, poll_interval=60)
+        unanswered = ReadTimeoutError(endpoint_url="/")
+        for _ in range(2):
+            asked: list[str] = []
+            self.looked(watch, dict.fromkeys(images, unanswered), asked)
+            assert (asked, [*watch.unseen]) == (images[:1], images)
+
+    def test_a_bad_answer_to_a_few_images_keeps_from_no_other(self):
+        images = [f"arn:{number}" for number in range(9)]
+        watch = self.looked(Watch(images, NOW, poll_interval=60), dict.fromkeys(images[:2], TimeoutError()))
+        assert [*watch.unseen] == images[:2]
+
+    @pytest.mark.parametrize(
+        ("error", "over", "refused", "unseen"),
+        [
+            (ConfigurationError("no region"), True, {"arn:a": "no region", "arn:b": "no region"}, {}),
+            (OSError("late"), False, {}, {"arn:a": "OSError: late", "arn:b": "OSError: late"}),
+        ],
+        ids=["for good", "passing"],
+    )
+    def test_what_keeps_from_looking_at_all_keeps_from_each(self, error, over, refused, unseen):
+        watch = Watch(["arn:a", "arn:b"], NOW, poll_interval=60)
+        with watch.look():
+            raise error
+        assert (watch.is_over, watch.refused, watch.unseen) == (over, refused, unseen)
+
+    def looked(self, watch, errors, asked=None):
+        """Look at every image once; return the watch."""
+        with watch.look() as images:
+            for arn in images:
+                if asked is not None:
+                    asked.append(arn)
+                with watch.looking_at(arn):
+                    if arn in errors:
+                        raise errors[arn]
+                    watch.saw(arn, is_building=True)
+        return watch
