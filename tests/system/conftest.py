@@ -31,6 +31,12 @@ def settings() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="module")
+def bundles() -> dict[str, Path]:
+    """The folders with the module's DAGs, by name: the project's own and the tests'."""
+    return BUNDLES
+
+
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database of Airflow 3, migrated once for all modules."""
@@ -41,7 +47,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(request: pytest.FixtureRequest, aws: EmbeddedAws, settings: dict[str, str]) -> Iterator[Any]:
+def airflow(
+    request: pytest.FixtureRequest, aws: EmbeddedAws, settings: dict[str, str], bundles: dict[str, Path]
+) -> Iterator[Any]:
     """A running Airflow whose AWS is ``aws``, and whose DAG runs when it is triggered only."""
     environment = {
         "AIRFLOW_CONN_AWS_DEFAULT": patient_connection(aws),
@@ -52,12 +60,12 @@ def airflow(request: pytest.FixtureRequest, aws: EmbeddedAws, settings: dict[str
     }
     home = request.getfixturevalue("tmp_path_factory").mktemp("airflow")
     if AIRFLOW_V_3_0_PLUS:
-        with RealAirflow(home, environment, request.getfixturevalue("database")) as airflow:
+        with RealAirflow(home, environment, request.getfixturevalue("database"), bundles) as airflow:
             yield airflow
     else:
         from tests.system.airflow2 import Airflow2
 
-        with Airflow2(home, environment, BUNDLES) as airflow2:
+        with Airflow2(home, environment, bundles) as airflow2:
             yield airflow2
 
 

@@ -37,9 +37,16 @@ class RealAirflow:
     :param home: an empty folder for ``AIRFLOW_HOME``
     :param environment: more variables for all processes
     :param database: a migrated SQLite database to begin with, which saves the time to make one
+    :param bundles: folders with DAGs, by name
     """
 
-    def __init__(self, home: Path, environment: Mapping[str, str], database: Path | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        environment: Mapping[str, str],
+        database: Path | None = None,
+        bundles: Mapping[str, Path] = BUNDLES,
+    ) -> None:
         self.home = home
         self._database = database
         port = free_port()
@@ -65,7 +72,7 @@ class RealAirflow:
                         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
                         "kwargs": {"path": str(path)},
                     }
-                    for name, path in BUNDLES.items()
+                    for name, path in bundles.items()
                 ]
             ),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files stay as they are
@@ -134,8 +141,13 @@ class RealAirflow:
 
     def command(self, *arguments: str) -> None:
         """Run ``airflow`` with these arguments, and fail if it does."""
-        done = subprocess.run(self._argv(*arguments), env=self._environment, capture_output=True, timeout=240)
-        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+        done = self.typed(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def typed(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run ``airflow`` with these arguments, and return what it printed and its exit code."""
+        variables = self._environment | environment
+        return subprocess.run(self._argv(*arguments), env=variables, capture_output=True, text=True, timeout=240)
 
     def call(self, method: str, path: str, **body: Any) -> Any:
         """Call the REST API and return its answer; ``body`` is sent as JSON."""
