@@ -91,6 +91,7 @@ def _serve(connection: Connection, fleet: dict[str, int]) -> None:
     gc.disable()  # it would look through the fleet again and again, and find nothing
     with EmbeddedAws() as aws:
         seed(aws, fleet)
+        aws.reset_calls()
         gc.freeze()
         gc.enable()
         with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):

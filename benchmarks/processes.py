@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,20 @@ def measure(name: str, aws: ControlClient, **arguments: Any) -> Any:
     """Call this function of :mod:`benchmarks.task` in a process of its own, and return what it returns.
 
     :param aws: what the process's Airflow connection leads to.
+    :raises RuntimeError: if the function raises anything, or the process ends.
     """
-    with ProcessPoolExecutor(1, mp_context=FORKS) as pool:
-        return pool.submit(_call, name, connection(aws), arguments).result()
+    ours, its = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=_call, args=(its, name, connection(aws), arguments), daemon=True)
+    process.start()
+    its.close()
+    try:
+        answer = ours.recv()
+    except EOFError:
+        raise RuntimeError(f"the process of {name} ended without an answer") from None
+    process.join()
+    if isinstance(answer, RuntimeError):
+        raise answer
+    return answer
 
 
 def connection(aws: ControlClient) -> str:
@@ -52,8 +63,11 @@ def connection(aws: ControlClient) -> str:
     return json.dumps(leads)
 
 
-def _call(name: str, aws: str, arguments: dict[str, Any]) -> Any:
+def _call(answer: Connection, name: str, aws: str, arguments: dict[str, Any]) -> None:
     from benchmarks import task  # imports Airflow, which has its home by then
 
     os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = aws
-    return getattr(task, name)(**arguments)
+    try:
+        answer.send(getattr(task, name)(**arguments))
+    except Exception as error:
+        answer.send(RuntimeError(f"{name}: {type(error).__name__}: {error}"))

@@ -21,6 +21,12 @@ def far(aws, work, **quotas):
     return measure("far", aws, work=work, presets=presets, quotas=quotas, seed=1)
 
 
+def test_only_calls_of_what_is_measured_are_counted(fleet):
+    assert fleet.calls() == {}
+    measure("detect", fleet)
+    assert fleet.calls() == {"dynamodb.Query": 2}
+
+
 @pytest.mark.parametrize("work", ["one task", "eight tasks"])
 def test_a_quota_bounds_a_run_on_the_virtual_clock(fleet, work):
     done = far(fleet, work, **{"ssm.PutParameter": PUTS_PER_SECOND})
@@ -49,3 +55,8 @@ def test_a_quota_cannot_be_saved_up():
     moments = iter([0.0, 0.0, 0.1, 0.5, 5.0, 5.1, 5.5])  # the first is that of its beginning
     quota = Quota(2.0, now=lambda: next(moments))
     assert [quota.take() for _ in range(6)] == [True, False, True, True, False, True]
+
+
+def test_what_a_measurement_raises_is_told(fleet):
+    with pytest.raises(RuntimeError, match="far: KeyError: 'presetName'"):
+        measure("far", fleet, work="one by one", presets=[{}], quotas={}, seed=1)
