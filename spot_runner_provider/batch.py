@@ -475,7 +475,7 @@ class _Progress:
         if isinstance(error, ConfigurationError):
             outcome = Outcome.REFUSED
             left = "the next run after that finishes what was begun" if self.wrote else "nothing was changed"
-            detail = f"{error}; {left}"
+            detail = f"{str(error).rstrip('.')}; {left}"
         else:
             outcome = Outcome.ERROR
             left = "what was begun is finished" if self.wrote else "nothing was changed, it is tried again"

@@ -10,6 +10,7 @@ import pytest
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, intent
+from spot_runner_provider.preset_config import InvalidConfig
 from tests.integration.deployment import NEW, OLD, detect, run
 
 ONCE = {"retries": {"mode": "standard", "total_max_attempts": 1}}
@@ -89,8 +90,8 @@ def test_a_parameter_that_is_gone_or_broken_is_drift_too(deployment):
     deployment.ssm.delete_parameter(Name=f"{PARAMETER_PREFIX}gone")
     deployment.preset("broken", status="ready", ami=NEW, config="{")
     assert {name: detail.partition("parameter ")[2] for name, (_, detail) in findings().items()} == {
-        "gone": "does not exist",
-        "broken": "is not JSON (line 1, column 2)",
+        "gone": f"does not exist: {PARAMETER_PREFIX}gone. {InvalidConfig.missing().remedy}",
+        "broken": f"is not JSON (line 1, column 2): {PARAMETER_PREFIX}broken. {InvalidConfig('').remedy}",
     }
 
 

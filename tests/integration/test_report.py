@@ -117,6 +117,7 @@ def test_a_detection_that_was_skipped_is_no_failure_and_wakes_nobody(deployment)
         "checkedAt": None,
         "presets": [],
         "malformed": [],
+        "malformedCounts": {},
     }
     assert told == []
 
