@@ -79,8 +79,10 @@ def fire(**arguments: Any) -> dict[str, Any]:
 
 
 def in_trigger(**arguments: Any) -> None:
-    if error := fire(**arguments)["error"]:
-        raise AirflowFailException(error)
+    event = fire(**arguments)
+    assert event["unseen"] == {}
+    if why := event["refused"].get(IMAGE):
+        raise AirflowFailException(why)
 
 
 TASKS: dict[str, Callable[..., Any]] = {
