@@ -139,7 +139,7 @@ def test_a_credential_process_that_fails_once_is_made_up_for_by_airflows_retry(
     config = tmp_path / "config"
     config.write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    with pytest.raises(Exception, match="the vault is sealed") as failure:
+    with pytest.raises(Exception, match="custom-process") as failure:
         detect()
     assert not isinstance(failure.value, AirflowFailException)
     assert detect()[1]["states"] == []

@@ -19,7 +19,7 @@ from _pytest.mark import ParameterSet
 
 from spot_runner_provider.reconciler import Commit, ForgetIntent, LogIntent, PutConfig
 from tests.interleavings.actors import FOR_NOW, LOST_REPLY, REFUSED, Actor, Step
-from tests.interleavings.invariants import Problem, saw_failure, verdict
+from tests.interleavings.invariants import MOST_INTENTS, Problem, saw_failure, verdict
 from tests.interleavings.model import World, land, perform, perform_other
 from tests.interleavings.words import say
 
@@ -273,7 +273,10 @@ class Explorer:
             ours = next(actor for actor in self._actors if actor.ours)
             case = self._case
             prompt = not (case.crashes or case.lost or case.late)
-            self._verdicts[world] = verdict(self._worlds[world], ours.protocol, once=case.once, prompt=prompt)
+            beside = sum(actor.ours for actor in case.actors) - 1
+            self._verdicts[world] = verdict(
+                self._worlds[world], ours.protocol, once=case.once, prompt=prompt, most=MOST_INTENTS + beside
+            )
         return self._verdicts[world]
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from spot_runner_provider.reconciler import AmbiguousPut, Call, Commit, PutConfig, ReadHistory, ReadState, Refused
-from tests.interleavings.actors import REAL, reconciling
+from tests.interleavings.actors import REAL, Actor, Protocol, reconciling
 from tests.interleavings.cases import NEWER, SAME
 from tests.interleavings.invariants import MOST_INTENTS, verdict
 from tests.interleavings.model import World, detect, moment, perform, stale_world
+from tests.interleavings.mutants import rewritten
 
 RUNS, TRIES = 12, 4
 BETWEEN_TRIES, BETWEEN_RUNS = 30, 15 * 60
@@ -21,13 +22,8 @@ Fate = Callable[[int, Call], Exception | bool]
 """Given a call's number and the call: whether the try dies before it, or what the call ends in."""
 
 
-def attempt(world: World, number: int, tries: int, fate: Fate) -> World:
+def attempt(world: World, actor: Actor, fate: Fate) -> World:
     """Return the world after a try."""
-    candidate = detect(world, moment(world.time)) if tries == 1 else CANDIDATES.get(number)
-    CANDIDATES[number] = candidate
-    if candidate is None:
-        return world
-    actor = reconciling(f"R{number}", candidate, run=f"run{number}", attempt=tries)
     step, calls = actor.begin(world.time), 0
     while step.call is not None:
         fails = fate(calls, step.call)
@@ -42,17 +38,14 @@ def attempt(world: World, number: int, tries: int, fate: Fate) -> World:
     return world
 
 
-CANDIDATES: dict[int, object] = {}
-"""What each run detected: its retries see no more of it."""
-
-
-def failing_runs(fate: Callable[[], Fate]) -> World:
+def failing_runs(fate: Callable[[], Fate], protocol: Protocol = REAL) -> World:
     """Return the world after all runs; no more intents than may be stand after any try."""
-    CANDIDATES.clear()
     world = stale_world(SAME)
     for number in range(1, RUNS + 1):
-        for tries in range(1, TRIES + 1):
-            world = attempt(world, number, tries, fate())
+        candidate = detect(world, moment(world.time))  # its retries see no more of it
+        for tries in range(1, TRIES + 1) if candidate else ():
+            actor = reconciling(f"R{number}", candidate, run=f"run{number}", attempt=tries, protocol=protocol)
+            world = attempt(world, actor, fate())
             assert len(world.intents) <= MOST_INTENTS, f"after try {tries} of run {number}"
             world = world._replace(time=world.time + BETWEEN_TRIES)
         world = world._replace(time=world.time + BETWEEN_RUNS)
@@ -100,3 +93,9 @@ def test_the_build_that_is_the_latest_may_change_in_between():
     world = failing_runs(fate)
     world = world._replace(images=(*world.images, NEWER))
     assert ends_right(world) == []
+
+
+def test_they_pile_up_if_none_is_forgotten_for_another():
+    protocol = Protocol(rewritten(("reconcile", "[] if run.dry_run else redundant(candidate.standing)", "[]")))
+    with pytest.raises(AssertionError, match="after try 3 of run 1"):
+        failing_runs(lambda: lambda calls, call: isinstance(call, Commit) and TimeoutError(), protocol)
