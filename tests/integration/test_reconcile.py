@@ -113,9 +113,9 @@ def test_the_latest_image_over_all_pages_counts_whatever_the_order(deployment):
 @pytest.mark.parametrize(
     ("amis", "chosen"),
     [
-        pytest.param([("eu-west-1", "ami-0bad", "1"), ("us-east-1", NEW, "1")], NEW, id="of the region"),
+        pytest.param([("eu-west-1", "ami-0bad", ""), ("us-east-1", NEW, "")], NEW, id="of the region"),
         pytest.param([("us-east-1", "ami-0bad", OTHER_ACCOUNT), ("us-east-1", NEW, "")], NEW, id="of the own account"),
-        pytest.param([("us-east-1", NEW, OTHER_ACCOUNT)], NEW, id="the only one, of another account"),
+        pytest.param([("us-east-1", NEW, OTHER_ACCOUNT)], None, id="the only one, of another account"),
         pytest.param([("eu-west-1", "ami-0bad", "")], None, id="none of the region"),
         pytest.param(
             [("us-east-1", "ami-0bad", OTHER_ACCOUNT), ("us-east-1", "ami-0bad2", "111111111111")],
