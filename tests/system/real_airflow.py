@@ -144,10 +144,10 @@ class RealAirflow:
         done = self.typed(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def typed(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def typed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``airflow`` with these arguments, and return what it printed and its exit code."""
-        variables = self._environment | environment
-        return subprocess.run(self._argv(*arguments), env=variables, capture_output=True, text=True, timeout=240)
+        argv = self._argv(*arguments)
+        return subprocess.run(argv, env=self._environment, capture_output=True, text=True, timeout=240)
 
     def call(self, method: str, path: str, **body: Any) -> Any:
         """Call the REST API and return its answer; ``body`` is sent as JSON."""
