@@ -22,7 +22,7 @@ from pendulum import instance
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_partial, is_report, unknown
+from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_report, unknown
 
 TAG = "spot-runner"
 """The tag by which deployments are found."""
@@ -116,11 +116,11 @@ def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> tuple[Told
             continue
         reporting = found[_REPORT]
         report = _values(dag_id, run_id, [reporting], session).get((reporting, "return_value"))
-        fields = _fields(dag_id, run_id, found.get(_DETECT), session)
         if is_report(report):
-            if not is_partial(fields):
-                return _told(dag_id, run_id, report, fields, found, session), messages
-            partial = partial or _told(dag_id, run_id, report, fields, found, session)
+            told = _told(dag_id, run_id, report, found, session)
+            if not told.is_partial:
+                return told, messages
+            partial = partial or told
         elif message := unknown(report):
             messages[run_id] = message
     return partial, messages
@@ -130,7 +130,6 @@ def _told(
     dag_id: str,
     run_id: str,
     report: Mapping[str, Any],
-    fields: Mapping[str, Any],
     tasks: Mapping[str, Task],
     session: Session,
 ) -> Told:
@@ -148,7 +147,7 @@ def _told(
         ],
         detect=detect,
         reconcile=reconcile,
-        fields=fields,
+        fields=_fields(dag_id, run_id, detect, session),
     )
 
 

@@ -103,6 +103,16 @@ class Told:
     reconcile: Task | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether somebody asked for a few presets only: as the survey says.
+
+        Only if that is kept elsewhere the rendered fields tell: Airflow drops those of older runs.
+        """
+        if isinstance(self.survey, Mapping):
+            return bool(self.survey.get("named"))
+        return self.fields.get("presets") not in (None, "", "None", "null", "[]", [])
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -194,17 +204,6 @@ def unknown(value: Any) -> str:
     return value["message"] if _has(value, {"message": str, "checkedAt": type(None)}) else ""
 
 
-def is_partial(fields: Mapping[str, Any]) -> bool:
-    """Return whether somebody asked for a few presets only.
-
-    :param fields: the detecting task's rendered fields.
-
-    >>> is_partial({"presets": "None"}), is_partial({"presets": "['linux-x64']"})
-    (False, True)
-    """
-    return fields.get("presets") not in (None, "", "None", "null", "[]", [])
-
-
 def state_of(deployment: Deployment, now: datetime) -> State:
     """Return how far what is shown can be trusted; what is worse for the reader comes first.
 
@@ -237,7 +236,7 @@ def _verdict(deployment: Deployment, now: datetime) -> tuple[bool, str]:
     told = deployment.told
     paused = ", the DAG is paused" if deployment.paused else ""
     report = told.report["message"] if told else "no report can be read"
-    if told and is_partial(told.fields):
+    if told and told.is_partial:
         report += "; no run looked at other presets"
     if not deployment.runs:
         return False, f"no run yet{paused}"
@@ -313,17 +312,25 @@ def _flagged(told: Told) -> Iterator[tuple[str, Task]]:
 def _results(told: Told, tasks: Mapping[str, Task]) -> Iterator[tuple[str, tuple[Task, Mapping[str, Any]]]]:
     """Yield by preset the result that its line was made of, and the task that pushed it.
 
-    XCom may have others: of an earlier try of a run that was cleared, and of one that is under way again.
+    XCom may have others: of an earlier try of a run that was cleared, and of one that is under way again. So a task
+    that was to reconcile another preset counts only if it left the very record that the line shows: the batches may
+    have been put in another order, or some left out. What the preset's own task pushed comes last, and prevails.
 
     :param tasks: by preset the task that was to reconcile it.
     """
-    outcomes = {line["name"]: line["outcome"] for line in told.report["presets"]}
+    lines = {line["name"]: line for line in told.report["presets"]}
+    elsewhere, own = [], []
     for task, value in told.results:
         for result in about_presets(value):
             name = result["presetName"]
-            is_its = tasks.get(name) == task if isinstance(told.batches, list) else True
-            if is_its and name in outcomes and result.get("outcome") == outcomes[name]:
-                yield name, (task, result)
+            if name not in lines or result.get("outcome") != lines[name]["outcome"]:
+                continue
+            if not isinstance(told.batches, list) or tasks.get(name) == task:
+                own.append((name, (task, result)))
+            elif name in tasks and result.get("updatedAt") == lines[name]["updatedAt"]:
+                elsewhere.append((name, (task, result)))
+    yield from elsewhere
+    yield from own
 
 
 def _has(value: Any, fields: Mapping[str, Any]) -> bool:

@@ -14,7 +14,6 @@ from spot_runner_provider.status.view import (
     State,
     Task,
     Told,
-    is_partial,
     is_report,
     state_of,
     status,
@@ -237,7 +236,13 @@ def test_there_is_a_link_to_what_is_known_and_to_nothing_else(told, known):
     [
         pytest.param([[{"presetName": "a"}]], RESULT, True, id="of-the-batch-at-its-index"),
         pytest.param([[{"presetName": "b"}], [{"presetName": "a"}]], RESULT, False, id="of-another-index"),
-        pytest.param([], RESULT, False, id="not-flagged-in-this-try"),
+        pytest.param(
+            [[{"presetName": "b"}], [{"presetName": "a"}]],
+            RESULT | {"updatedAt": line("a")["updatedAt"]},
+            True,
+            id="of-another-index-and-of-the-lines-record",
+        ),
+        pytest.param([], RESULT | {"updatedAt": line("a")["updatedAt"]}, False, id="not-flagged-in-this-try"),
         pytest.param([[{"presetName": "a"}]], RESULT | {"outcome": "error"}, False, id="of-another-outcome"),
         pytest.param(None, RESULT, True, id="batches-kept-elsewhere"),
         pytest.param(None, RESULT | {"outcome": "error"}, False, id="of-another-outcome-batches-kept-elsewhere"),
@@ -314,18 +319,28 @@ def test_of_anything_but_the_report_what_cannot_be_read_shows_nothing(value):
 
 
 @pytest.mark.parametrize(
-    ("fields", "partial"),
+    ("survey", "fields", "partial"),
     [
-        ({}, False),
-        ({"presets": None}, False),
-        ({"presets": "None"}, False),
-        ({"presets": []}, False),
-        ({"presets": ["a"]}, True),
-        ({"presets": "['a']"}, True),
+        pytest.param({"states": [], "named": True}, {}, True, id="the-survey-after-the-fields-were-dropped"),
+        pytest.param({"states": []}, {"presets": "['a']"}, False, id="the-survey-before-the-fields"),
+        *(
+            pytest.param(survey, fields, partial, id=f"fields-{number}-{survey}")
+            for survey in (None, PATH)
+            for number, (fields, partial) in enumerate(
+                [
+                    ({}, False),
+                    ({"presets": None}, False),
+                    ({"presets": "None"}, False),
+                    ({"presets": []}, False),
+                    ({"presets": ["a"]}, True),
+                    ({"presets": "['a']"}, True),
+                ]
+            )
+        ),
     ],
 )
-def test_a_run_for_a_few_presets_is_known_by_its_fields(fields, partial):
-    assert is_partial(fields) is partial
+def test_a_run_for_a_few_presets_is_known_by_its_survey(survey, fields, partial):
+    assert replace(TOLD, survey=survey, fields=fields).is_partial is partial
 
 
 def test_the_schema_names_every_field_and_no_other():
