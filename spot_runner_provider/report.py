@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -29,7 +29,9 @@ _SETTLED = frozenset(
 
 
 class Silence(StrEnum):
-    """Why a task has told nothing in this run, as the run is now: an earlier try's XCom may still be there.
+    """Why a task has told nothing that counts in this run, as the run is now.
+
+    ``EARLIER_TRY`` and ``LEFT_OUT`` are about a preset that was flagged, ``SEVERAL`` is about detection.
 
     >>> f"detection {Silence.SKIPPED}"
     'detection was skipped'
@@ -39,7 +41,11 @@ class Silence(StrEnum):
     NOT_RUN = "has not run to its end"
     NO_SUCH_TASK = "does not exist"
     PUSHED_NOTHING = "pushed nothing"
+    SOMETHING_ELSE = "pushed something else"
     FAILED = "failed"
+    SEVERAL = "ran more than once"
+    EARLIER_TRY = "told of an earlier try"
+    LEFT_OUT = "was left out"
 
     @classmethod
     def of(cls, state: str | None) -> Self:
@@ -60,7 +66,9 @@ _WITHOUT_DETECTION = {
     Silence.NOT_RUN: "a task before it failed, or the reporting task did not wait for it",
     Silence.NO_SUCH_TASK: "this DAG has no task of that id; correct detect_task_id",
     Silence.PUSHED_NOTHING: "leave its do_xcom_push on, and see that detect_task_id means it",
+    Silence.SOMETHING_ELSE: "see that detect_task_id means it",
     Silence.FAILED: "nothing is known about any preset; see the log of the detecting task",
+    Silence.SEVERAL: "a report takes one detection; put both tasks into the same mapped TaskGroup",
 }
 
 _WITHOUT_RESULT = {
@@ -68,46 +76,111 @@ _WITHOUT_RESULT = {
     Silence.NOT_RUN: "its task has not run to its end; see the tasks before it",
     Silence.NO_SUCH_TASK: "no task reconciles it: correct reconcile_task_id",
     Silence.PUSHED_NOTHING: "its task pushed no result; see its log",
+    Silence.SOMETHING_ELSE: "its task pushed no list of results; see that reconcile_task_id means it",
     Silence.FAILED: "its task failed without a result; see its log",
+    Silence.EARLIER_TRY: "what its task told is of an earlier try; clear that task too",
+    Silence.LEFT_OUT: "no task told of it; see what is between detection and the task that reconciles",
 }
+
+_FAILED_AFTER = "its task failed after it had told this"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance of the task that reconciles, as it is in this run.
+
+    :param state: the value of Airflow's ``TaskInstanceState``.
+    :param value: what it pushed; ``None`` if that is nothing, or if it has not ended.
+
+    >>> Instance("success", "s3://bucket/key").silence.value, Instance("skipped").silence.value
+    ('pushed something else', 'was skipped')
+    """
+
+    state: str | None
+    value: Any = None
+
+    @property
+    def silence(self) -> Silence:
+        """Why it told nothing that counts, if it did not."""
+        silence = Silence.of(self.state)
+        if silence is not Silence.PUSHED_NOTHING or self.value in (None, []):
+            return silence
+        return Silence.EARLIER_TRY if about_presets(self.value) else Silence.SOMETHING_ELSE
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What the tasks that reconcile have told of what this try of detection flagged, and why the others have not.
 
-    A run that is cleared keeps the XComs of tasks that do not run again. So a result counts if the task of a batch
-    pushed it, if it names a preset of that batch, and if it does not speak of an earlier record than that.
+    A run that is cleared keeps the XComs of tasks that do not run again. So a result counts if it names a preset that
+    was flagged, and if it does not speak of an earlier record than that. It is looked for by the preset's name: a DAG
+    may put the batches in another order, or leave some out, before they are reconciled.
 
-    ``silent`` has the presets without a result.
+    ``silent`` has the presets without a result. ``failed`` has those whose task failed though no result of it is an
+    error: it was ended from outside, or for something that is no preset's.
 
     >>> stale = {"presetName": "linux-x64", "updatedAt": "2026-02-11T15:00:00.000Z"}
     >>> old = {"presetName": "windows-2022", "outcome": "corrected_ready", "updatedAt": "2026-02-11T14:00:00.000Z"}
-    >>> Answers.of([[stale]], [[old]])
-    Answers(results=(), silent={'linux-x64': <Silence.PUSHED_NOTHING: 'pushed nothing'>})
+    >>> Answers.of([[stale]], [Instance("success", [old])]).silent
+    {'linux-x64': <Silence.EARLIER_TRY: 'told of an earlier try'>}
     """
 
     results: tuple[Mapping[str, Any], ...]
     silent: Mapping[str, Silence] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, batches: Iterable[Iterable[Mapping[str, Any]]], told: Iterable[Any]) -> Self:
-        """Return what counts of ``told``.
+    def of(
+        cls,
+        batches: Sequence[Iterable[Mapping[str, Any]]],
+        instances: Sequence[Instance],
+        absence: Silence = Silence.NOT_RUN,
+    ) -> Self:
+        """Return what counts of what ``instances`` pushed.
 
-        :param told: for each batch the value that its task pushed, or a :class:`Silence`. A value that is no list
-            of results counts as nothing.
+        :param instances: in the order of their map indexes; a value that is no list of results counts as nothing.
+        :param absence: why there are none, if so.
         """
-        results: list[Mapping[str, Any]] = []
-        silent: dict[str, Silence] = {}
-        for batch, value in zip(batches, told, strict=True):
-            by_name = {result["presetName"]: result for result in about_presets(value)}
+        offers: dict[str, dict[int, Mapping[str, Any]]] = {}
+        for number, instance in enumerate(instances):
+            for result in about_presets(instance.value):
+                offers.setdefault(result["presetName"], {})[number] = result
+        answers: dict[int, list[Mapping[str, Any]]] = {}
+        unanswered: dict[str, int] = {}
+        for place, batch in enumerate(batches):
             for item in batch:
-                result = by_name.get(item["presetName"])
-                if result is not None and _is_answer(result, item):
-                    results.append(result)
+                offered = offers.get(item["presetName"], {})
+                # A task that was not cleared may tell of the preset too: the one at the batch's own place is meant.
+                found = [number for number in offered if _is_answer(offered[number], item)]
+                if found:
+                    number = place if place in found else found[0]
+                    answers.setdefault(number, []).append(offered[number])
                 else:
-                    silent[item["presetName"]] = value if isinstance(value, Silence) else Silence.PUSHED_NOTHING
-        return cls(tuple(results), silent)
+                    unanswered[item["presetName"]] = place
+        rest = [instance for number, instance in enumerate(instances) if number not in answers]
+
+        def silence(name: str, place: int) -> Silence:
+            if not instances:
+                return absence
+            if name in offers:
+                return Silence.EARLIER_TRY
+            if len(instances) == len(batches) and place not in answers:
+                return instances[place].silence
+            if not answers and all(instance.state == "skipped" for instance in instances):
+                return Silence.SKIPPED
+            whys = (instance.silence for instance in rest)
+            return next((why for why in whys if why is not Silence.SKIPPED), Silence.LEFT_OUT)
+
+        return cls(
+            results=tuple(result for number in sorted(answers) for result in answers[number]),
+            silent={name: silence(name, place) for name, place in unanswered.items()},
+            failed=frozenset(
+                result["presetName"]
+                for number, results in answers.items()
+                if instances[number].state == "failed" and all(each["outcome"] != Outcome.ERROR for each in results)
+                for result in results
+            ),
+        )
 
 
 def about_presets(value: Any) -> Sequence[Mapping[str, Any]]:
@@ -167,6 +240,7 @@ def report(
     *,
     silence: Silence = Silence.FAILED,
     silent: Mapping[str, Silence] | None = None,
+    failed: Collection[str] = (),
     complaints: Iterable[str] = (),
 ) -> Report:
     """Put together what detection surveyed, what it flagged, and what reconciling came to.
@@ -176,6 +250,7 @@ def report(
     :param results: what reconciling came to, in any order; of a preset that was not flagged it does not count.
     :param fail_on: outcomes that count as failures besides ``error``; ``degraded`` stands for that status.
     :param silent: why a flagged preset has no result; its task pushed none if it is not in there.
+    :param failed: presets with a result, whose task failed all the same.
     :param complaints: further reasons why the run must not pass for a success.
 
     >>> seen = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
@@ -196,7 +271,7 @@ def report(
     audit = survey.get("audit") or {"findings": [], "error": None}
     found = {finding["presetName"]: finding for finding in audit["findings"]}
     presets = [
-        _preset(state, by_name.get(state["presetName"]), lost.get(state["presetName"]))
+        _preset(state, by_name.get(state["presetName"]), lost.get(state["presetName"]), state["presetName"] in failed)
         | _finding(found.get(state["presetName"]))
         for state in sorted(survey["states"], key=lambda state: state["presetName"])
     ]
@@ -204,6 +279,7 @@ def report(
     message = message_of(presets, malformed, flagged)
     failures = [
         *_failures([*by_name.values(), *found.values()], fail_on),
+        *_failed_after([by_name[name] for name in sorted(failed) if name in by_name], fail_on),
         *_lost(name for name, why in lost.items() if why is not Silence.SKIPPED),
         *(_not_looked_at(survey["malformed"]) if survey.get("named") else ()),
         *complaints,
@@ -308,8 +384,13 @@ def message_of(presets: Sequence[Mapping[str, Any]], malformed: Mapping[str, int
     return ", ".join(parts) + ("" if any(True for _ in flagged) else "; none was stale")
 
 
-def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, lost: Silence | None) -> dict[str, Any]:
-    """Return one preset's line: as its result has it, else as it was detected."""
+def _preset(
+    state: Mapping[str, Any], result: Mapping[str, Any] | None, lost: Silence | None, has_failed: bool
+) -> dict[str, Any]:
+    """Return one preset's line: as its result has it, else as it was detected.
+
+    :param has_failed: whether its task failed after that result; one that is ``refused`` says why itself.
+    """
     seen = result if result and result["status"] and not result["dryRun"] else state
     unfinished = state.get("unfinished") and not (result and _is_settled(result))
     line = {
@@ -323,6 +404,8 @@ def _preset(state: Mapping[str, Any], result: Mapping[str, Any] | None, lost: Si
     if lost:
         line["outcome"] = None if lost is Silence.SKIPPED else Outcome.ERROR.value
         line["detail"] = _WITHOUT_RESULT[lost]
+    elif has_failed and line["outcome"] != Outcome.REFUSED:
+        line["detail"] = f"{_FAILED_AFTER}, see its log{': ' if line['detail'] else ''}{line['detail']}"
     return line
 
 
@@ -343,6 +426,13 @@ def _failures(results: Iterable[Mapping[str, Any]], fail_on: set[str]) -> Iterat
             named.setdefault(result["outcome"], []).append(result["presetName"])
     for outcome, presets in sorted(named.items()):
         yield f"{outcome}: {shorten(', '.join(sorted(presets)))}"
+
+
+def _failed_after(results: Iterable[Mapping[str, Any]], fail_on: set[str]) -> Iterator[str]:
+    """Yield that tasks failed after these results, but for those that are failures by their outcome."""
+    told = [f"{result['presetName']} ({result['outcome']})" for result in results if result["outcome"] not in fail_on]
+    if told:
+        yield f"{_FAILED_AFTER}: {shorten(', '.join(told))}"
 
 
 def _lost(names: Iterable[str]) -> Iterator[str]:

@@ -26,16 +26,20 @@ def neighbour(task: BaseOperator, task_id: str) -> Any:
     return None
 
 
-def index_beside(task: Any, context: Context) -> int:
-    """Return the map index of the instance of an unmapped task that goes with this one.
+def states_beside(task: Any, other: BaseOperator, context: Context) -> dict[int, str | None]:
+    """Return the state of each instance of ``task`` that goes with this instance of ``other``, by map index.
 
-    It is -1, unless both are in the same mapped TaskGroup.
+    In the same mapped TaskGroup that is the one of the same index; else it is every one that is still in this run.
 
-    >>> index_beside(neighbour(report, "detect_stale"), context)
-    -1
+    >>> states_beside(dag.get_task("detect_stale"), report, context)
+    {-1: 'success'}
     """
-    ti: Any = context["ti"]
-    return int(ti.map_index) if task.get_closest_mapped_task_group() else -1
+    states = states_of(task.task_id, context)
+    group, others = task.get_closest_mapped_task_group(), other.get_closest_mapped_task_group()
+    if group and others and group.group_id == others.group_id:
+        ti: Any = context["ti"]
+        return {ti.map_index: states.get(ti.map_index)}
+    return {index: state for index, state in sorted(states.items()) if state != "removed"}
 
 
 def states_of(task_id: str, context: Context) -> dict[int, str | None]:

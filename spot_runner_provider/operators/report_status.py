@@ -9,7 +9,6 @@ from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     BaseOperator,
-    MappedOperator,
     Stats,
 )
 
@@ -26,10 +25,11 @@ from spot_runner_provider.notify import (
     message,
     subject,
 )
-from spot_runner_provider.operators.detect_stale import STATES_KEY
-from spot_runner_provider.operators.neighbours import index_beside, neighbour, states_of
+from spot_runner_provider.operators.detect_stale import STATES_KEY, DetectStaleOperator
+from spot_runner_provider.operators.neighbours import neighbour, states_beside
+from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.outcome import Outcome
-from spot_runner_provider.report import DEGRADED, Answers, Report, Silence, report
+from spot_runner_provider.report import DEGRADED, Answers, Instance, Report, Silence, report
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -50,16 +50,16 @@ class ReportStatusOperator(BaseOperator):
     ``ready``; it is ``None`` if detection was skipped, so that nothing was looked at.
 
     The report is always pushed. Then the task fails, without retries, if detection told nothing and was not skipped,
-    if a preset ended in ``error`` or in one of ``fail_on``, or if a task that was not skipped left no result for its
-    preset: a run's state comes from its last task alone, and a report must not hide a failure. Give it
-    ``trigger_rule="all_done"``.
+    if a preset ended in ``error`` or in one of ``fail_on``, if a task that reconciles failed, or if one that was not
+    skipped left no result for its preset: a run's state comes from its last task alone, and a report must not hide a
+    failure. Give it ``trigger_rule="all_done"``.
 
     What :mod:`~spot_runner_provider.metrics` lists is sent through Airflow's stats. The context of all callbacks has
     the report as ``spot_runner_report``, as a text ``spot_runner_message`` and in one line ``spot_runner_subject``,
     Airflow's own ``on_success_callback`` and ``on_failure_callback`` included.
 
     :param detect_task_id: the task that detects; inside a TaskGroup, its id without the group's. An id that the DAG
-        does not have is refused when Airflow parses the DAG.
+        does not have, or that means a task which cannot be that one, is refused when Airflow parses the DAG.
     :param reconcile_task_id: the same for the (mapped) task that reconciles.
     :param fail_on: further outcomes that fail the run, such as ``["config_invalid"]``, or ``degraded`` for whatever
         makes ``status`` that; a list, or a JSON list as text. (templated)
@@ -95,15 +95,24 @@ class ReportStatusOperator(BaseOperator):
         :raises AirflowException: which makes it an import error of the DAG's file.
         """
         super().prepare_template()
-        if complaints := [*self._missing()]:
+        if complaints := [*self._misnamed()]:
             raise AirflowException(f"task {self.task_id}: {'; '.join(complaints)}")
 
-    def _missing(self) -> Iterator[str]:
+    def _misnamed(self) -> Iterator[str]:
         """Yield what is wrong with the ids of the tasks to report on."""
-        for name in ("detect_task_id", "reconcile_task_id"):
-            if neighbour(self, task_id := getattr(self, name)) is None:
+        others = {"detect_task_id": ReconcilePresetOperator, "reconcile_task_id": DetectStaleOperator}
+        meant = {name: neighbour(self, getattr(self, name)) for name in others}
+        for name, other in others.items():
+            task, task_id = meant[name], getattr(self, name)
+            if task is None:
                 known = ", ".join(sorted(set(self.dag.task_ids) - {self.task_id}))
                 yield f"{name} is {task_id!r}, which is no task of the DAG {self.dag.dag_id}; it has {known or 'none'}"
+            elif task.task_id == self.task_id:
+                yield f"{name} is {task_id!r}, which is this task itself"
+            elif issubclass(kind := _operator_class(task), (other, ReportStatusOperator)):
+                yield f"{name} is {task_id!r}, which is a {kind.__name__}"
+        if None not in meant.values() and len({task.task_id for task in meant.values()}) == 1:
+            yield f"detect_task_id and reconcile_task_id are both {self.detect_task_id!r}; each has a task of its own"
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the report, or push it and fail.
@@ -113,7 +122,7 @@ class ReportStatusOperator(BaseOperator):
         ti = context["ti"]
         fail_on, complaints = self._fail_on()
         survey, batches, silence = self._detected(context)
-        answers = Answers.of(batches, self._reconciled(len(batches), context))
+        answers = self._reconciled(batches, context)
         made = report(
             survey,
             batches,
@@ -121,6 +130,7 @@ class ReportStatusOperator(BaseOperator):
             fail_on,
             silence=silence,
             silent=answers.silent,
+            failed=answers.failed,
             complaints=complaints,
         )
         for preset in made.value["presets"]:
@@ -152,8 +162,10 @@ class ReportStatusOperator(BaseOperator):
         task = neighbour(self, self.detect_task_id)
         if task is None:
             return None, (), Silence.NO_SUCH_TASK
-        index = index_beside(task, context)
-        state = states_of(task.task_id, context).get(index)
+        states = states_beside(task, self, context)
+        if len(states) > 1:
+            return None, (), Silence.SEVERAL
+        index, state = next(iter(states.items()), (-1, None))
         if state == "success":
             survey, batches = (
                 context["ti"].xcom_pull(task_ids=task.task_id, map_indexes=index, key=key)
@@ -161,29 +173,29 @@ class ReportStatusOperator(BaseOperator):
             )
             if isinstance(survey, Mapping) and isinstance(batches, Sequence):
                 return survey, batches, Silence.PUSHED_NOTHING
+            if batches is not None:
+                return None, (), Silence.SOMETHING_ELSE
         return None, (), Silence.of(state)
 
-    def _reconciled(self, batches: int, context: Context) -> list[Any]:
-        """Return for each batch what its task pushed in this try, or why it pushed nothing.
+    def _reconciled(self, batches: Sequence[Any], context: Context) -> Answers:
+        """Return what the tasks that reconcile have told of ``batches`` in this try.
 
-        Each is asked for by its map index. A pull of them all leaves out those that pushed nothing, and has what
-        instances of an earlier try pushed that are not in this one.
+        Each is asked for by its map index. A pull of them all has what instances of an earlier try pushed that are not
+        in this one, and does not tell which instance pushed what.
         """
         task = neighbour(self, self.reconcile_task_id)
-        if task is None or not batches:
-            return [Silence.NO_SUCH_TASK] * batches
-        states = states_of(task.task_id, context)
-
-        def told(index: int) -> Any:
-            state = states.get(index)
-            pushed = None
-            if state in _ENDED:
-                pushed = context["ti"].xcom_pull(task_ids=task.task_id, map_indexes=index)
-            return Silence.of(state) if pushed is None else pushed
-
-        if isinstance(task, MappedOperator):
-            return [told(index) for index in range(batches)]
-        return [told(index_beside(task, context))] * batches
+        if task is None:
+            return Answers.of(batches, (), Silence.NO_SUCH_TASK)
+        if not batches:
+            return Answers(())
+        pull = context["ti"].xcom_pull
+        return Answers.of(
+            batches,
+            [
+                Instance(state, pull(task_ids=task.task_id, map_indexes=index) if state in _ENDED else None)
+                for index, state in states_beside(task, self, context).items()
+            ],
+        )
 
     def _send(self, values: Iterable[Metric], tags: dict[str, str]) -> None:
         """Send metrics; that a receiver is set up wrongly is no reason to fail."""
@@ -213,3 +225,9 @@ class ReportStatusOperator(BaseOperator):
         unknown = sorted(set(words) - {*Outcome, DEGRADED})
         known = f"{DEGRADED}, and the outcomes {', '.join(Outcome)}"
         return words, [f"fail_on has {', '.join(unknown)}; it takes {known}"] if unknown else []
+
+
+def _operator_class(task: Any) -> type:
+    """Return the class of a task's operator, of one that is mapped too."""
+    kind: type = getattr(task, "operator_class", type(task))
+    return kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, AirflowException, BaseOperator
+from airflow.providers.common.compat.sdk import DAG, AirflowException, BaseOperator, task_group
 
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.operators.report_status import ReportStatusOperator
@@ -49,9 +49,9 @@ class FinishedRun(TaskInstance):
         """Answer as Airflow 2's run does."""
         return [Instance(task, index, state) for (task, index), state in self.states.items()]
 
-    def report(self, **arguments: Any) -> dict[str, Any]:
-        """Run the reporting task."""
-        task = ReportStatusOperator(task_id="report_status", dag=unreported(), **arguments)
+    def report(self, dag: DAG | None = None, **arguments: Any) -> dict[str, Any]:
+        """Run the reporting task of a DAG, of the README's if none is given."""
+        task = ReportStatusOperator(task_id="report_status", dag=dag or unreported(), **arguments)
         made: dict[str, Any] = task.execute(self.context)
         return made
 
@@ -68,6 +68,24 @@ def unreported() -> DAG:
     with DAG("spot_runner_reconcile", schedule=None) as dag:
         BaseOperator(task_id=DETECT)
         ReconcilePresetOperator.partial(task_id=RECONCILE, table_name=None).expand(presets=[["linux-x64"]])
+    return dag
+
+
+def grouped() -> DAG:
+    """Return a DAG whose mapped TaskGroups detect and reconcile, without its reporting task."""
+
+    @task_group
+    def images(table: Any) -> None:
+        BaseOperator(task_id=DETECT)
+
+    @task_group
+    def repair(batch: Any) -> None:
+        ReconcilePresetOperator(task_id=RECONCILE, table_name=None, presets=batch)
+
+    with DAG("spot_runner_reconcile", schedule=None) as dag:
+        BaseOperator(task_id=DETECT)
+        images.expand(table=["spot-runner-state"])
+        repair.expand(batch=[["linux-x64"]])
     return dag
 
 

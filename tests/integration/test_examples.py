@@ -175,7 +175,7 @@ NAMESPACES = {
     "hooks": {"aws": "deployed"},
     "operators.detect_stale": {"context": "context"},
     "operators.reconcile_preset": {"context": "context"},
-    "operators.neighbours": {"context": "context_of_last_task", "report": "grouped"},
+    "operators.neighbours": {"context": "context_of_last_task", "dag": "dag", "report": "grouped"},
     "operators.report_status": {"context": "context_of_last_task", "dag": "dag"},
     "settings": {"aws": "aws"},
     "status.api": {"session": "session"},

@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from spot_runner_provider.embedded.faults import Fault
-from tests.integration.finished_run import DETECT, RECONCILE, FinishedRun, ran
+from tests.integration.finished_run import DETECT, RECONCILE, FinishedRun, grouped, ran
 
 
 def failed_report(run, said, **arguments):
@@ -92,6 +92,10 @@ def test_a_task_that_told_nothing_fails_the_run_unless_it_was_skipped(deployment
             "success",
             "detection pushed nothing: leave its do_xcom_push on, and see that detect_task_id means it",
         ),
+        (
+            "removed",
+            "detection has not run to its end: a task before it failed, or the reporting task did not wait for it",
+        ),
     ],
 )
 def test_a_detection_that_told_nothing_fails_the_run_and_says_why(deployment, state, message):
@@ -161,6 +165,7 @@ def test_what_an_earlier_try_left_of_another_preset_does_not_count(deployment):
     run.xcom[RECONCILE, 0, "return_value"] = before.xcom[RECONCILE, 0, "return_value"]
     made = failed_report(run, "no result: b")
     assert [(line["name"], line["outcome"]) for line in made["presets"]] == [("a", None), ("b", "error")]
+    assert made["presets"][1]["detail"] == "what its task told is of an earlier try; clear that task too"
 
 
 def test_what_an_earlier_try_left_of_an_earlier_record_does_not_count(deployment):
@@ -172,6 +177,87 @@ def test_what_an_earlier_try_left_of_an_earlier_record_does_not_count(deployment
     run.xcom[RECONCILE, 0, "return_value"] = before.xcom[RECONCILE, 0, "return_value"]
     made = failed_report(run, "no result: linux-x64")
     assert (made["presets"][0]["status"], made["presets"][0]["outcome"]) == ("building", "error")
+
+
+@pytest.mark.parametrize(
+    ("stale", "outcome", "status"),
+    [(True, "corrected_ready", "ready"), (False, "still_building", "building")],
+    ids=["corrected", "waiting"],
+)
+def test_a_task_that_failed_fails_the_run_whatever_it_had_told(deployment, stale, outcome, status):
+    """It was killed, or ran out of time, while it waited."""
+    if stale:
+        deployment.stale("linux-x64")
+    else:
+        deployment.preset("linux-x64")
+        deployment.image("linux-x64", "BUILDING")
+    run = ran()
+    run.states[RECONCILE, 0] = "failed"
+    made = failed_report(run, rf"^its task failed after it had told this: linux-x64 \({outcome}\)$")
+    (line,) = made["presets"]
+    assert (made["status"], line["status"], line["outcome"]) == ("degraded", status, outcome)
+    assert line["detail"].startswith("its task failed after it had told this, see its log")
+
+
+def moved(run, **tasks):
+    """Return the run with other ids for its tasks."""
+    run.xcom = {(tasks.get(task, task), *more): value for (task, *more), value in run.xcom.items()}
+    run.states = {(tasks.get(task, task), index): state for (task, index), state in run.states.items()}
+    return run
+
+
+def test_tasks_of_a_mapped_group_are_found_from_outside(deployment):
+    for name in ("a", "b"):
+        deployment.stale(name)
+    run = moved(ran(), reconcile_preset="repair.reconcile_preset")
+    made = run.report(grouped(), reconcile_task_id="repair.reconcile_preset")
+    assert {line["name"]: line["outcome"] for line in made["presets"]} == dict.fromkeys("ab", "corrected_ready")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_detection_in_a_mapped_group_is_found_from_outside_unless_there_are_several(deployment, times):
+    deployment.preset("linux-x64", status="ready")
+    run = moved(ran(), detect_stale="images.detect_stale")
+    run.xcom = {(task, 0, key): value for (task, _, key), value in run.xcom.items()}
+    run.states = {("images.detect_stale", index): "success" for index in range(times)}
+    if times == 1:
+        assert (
+            run.report(grouped(), detect_task_id="images.detect_stale")["message"] == "1 preset ready; none was stale"
+        )
+    else:
+        with pytest.raises(AirflowFailException, match="detection ran more than once"):
+            run.report(grouped(), detect_task_id="images.detect_stale")
+
+
+def test_a_task_that_pushes_something_else_is_no_detection(deployment):
+    deployment.preset("linux-x64", status="ready")
+    run = ran()
+    run.xcom = {(DETECT, -1, "return_value"): "s3://bucket/key"}
+    made = failed_report(run, "^detection pushed something else$")
+    assert made["message"] == "detection pushed something else: see that detect_task_id means it"
+
+
+def test_a_batch_that_is_left_out_before_reconciling_moves_no_other(deployment):
+    for name in ("a", "b"):
+        deployment.stale(name)
+    run = ran()
+    run.xcom[RECONCILE, 0, "return_value"] = run.xcom.pop((RECONCILE, 1, "return_value"))
+    del run.states[RECONCILE, 1]
+    made = failed_report(run, "^no result: a$")
+    assert [(line["name"], line["outcome"], line["detail"]) for line in made["presets"]] == [
+        ("a", "error", "no task told of it; see what is between detection and the task that reconciles"),
+        ("b", "corrected_ready", made["presets"][1]["detail"]),
+    ]
+
+
+def test_a_mapped_task_that_was_skipped_as_a_whole_is_no_failure(deployment):
+    """Airflow does not expand it then: it has the one instance of index -1."""
+    for name in ("a", "b"):
+        deployment.stale(name)
+    run = ran()
+    run.states = {(DETECT, -1): "success", (RECONCILE, -1): "skipped"}
+    made = run.report()
+    assert {line["detail"] for line in made["presets"]} == {"its task was skipped: nothing was done"}
 
 
 @pytest.mark.parametrize("fail_on", [["no_images"], '["no_images"]'])

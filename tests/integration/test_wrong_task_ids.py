@@ -1,4 +1,7 @@
-"""A DAG whose report names tasks that are not there: refused where Airflow parses it, on both majors."""
+"""A DAG whose report names tasks that are not there, or cannot be the ones.
+
+It is refused where Airflow parses it, on both majors.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +53,63 @@ def test_an_id_that_the_dag_does_not_have_is_an_import_error(tmp_path, place, ar
         assert f"report_status: {said}, which is no task of the DAG images; it has " in error
         assert "detect_stale" in error
         assert bag.dags == {}
+
+
+ROLES = """
+from airflow.providers.common.compat.sdk import DAG, BaseOperator, task_group
+from spot_runner_provider.operators.detect_stale import DetectStaleOperator
+from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+from spot_runner_provider.operators.report_status import ReportStatusOperator
+
+class MyDetection(DetectStaleOperator):
+    pass
+
+@task_group
+def repair(batch):
+    ReconcilePresetOperator(task_id="one", table_name="t", presets=batch)
+
+with DAG("images", schedule=None):
+    detect = DetectStaleOperator(task_id="detect_stale", table_name="t")
+    MyDetection(task_id="mine", table_name="t")
+    BaseOperator(task_id="foreign")
+    ReconcilePresetOperator.partial(task_id="reconcile_preset", table_name="t").expand(presets=detect.output)
+    repair.expand(batch=detect.output)
+    ReportStatusOperator(task_id="another", reconcile_task_id="repair.one")
+    ReportStatusOperator(task_id="report_status", detect_task_id={detect!r}, reconcile_task_id={reconcile!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("detect", "reconcile", "said"),
+    [
+        pytest.param("detect_stale", "reconcile_preset", [], id="right"),
+        pytest.param("mine", "repair.one", [], id="a-class-of-ones-own-and-a-mapped-group"),
+        pytest.param("foreign", "reconcile_preset", [], id="foreign-detection"),
+        pytest.param("detect_stale", "foreign", [], id="foreign-reconciliation"),
+        pytest.param(
+            "report_status", "reconcile_preset", ["detect_task_id is 'report_status', which is this task itself"]
+        ),
+        pytest.param(
+            "detect_stale", "report_status", ["reconcile_task_id is 'report_status', which is this task itself"]
+        ),
+        pytest.param("another", "reconcile_preset", ["detect_task_id is 'another', which is a ReportStatusOperator"]),
+        pytest.param(
+            "reconcile_preset",
+            "detect_stale",
+            [
+                "detect_task_id is 'reconcile_preset', which is a ReconcilePresetOperator",
+                "reconcile_task_id is 'detect_stale', which is a DetectStaleOperator",
+            ],
+            id="swapped",
+        ),
+        pytest.param("repair.one", "reconcile_preset", ["which is a ReconcilePresetOperator"], id="of-a-mapped-group"),
+        pytest.param("detect_stale", "mine", ["reconcile_task_id is 'mine', which is a MyDetection"]),
+        pytest.param("foreign", "foreign", ["detect_task_id and reconcile_task_id are both 'foreign'"], id="equal"),
+    ],
+)
+def test_a_task_that_cannot_be_the_one_is_an_import_error(tmp_path, detect, reconcile, said):
+    file = tmp_path / "images.py"
+    file.write_text(ROLES.format(detect=detect, reconcile=reconcile))
+    errors = list(DagBag(str(file)).import_errors.values())
+    assert len(errors) == bool(said)
+    assert all(text in errors[0] for text in said)

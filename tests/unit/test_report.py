@@ -1,7 +1,7 @@
 import pytest
 
 from spot_runner_provider.outcome import Outcome
-from spot_runner_provider.report import Answers, Silence, message_of, needs_attention, overall_status, report
+from spot_runner_provider.report import Answers, Instance, Silence, message_of, needs_attention, overall_status, report
 
 CHECKED = "2026-02-11T16:05:48.123Z"
 BEFORE, AFTER = "2026-02-11T15:00:00.000Z", "2026-02-11T16:04:48.123Z"
@@ -220,7 +220,10 @@ def test_if_detection_failed_nothing_is_known():
     )
 
 
-@pytest.mark.parametrize("silence", [each for each in Silence if each is not Silence.SKIPPED])
+OF_A_PRESET = (Silence.EARLIER_TRY, Silence.LEFT_OUT)
+
+
+@pytest.mark.parametrize("silence", [each for each in Silence if each not in (Silence.SKIPPED, *OF_A_PRESET)])
 def test_each_reason_why_detection_told_nothing_is_a_failure_of_its_own(silence):
     made = report(None, [], [], silence=silence)
     assert (made.value["status"], made.failures) == ("degraded", (f"detection {silence}",))
@@ -257,30 +260,89 @@ STALE = {"presetName": "a", "updatedAt": "2026-02-11T15:00:00.000Z"}
 
 class TestAnswers:
     @pytest.mark.parametrize(
-        ("told", "counts"),
+        ("told", "silence"),
         [
-            pytest.param([result("a")], True, id="of-the-preset"),
-            pytest.param([result("b")], False, id="of-another-preset"),
-            pytest.param([result("a") | {"updatedAt": BEFORE}], True, id="of-the-record-that-was-seen"),
-            pytest.param([result("a") | {"updatedAt": None}], True, id="of-a-record-that-is-gone"),
-            pytest.param([result("a") | {"updatedAt": "2026-02-11T14:59:59.999Z"}], False, id="of-an-earlier-record"),
-            pytest.param([result("a") | {"updatedAt": "2026-02-11T16:00:00.001+01:00"}], True, id="in-another-zone"),
-            pytest.param([result("a") | {"updatedAt": 7}], False, id="of-no-moment"),
-            pytest.param([], False, id="nothing"),
-            pytest.param("s3://bucket/key", False, id="kept-elsewhere"),
-            pytest.param([["a"]], False, id="what-no-operator-here-pushes"),
-            pytest.param(None, False, id="null"),
+            pytest.param([result("a")], None, id="of-the-preset"),
+            pytest.param([result("b")], Silence.EARLIER_TRY, id="of-another-preset"),
+            pytest.param([result("a") | {"updatedAt": BEFORE}], None, id="of-the-record-that-was-seen"),
+            pytest.param([result("a") | {"updatedAt": None}], None, id="of-a-record-that-is-gone"),
+            pytest.param(
+                [result("a") | {"updatedAt": "2026-02-11T14:59:59.999Z"}],
+                Silence.EARLIER_TRY,
+                id="of-an-earlier-record",
+            ),
+            pytest.param([result("a") | {"updatedAt": "2026-02-11T16:00:00.001+01:00"}], None, id="in-another-zone"),
+            pytest.param([result("a") | {"updatedAt": 7}], Silence.EARLIER_TRY, id="of-no-moment"),
+            pytest.param([], Silence.PUSHED_NOTHING, id="nothing"),
+            pytest.param("s3://bucket/key", Silence.SOMETHING_ELSE, id="kept-elsewhere"),
+            pytest.param([["a"]], Silence.SOMETHING_ELSE, id="what-no-operator-here-pushes"),
+            pytest.param(None, Silence.PUSHED_NOTHING, id="null"),
         ],
     )
-    def test_what_counts(self, told, counts):
-        answers = Answers.of([[STALE]], [told])
-        assert [each["presetName"] for each in answers.results] == ["a"] * counts
-        assert answers.silent == ({} if counts else {"a": Silence.PUSHED_NOTHING})
+    def test_what_counts(self, told, silence):
+        answers = Answers.of([[STALE]], [Instance("success", told)])
+        assert [each["presetName"] for each in answers.results] == ([] if silence else ["a"])
+        assert answers.silent == ({"a": silence} if silence else {})
 
-    def test_each_batch_has_the_answers_of_its_own_task(self):
+    @pytest.mark.parametrize(
+        ("flagged", "instances", "told_of", "silent"),
+        [
+            pytest.param("ab", [("success", "b"), ("success", "a")], "ab", {}, id="in-another-order"),
+            pytest.param("ab", [("success", "b")], "b", {"a": Silence.LEFT_OUT}, id="the-first-left-out"),
+            pytest.param("ab", [("success", "ab")], "ab", {}, id="all-in-one-task"),
+            pytest.param("ab", [("success", "b"), ("success", "b")], "b", {"a": Silence.EARLIER_TRY}, id="twice"),
+            pytest.param(
+                "abc",
+                [("success", "b"), ("failed", "")],
+                "b",
+                {"a": Silence.FAILED, "c": Silence.FAILED},
+                id="left-out-or-failed",
+            ),
+            pytest.param("ab", [("skipped", "")], "", dict.fromkeys("ab", Silence.SKIPPED), id="skipped-as-a-whole"),
+            pytest.param(
+                "ab", [("upstream_failed", "")], "", dict.fromkeys("ab", Silence.NOT_RUN), id="not-run-as-a-whole"
+            ),
+            pytest.param("ab", [("skipped", ""), ("success", "b")], "b", {"a": Silence.SKIPPED}, id="one-skipped"),
+            pytest.param(
+                "abc",
+                [("skipped", ""), ("success", "b")],
+                "b",
+                {"a": Silence.LEFT_OUT, "c": Silence.LEFT_OUT},
+                id="which-one-was-skipped-is-not-known",
+            ),
+            pytest.param("ab", [], "", dict.fromkeys("ab", Silence.NOT_RUN), id="none"),
+            pytest.param("a", [("success", "x")], "", {"a": Silence.EARLIER_TRY}, id="of-what-is-not-stale-now"),
+        ],
+    )
+    def test_each_preset_has_the_answer_of_whatever_task_was_given_it(self, flagged, instances, told_of, silent):
+        answers = Answers.of(
+            [[STALE | {"presetName": name}] for name in flagged],
+            [Instance(state, [result(name) for name in names] or None) for state, names in instances],
+        )
+        assert "".join(sorted(each["presetName"] for each in answers.results)) == told_of
+        assert answers.silent == silent
+
+    def test_of_two_answers_the_one_at_the_batchs_own_place_counts(self):
+        """Detection and the first instance were cleared; the second was not."""
         other = STALE | {"presetName": "b"}
-        answers = Answers.of([[STALE], [other]], [[result("b")], Silence.FAILED])
-        assert answers == Answers((), {"a": Silence.PUSHED_NOTHING, "b": Silence.FAILED})
+        told = [Instance("success", [result("b")]), Instance("success", [result("b", "still_building")])]
+        (counted,) = Answers.of([[other], [STALE]], told).results
+        assert counted["outcome"] == "corrected_ready"
+
+    @pytest.mark.parametrize(
+        ("state_", "outcomes", "failed"),
+        [
+            ("success", ["still_building"], ""),
+            ("failed", ["still_building"], "a"),
+            ("failed", ["corrected_ready", "refused"], "ab"),
+            ("failed", ["still_building", "error"], ""),
+        ],
+    )
+    def test_a_task_that_failed_without_an_error_of_a_preset(self, state_, outcomes, failed):
+        names = "ab"[: len(outcomes)]
+        results = [result(name, outcome) for name, outcome in zip(names, outcomes, strict=True)]
+        batch = [STALE | {"presetName": name} for name in names]
+        assert Answers.of([batch], [Instance(state_, results)]).failed == frozenset(failed)
 
     @pytest.mark.parametrize(
         ("state_", "silence"),
@@ -331,6 +393,34 @@ class TestAnswers:
 )
 def test_failures(flagged, results, fail_on, failures):
     assert report(seen(state("a"), state("b")), flag(*flagged), results, fail_on).failures == failures
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fail_on", "failures", "detail"),
+    [
+        pytest.param(
+            "still_building",
+            [],
+            ("its task failed after it had told this: a (still_building)",),
+            "its task failed after it had told this, see its log: why",
+            id="killed-while-it-waited",
+        ),
+        pytest.param(
+            "refused",
+            [],
+            ("its task failed after it had told this: a (refused)",),
+            "why",
+            id="what-a-person-must-mend",
+        ),
+        pytest.param("refused", ["refused"], ("refused: a",), "why", id="told-once"),
+    ],
+)
+def test_a_task_that_failed_fails_the_run(outcome, fail_on, failures, detail):
+    told = [result("a", outcome, status="building", detail="why")]
+    made = report(seen(state("a", "building", "ami-0")), flag("a"), told, fail_on, failed={"a"})
+    (line,) = made.value["presets"]
+    assert (made.value["status"], made.failures, line["outcome"]) == ("degraded", failures, outcome)
+    assert line["detail"] == detail
 
 
 @pytest.mark.parametrize(
