@@ -145,7 +145,7 @@ _PUT_ON_FAILURE = """    config = yield ReadConfig(seen.preset_name)
     yield PutConfig(seen.preset_name, config, config.text)
 """
 _STANDING = "    record = _own(committed, corrected, run)\n"
-_FOLLOW = "yield from _follow_up(record, config, intent, draft, run, repeated=repeated)"
+_FOLLOW = "yield from _follow_up(record, config, intent, draft, run, repeated=repeated, last=last)"
 
 MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     "no condition": lambda: Protocol(commit=_unconditional),
