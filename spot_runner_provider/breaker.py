@@ -23,7 +23,11 @@ _BAD_ANSWER = frozenset({"AmbiguousPut", "BotoCoreError", "ClientError", "Respon
 
 
 class Reach(Enum):
-    """Whose trouble an error is."""
+    """Whose trouble an error is.
+
+    >>> reach_of(TimeoutError("DynamoDB left part of a batch unprocessed 8 times")) is Reach.DOUBTFUL
+    True
+    """
 
     ONE = auto()
     """That of the preset that was asked for."""
@@ -91,7 +95,15 @@ class Breaker:
                 self._open.setdefault(kind, f"{type(error).__name__}: {error}")
 
     def worked(self, kind: type) -> None:
-        """Take into account that a call worked."""
+        """Take into account that a call worked: errors before it and after it are not in a row.
+
+        >>> from spot_runner_provider.reconciler import Commit
+        >>> breaker = Breaker()
+        >>> for preset in ("linux-arm64", "linux-x64", "windows-2022"):
+        ...     breaker.worked(Commit)
+        ...     breaker.failed(Commit, [preset], TimeoutError())
+        >>> breaker.refusal(Commit)
+        """
         with self._lock:
             self._row.pop(kind, None)
 
