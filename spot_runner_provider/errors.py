@@ -171,6 +171,18 @@ _SORTED: dict[Kind, frozenset[str]] = {
 KINDS: dict[str, Kind] = {code: kind for kind, codes in _SORTED.items() for code in codes}
 """Error code, without a namespace before it -> what it means."""
 
+CREDENTIAL_OPERATIONS = {
+    "AssumeRole": "sts",
+    "AssumeRoleWithSAML": "sts",
+    "AssumeRoleWithWebIdentity": "sts",
+    "GetSessionToken": "sts",
+    "GetRoleCredentials": "sso",
+    "CreateToken": "sso-oauth",
+    "CreateOAuth2Token": "signin",
+}
+"""Operation that hands out credentials -> the service before its name in IAM. botocore calls it in the midst of another
+call, which is not sent then."""
+
 _PASSING_WORDS = {
     "InvalidIdentityToken": "verification key",  # the identity provider did not answer STS
     "ValidationException": "backfilling",  # the index was only just created
@@ -243,6 +255,18 @@ _SETTING_WORDS = ("Unsupported host", "not a legal header value", "CERTIFICATE_V
 """Words of errors whose class tells nothing: where a role's credentials are asked for, and whose certificate is odd."""
 
 
+def kind_of_code(code: str, operation: str) -> Kind | None:
+    """Return what an error code of an operation means, ``None`` if nobody knows.
+
+    Whatever is refused of a request for credentials, no resource is to blame.
+
+    >>> kind_of_code("ValidationException", "PutParameter"), kind_of_code("ValidationException", "CreateOAuth2Token")
+    (<Kind.REFUSED: 'refused'>, <Kind.BAD_CREDENTIALS: 'bad_credentials'>)
+    """
+    kind = KINDS.get(code)
+    return Kind.BAD_CREDENTIALS if kind is Kind.REFUSED and operation in CREDENTIAL_OPERATIONS else kind
+
+
 def kind_of(error: BaseException) -> Kind:
     """Return what an error that a call of AWS ended in means.
 
@@ -275,6 +299,30 @@ def is_about_credentials(error: BaseException) -> bool:
     True
     """
     return not _CREDENTIALS.isdisjoint(names_of(error))
+
+
+def is_of_credentials(error: ClientError) -> bool:
+    """Return whether the answer is of what hands out credentials, and not of the service that was to be called.
+
+    >>> from botocore.exceptions import ClientError
+    >>> is_of_credentials(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetRoleCredentials"))
+    True
+    """
+    return error.operation_name in CREDENTIAL_OPERATIONS
+
+
+def is_refused_for_now(error: ClientError) -> bool:
+    """Return whether the service that was called says itself that it takes no such call for now.
+
+    Not so what hands out credentials, and a code that nobody knows: a proxy's, for example.
+
+    >>> from botocore.exceptions import ClientError
+    >>> is_refused_for_now(ClientError({"Error": {"Code": "ThrottlingException"}}, "PutParameter"))
+    True
+    >>> is_refused_for_now(ClientError({"Error": {"Code": "403"}}, "PutParameter"))
+    False
+    """
+    return KINDS.get(code_of(error)) is Kind.PASSING and not is_of_credentials(error)
 
 
 def is_repeatable(code: str) -> bool:
@@ -327,7 +375,7 @@ def _kind_of_answer(error: ClientError) -> Kind:
     if error.operation_name == _ROTATED and code.startswith("ExpiredToken"):
         return Kind.PASSING
     # A code that no model lists is tried again, loudly: to give up at once may be wrong.
-    return KINDS.get(code, Kind.PASSING)
+    return kind_of_code(code, error.operation_name) or Kind.PASSING
 
 
 def names_of(error: BaseException) -> list[str]:

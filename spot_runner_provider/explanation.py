@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spot_runner_provider.errors import KINDS, Kind
+from spot_runner_provider.errors import CREDENTIAL_OPERATIONS, KINDS, Kind, kind_of_code
 
 _UNKNOWN_KEY = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
@@ -90,7 +90,12 @@ class FailedCall:
     @property
     def kind(self) -> Kind | None:
         """What the code means, if that is known."""
-        return KINDS.get(self.code)
+        return kind_of_code(self.code, self.operation)
+
+    @property
+    def operation(self) -> str:
+        """The call without its service, such as ``PutParameter``."""
+        return self.action.partition(":")[2]
 
     @property
     def words(self) -> str:
@@ -132,6 +137,17 @@ def _key(call: FailedCall) -> str | None:
     if _NO_KEY.search(call.message):
         return f"{key} does not exist in this account and region: encrypt with a key that does"
     return None
+
+
+def _not_handed_out(call: FailedCall) -> str | None:
+    """A request for credentials that is refused for what it asks, or by what knows no IAM policies."""
+    service = CREDENTIAL_OPERATIONS.get(call.operation)
+    if service is None or (service == "sts" and KINDS.get(call.code) is not Kind.REFUSED):
+        return None
+    return (
+        f"There are no credentials for {call.resource}: AWS refuses {call.action} ({call.code}). "
+        f"{_SOURCES[service]}, in {call.connection} or in the worker's profile"
+    )
 
 
 def _denied(call: FailedCall) -> str | None:
@@ -203,8 +219,25 @@ def _refused(call: FailedCall) -> str:
     )
 
 
-_RULES: tuple[Callable[[FailedCall], str | None], ...] = (_clock, _key, _not_enabled, _denied, _credentials, _refused)
+_RULES: tuple[Callable[[FailedCall], str | None], ...] = (
+    _clock,
+    _key,
+    _not_enabled,
+    _not_handed_out,
+    _denied,
+    _credentials,
+    _refused,
+)
 """What may be wrong, the most telling first."""
+
+_SOURCES = {
+    "sts": "Correct the role, its session name and its session policies",
+    "sso": "Assign the user to that account and permission set in IAM Identity Center. Or correct sso_account_id, "
+    "sso_role_name and sso_region",
+    "sso-oauth": "Sign in anew with aws sso login, or correct the sso_session",
+    "signin": "Sign in anew with aws login, or correct the login_session",
+}
+"""What a person can do if no credentials are handed out, by the service that does it."""
 
 _REMEDIES = {
     "HierarchyLevelLimitExceededException": "Shorten config_prefix: a parameter's path has 15 levels at most",

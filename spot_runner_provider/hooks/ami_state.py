@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from spot_runner_provider import ami_state, clock, intent, projection
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, job_id
-from spot_runner_provider.errors import code_of, words_of
+from spot_runner_provider.errors import code_of, is_of_credentials, words_of
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Committed, ConfigurationError, Lost
@@ -255,6 +255,8 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
             try:
                 yield
             except ClientError as error:
+                if is_of_credentials(error):
+                    raise
                 code, message = code_of(error), words_of(error)
                 if code == "ResourceNotFoundException":
                     raise ConfigurationError(

@@ -13,7 +13,15 @@ from botocore.exceptions import ClientError, CredentialRetrievalError, NoRegionE
 
 from spot_runner_provider import clock
 from spot_runner_provider.cancellation import Cancellation
-from spot_runner_provider.errors import Kind, code_of, is_about_credentials, is_repeatable, kind_of, words_of
+from spot_runner_provider.errors import (
+    CREDENTIAL_OPERATIONS,
+    Kind,
+    code_of,
+    is_about_credentials,
+    is_repeatable,
+    kind_of,
+    words_of,
+)
 from spot_runner_provider.explanation import FailedCall
 from spot_runner_provider.hooks.connection import check_environment, check_region, guard, read_connection, settled
 from spot_runner_provider.hooks.scrubbing import scrubbed
@@ -155,7 +163,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
             if not kind.is_for_good:
                 raise
             call = FailedCall(
-                action=f"{'sts' if operation.startswith('AssumeRole') else self.service_name}:{operation}",
+                action=f"{CREDENTIAL_OPERATIONS.get(operation, self.service_name)}:{operation}",
                 resource=resource,
                 code=code_of(error),
                 message=words_of(error),

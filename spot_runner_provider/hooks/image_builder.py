@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from spot_runner_provider import clock
 from spot_runner_provider.build import Image, goes_on, latest, pipelines_of
-from spot_runner_provider.errors import Kind, code_of, is_repeatable, kind_of
+from spot_runner_provider.errors import code_of, is_of_credentials, is_refused_for_now, is_repeatable
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
 from spot_runner_provider.reconciler import Throttled
 
@@ -80,7 +80,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                     for summary in _pages(self._list_images, "imageSummaryList", imagePipelineArn=pipeline_arn)
                 )
         except ClientError as error:
-            if kind_of(error) is not Kind.PASSING:
+            if not is_refused_for_now(error):
                 raise
             raise Throttled(f"Image Builder lists no images of pipeline {pipeline_arn} for now") from error
         if image is None or not image.is_summary:
@@ -120,10 +120,10 @@ def is_gone(error: ClientError) -> bool:
 
     >>> is_gone(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetImage"))
     True
-    >>> is_gone(ClientError({"Error": {"Code": "ServiceUnavailableException"}}, "GetImage"))
+    >>> is_gone(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetRoleCredentials"))
     False
     """
-    return code_of(error) == "ResourceNotFoundException"
+    return code_of(error) == "ResourceNotFoundException" and not is_of_credentials(error)
 
 
 def _pages(call: Callable[..., Any], key: str, **arguments: Any) -> Iterator[Any]:

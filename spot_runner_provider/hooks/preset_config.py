@@ -15,7 +15,7 @@ from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
 from spot_runner_provider.cancellation import Cancellation
-from spot_runner_provider.errors import Kind, code_of, kind_of, may_quote
+from spot_runner_provider.errors import Kind, code_of, is_of_credentials, is_refused_for_now, kind_of, may_quote
 from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
 from spot_runner_provider.preset_config import ConfigVersion, parameter_name
 from spot_runner_provider.reconciler import AmbiguousPut, Busy, ResourceRefused, Throttled
@@ -151,20 +151,19 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
                 try:
                     return self._put(name, config, text)
                 except ClientError as error:
-                    if config.tier or code_of(error) != "ValidationException":
+                    if config.tier or code_of(error) != "ValidationException" or is_of_credentials(error):
                         raise
                     described = self.describe(preset_name, config)
                     if described.tier in (None, "Standard"):
                         raise
                     return self._put(name, described, text)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
-            kind = kind_of(error)
             if isinstance(error, ClientError) and code_of(error) == CONTENTION:
                 time.sleep(clock.backoff(0))
                 raise Busy(f"SSM is updating parameter {name} for somebody else") from error
-            if isinstance(error, ClientError) and kind is Kind.PASSING:
+            if isinstance(error, ClientError) and is_refused_for_now(error):
                 raise Throttled(f"SSM takes no put of parameter {name} for now") from error
-            if kind is Kind.AMBIGUOUS:
+            if kind_of(error) is Kind.AMBIGUOUS:
                 time.sleep(clock.backoff(0))
                 raise AmbiguousPut(f"no answer to the put of parameter {name}: {error}") from error
             raise

@@ -4,6 +4,7 @@ import inspect
 import json
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore import credentials, exceptions, tokens, utils
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,12 +13,17 @@ from botocore.session import get_session
 from requests.exceptions import HTTPError
 
 from spot_runner_provider.errors import (
+    CREDENTIAL_OPERATIONS,
     KINDS,
     Kind,
     is_about_credentials,
+    is_refused_for_now,
     is_repeatable,
     kind_of,
 )
+from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.image_builder import is_gone
+from spot_runner_provider.reconciler import ConfigurationError
 
 POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 
@@ -90,6 +96,10 @@ def test_common_codes_are_sorted(kind):
     assert {code: KINDS.get(code) for code in COMMON[kind]} == dict.fromkeys(COMMON[kind], kind)
 
 
+def test_whatever_is_called_for_credentials_is_known_as_such():
+    assert {operation for _, operation in CREDENTIALS} <= CREDENTIAL_OPERATIONS.keys()
+
+
 def test_what_botocore_repeats_by_itself_is_not_for_good():
     codes = standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES
     assert [code for code in codes if KINDS[code].is_for_good] == []
@@ -123,10 +133,71 @@ def test_what_botocore_repeats_by_itself_is_not_for_good():
             refusal("ExpiredTokenException", operation="AssumeRoleWithWebIdentity"), Kind.PASSING, id="rotated-token"
         ),
         pytest.param(refusal("ExpiredTokenException", operation="Query"), Kind.BAD_CREDENTIALS, id="expired-token"),
+        *(
+            pytest.param(refusal(code, operation=operation), Kind.BAD_CREDENTIALS, id=f"{operation}-{code}")
+            for operation, code in [
+                ("GetRoleCredentials", "ResourceNotFoundException"),
+                ("CreateOAuth2Token", "ValidationException"),
+                ("AssumeRole", "ValidationError"),
+                ("AssumeRole", "PackedPolicyTooLarge"),
+                ("AssumeRoleWithSAML", "MalformedPolicyDocument"),
+            ]
+        ),
     ],
 )
 def test_what_an_answer_means(error, kind):
     assert kind_of(error) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "for_now"),
+    [
+        pytest.param(refusal("ThrottlingException"), True, id="throttle"),
+        pytest.param(refusal("SlowDown", status=503), True, id="throttle-with-503"),
+        pytest.param(refusal("InvalidPaginationTokenException", operation="ListImages"), True, id="stale-token"),
+        pytest.param(refusal("403", status=403), False, id="a-proxy-instead-of-aws"),
+        pytest.param(refusal("IDPCommunicationError", operation="AssumeRoleWithWebIdentity"), False, id="idp"),
+        pytest.param(refusal("ExpiredTokenException", operation="AssumeRoleWithWebIdentity"), False, id="rotated"),
+        pytest.param(refusal("Throttling", operation="AssumeRole"), False, id="throttle-of-sts"),
+        pytest.param(refusal("AccessDeniedException"), False, id="denied"),
+    ],
+)
+def test_only_the_called_service_can_say_that_it_takes_no_call_for_now(error, for_now):
+    assert is_refused_for_now(error) is for_now
+
+
+@pytest.mark.parametrize(
+    ("operation", "gone"),
+    [("GetImage", True), ("GetRoleCredentials", False)],
+)
+def test_an_image_is_gone_only_if_image_builder_says_so(operation, gone):
+    assert is_gone(refusal("ResourceNotFoundException", operation=operation)) is gone
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "expected"),
+    [
+        pytest.param("Query", "ResourceNotFoundException", "No DynamoDB table 't'", id="no-table"),
+        *(
+            pytest.param(
+                operation, code, f"There are no credentials for table t: AWS refuses {action} ({code})", id=name
+            )
+            for name, operation, action, code in [
+                ("sso-not-found", "GetRoleCredentials", "sso:GetRoleCredentials", "ResourceNotFoundException"),
+                ("sso-forbidden", "GetRoleCredentials", "sso:GetRoleCredentials", "ForbiddenException"),
+                ("signin", "CreateOAuth2Token", "signin:CreateOAuth2Token", "ValidationException"),
+                ("sts", "AssumeRole", "sts:AssumeRole", "ValidationError"),
+            ]
+        ),
+    ],
+)
+def test_the_table_is_not_blamed_for_what_hands_out_credentials(monkeypatch, operation, code, expected):
+    hook = AmiStateHook(table_name="t", aws_conn_id=None, region_name="us-east-1")
+    monkeypatch.setattr(AmiStateHook, "client", boto3.client("dynamodb", "us-east-1"))
+    with pytest.raises(ConfigurationError) as told, hook._explained():
+        raise refusal(code, operation=operation)
+    assert type(told.value) is ConfigurationError
+    assert str(told.value).startswith(expected)
 
 
 # What is raised without an answer of AWS.

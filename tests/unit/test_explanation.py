@@ -34,6 +34,11 @@ def query(message, code="AccessDeniedException", **changes):
 
 
 GUARDED = f"ssm:PutParameter on {PARAMETER}. {{}}. What the policy of {WHO} allows does not help"
+ASSIGN = (
+    "Assign the user to that account and permission set in IAM Identity Center. Or correct sso_account_id, "
+    "sso_role_name and sso_region"
+)
+CORRECT_ROLE = "Correct the role, its session name and its session policies"
 CASES = {
     # Denied by the policies of the identity.
     "no-words": (put("no"), f"Access denied: allow ssm:PutParameter on {PARAMETER} for {WHO}"),
@@ -256,6 +261,31 @@ CASES = {
         f"AWS does not accept the credentials for {TABLE} (ExpiredTokenException): they have expired. Renew them in "
         "connection prod",
     ),
+    # What hands out the credentials refuses.
+    **{
+        f"{action.partition(':')[2]}-{code}": (
+            put("", code, action=action, resource=TABLE),
+            f"There are no credentials for {TABLE}: AWS refuses {action} ({code}). {remedy}, in connection prod or in "
+            "the worker's profile",
+        )
+        for action, code, remedy in [
+            ("sso:GetRoleCredentials", "ResourceNotFoundException", ASSIGN),
+            ("sso:GetRoleCredentials", "ForbiddenException", ASSIGN),
+            (
+                "sso-oauth:CreateToken",
+                "InvalidGrantException",
+                "Sign in anew with aws sso login, or correct the sso_session",
+            ),
+            (
+                "signin:CreateOAuth2Token",
+                "ValidationException",
+                "Sign in anew with aws login, or correct the login_session",
+            ),
+            ("sts:AssumeRole", "ValidationError", CORRECT_ROLE),
+            ("sts:AssumeRole", "PackedPolicyTooLarge", CORRECT_ROLE),
+            ("sts:AssumeRole", "MalformedPolicyDocument", CORRECT_ROLE),
+        ]
+    },
     # Refused for what the parameter is.
     "too-many-versions": (
         put("", "ParameterMaxVersionLimitExceeded"),
