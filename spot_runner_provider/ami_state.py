@@ -170,7 +170,7 @@ def parse_timestamp(text: object) -> datetime:
         raise MalformedRecord("updatedAt is missing or no text")
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None or len(text) > 40 or storable(text) != text:
+        if moment.tzinfo is None or len(text) > 40 or not text.isascii() or shown(text) != text:
             raise ValueError("no time zone, or a fraction of a second or a separator that nobody wrote")
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from spot_runner_provider.ami_state import shown
 from spot_runner_provider.breaker import Breaker, Unavailable
 from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.outcome import Outcome, Result
@@ -291,7 +292,7 @@ class Batch:
         except Exception as error:
             if any(map(self._refusal, waiting)):
                 return [error] * len(waiting)
-            log.info("%s presets failed together, each is tried alone: %s", len(waiting), error)
+            log.info("%s presets failed together, each is tried alone: %s", len(waiting), shown(str(error)))
             return [self._try(place, progress) for progress in waiting]
 
     def _refusal(self, progress: _Progress) -> Unavailable | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from spot_runner_provider.ami_state import shown
 from spot_runner_provider.errors import CREDENTIAL_OPERATIONS, KINDS, Kind, kind_of_code
 
 _UNKNOWN_KEY = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"})
@@ -100,7 +101,7 @@ class FailedCall:
     @property
     def words(self) -> str:
         """AWS's words in one line, without what they quote of the request."""
-        return _QUOTES.sub(" ...", " ".join(self.message.split()))
+        return shown(_QUOTES.sub(" ...", " ".join(self.message.split())))
 
     @property
     def identity(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +11,8 @@ from spot_runner_provider.outcome import Result
 
 ALIAS = "spot-runner"
 """Name of the asset alias that promotions go through unless the task has one of its own."""
+
+_REGION, _ACCOUNT = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}"), re.compile(r"\d{12}", re.ASCII)
 
 
 class UnknownPlace(LookupError):
@@ -74,6 +77,8 @@ def uri(account: str, region: str, preset_name: str) -> str:
 def _place(arn: str | None) -> tuple[str, str]:
     """Return account and region of an Image Builder ARN."""
     match (arn or "").split(":", 5):
-        case ["arn", _, "imagebuilder", str(region), str(account), _] if region and account:
+        case ["arn", _, "imagebuilder", str(region), str(account), _] if _REGION.fullmatch(
+            region
+        ) and _ACCOUNT.fullmatch(account):
             return account, region
     raise UnknownPlace("neither a pipeline nor the record's buildId tells account and region")

@@ -659,7 +659,8 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
             draft,
             outcome=Outcome.NO_USABLE_AMI,
             detail=f"the record is {record.status}, but its amiId is {_quoted(record.ami_id)}, no AMI id; record and "
-            "parameter unchanged. Write the right AMI id into the record, or start a build",
+            "parameter unchanged. Write the right AMI id into the record and into the parameter's key ami, or start a "
+            "build",
         )
     if run.dry_run:
         return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")

@@ -17,6 +17,8 @@ from urllib.parse import quote
 from airflow.providers.amazon.aws.hooks.base_aws import mask_secret  # type: ignore[attr-defined]
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
 
+from spot_runner_provider.ami_state import shown
+
 WITHHELD = "(withheld: it may quote a secret)"
 
 _MASK = "***"
@@ -153,10 +155,19 @@ def _scrub_one(error: BaseException) -> None:
     elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == "custom-process":
         error.args = (f"Error when retrieving credentials from custom-process: {WITHHELD}",)
     else:
-        error.args = tuple(
-            scrubbed_text(argument) if isinstance(argument, str) else argument for argument in error.args
-        )
+        error.args = tuple(_told(argument) for argument in error.args)
+    if isinstance(error, OSError) and error.filename is not None:
+        error.filename = _told(error.filename)
     if isinstance(error, ClientError):
         told: Any = error.response.get("Error", {})
         if isinstance(told.get("Message"), str):
-            told["Message"] = scrubbed_text(told["Message"])
+            told["Message"] = _told(told["Message"])
+
+
+def _told(argument: Any) -> Any:
+    """Return what an error may quote: a text in one line, anything else only if there is no secret in it."""
+    if isinstance(argument, str):
+        return shown(scrubbed_text(argument))
+    text = str(argument)
+    told = scrubbed_text(text)
+    return argument if told == text else shown(told)

@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from spot_runner_provider import arguments, clock
-from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, shorten
+from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, shorten, shown
 from spot_runner_provider.audit import Audit, Finding, confirmed, drift, settled
 from spot_runner_provider.detection import Survey, divide, sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
@@ -185,7 +185,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
             self.log.warning("preset %s: drifted: %s", finding.preset_name, finding.detail)
         self.log.info("audit: %s settled records, %s drifted", len(states), len(findings))
         for text in told:
-            self.log.warning("audit: %s", text)
+            self.log.warning("audit: %s", shown(text))
         return Audit(findings, shorten("; ".join(told), DETAIL_LIMIT) if told else None)
 
 

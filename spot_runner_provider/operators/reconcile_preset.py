@@ -402,7 +402,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         try:
             ti.xcom_push(key=link.xcom_key, value=address(console) if console else "")
         except Exception as error:
-            self.log.warning("no link to the %s: %s", link.name, error)
+            self.log.warning("no link to the %s: %s", link.name, shown(str(error)))
 
     def _promotions(self, results: Sequence[Result]) -> list[Promotion]:
         found = []
@@ -411,7 +411,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 if promotion := Promotion.of(result):
                     found.append(promotion)
             except UnknownPlace as error:
-                self.log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, error)
+                self.log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, shown(str(error)))
         return found
 
     def _promote(self, promotions: Sequence[Promotion], context: Context) -> None:
@@ -421,7 +421,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 asset_events.add(promotion, self.outlets, context)
             except Exception as error:
                 preset_name = promotion.extra["presetName"]
-                self.log.warning("preset %s: no asset event of its new AMI: %s", preset_name, error)
+                self.log.warning("preset %s: no asset event of its new AMI: %s", preset_name, shown(str(error)))
 
     def _candidates(
         self, given: Sequence[Any], configs: PresetConfigHook, owner: str | None, breaker: Breaker
@@ -507,7 +507,9 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             return retold(state, history)
         except Exception as error:
             breaker.failed(ReadHistory, [state.preset_name], error)
-            self.log.warning("preset %s: what became of its parameter is not known: %s", state.preset_name, error)
+            self.log.warning(
+                "preset %s: what became of its parameter is not known: %s", state.preset_name, shown(str(error))
+            )
             return untouched(state)
 
     def _log_result(self, result: Result) -> None:

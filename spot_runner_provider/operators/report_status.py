@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from spot_runner_provider import arguments, clock
+from spot_runner_provider.ami_state import shown
 from spot_runner_provider.metrics import Kind, Metric, metrics
 from spot_runner_provider.notify import (
     MESSAGE_VARIABLE,
@@ -206,7 +207,7 @@ class ReportStatusOperator(BaseOperator):
                 else:
                     Stats.gauge(metric.name, metric.value, tags=tags)
         except Exception as error:
-            self.log.warning("metrics were not sent: %s", error)
+            self.log.warning("metrics were not sent: %s", shown(str(error)))
 
     def _tell(self, made: Report, context: Context) -> None:
         """Call the callbacks if there is something to tell."""
@@ -214,7 +215,7 @@ class ReportStatusOperator(BaseOperator):
         told[REPORT_VARIABLE], told[MESSAGE_VARIABLE], told[SUBJECT_VARIABLE] = made.value, message(made), subject(made)
         if calls_for_attention(made):
             for callback, error in failed_callbacks(as_callbacks(self.on_degraded_callback), context):
-                self.log.warning("%r told nobody of the report: %s", callback, error)
+                self.log.warning("%r told nobody of the report: %s", callback, shown(str(error)))
 
     def _fail_on(self) -> tuple[list[str], list[str]]:
         """Return what fails the run, and what is wrong with how it was given."""

@@ -238,6 +238,10 @@ class TestReading:
             pytest.param(record(status=b"ready"), "status", id="bytes-status"),
             pytest.param(without(record(), "updatedAt"), "updatedAt is missing", id="no-updatedAt"),
             pytest.param(record(updatedAt="soon"), "updatedAt 'soon'", id="unreadable-updatedAt"),
+            *(
+                pytest.param(record(updatedAt=f"2026-02-11{odd}15:35:48.123Z"), "updatedAt", id=f"{ord(odd)}-in-it")
+                for odd in "\x1b\n\u202e\x07é"
+            ),
             pytest.param(record(updatedAt=Decimal(1770824148)), "updatedAt", id="decimal-updatedAt"),
             pytest.param(record(updatedAt=["2026"]), "updatedAt", id="list-updatedAt"),
             pytest.param(record(amiId=Decimal(1)), "amiId", id="decimal-amiId"),

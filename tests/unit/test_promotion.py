@@ -68,6 +68,8 @@ def test_anything_else_is_none(result):
         pytest.param(replace(READY, pipeline_arn=None, build_id=None), id="no-account"),
         pytest.param(replace(READY, pipeline_arn=None, build_id="arn:of-the-event"), id="no-arn"),
         pytest.param(replace(READY, pipeline_arn="arn:aws:imagebuilder:eu-west-1::x"), id="arn-without-account"),
+        pytest.param(replace(READY, pipeline_arn=f"arn:aws:imagebuilder:eu\x1b[2J:{ACCOUNT}:x"), id="no-region"),
+        pytest.param(replace(READY, pipeline_arn="arn:aws:imagebuilder:eu-west-1:../9:x"), id="no-account-number"),
         pytest.param(replace(READY, pipeline_arn=f"arn:aws:ec2:eu-west-1:{ACCOUNT}:x"), id="arn-of-another-service"),
     ],
 )

@@ -50,6 +50,31 @@ def raised(error: Exception, cause: Exception | None = None) -> Callable[[], Non
     return fail
 
 
+def test_what_aws_says_forges_no_line_and_steers_no_terminal():
+    answer = {"Error": {"Code": "InternalServerError", "Message": "boom\n2026-01-01 [info] ok \x1b[2J\u202e"}}
+    with pytest.raises(ClientError) as caught, scrubbed():
+        raise ClientError(answer, "Query")
+    assert "boom 2026-01-01 [info] ok \\x1b[2J\\u202e" in str(caught.value)
+    assert caught.value.response["Error"]["Message"] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(ConnectionError(f"refused {HIDDEN}")),
+        KeyError((HIDDEN,)),
+        ValueError(HIDDEN.encode()),
+        FileNotFoundError(2, "No such file", f"/run/{HIDDEN}"),
+    ],
+    ids=["an-error", "a-tuple", "bytes", "a-file-name"],
+)
+def test_what_is_no_text_in_an_error_is_scrubbed_too(error):
+    remember(HIDDEN)
+    with pytest.raises(type(error)) as caught, scrubbed():
+        raise error
+    assert HIDDEN not in str(caught.value) + repr(caught.value)
+
+
 def parse_broken_answer() -> None:
     body = f"<AssumeRoleResponse><SecretAccessKey>{HIDDEN}</AssumeRoleResponse>".encode()
     QueryParser().parse({"status_code": 200, "headers": {}, "body": body}, None)
@@ -100,7 +125,7 @@ CASES: dict[str, tuple[Callable[[], None], str]] = {
     ),
     "AWS quotes a request": (
         told_by_aws(f"The Canonical String should have been 'POST\n/\n\nx-amz-security-token:{HIDDEN}\n\nhost'"),
-        "x-amz-security-token:***\n\nhost",
+        "x-amz-security-token:***  host",
     ),
     "AWS quotes headers": (
         told_by_aws(f'{{"X-Amz-Security-Token": "{HIDDEN}", "Host": "ssm"}}'),
