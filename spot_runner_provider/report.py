@@ -117,7 +117,8 @@ class Answers:
     may put the batches in another order, or leave some out, before they are reconciled.
 
     ``silent`` has the presets without a result. ``failed`` has those whose task failed though no result of it is an
-    error: it was ended from outside, or for something that is no preset's.
+    error: it was ended from outside, or for something that is no preset's. ``complaints`` tells of a task that failed
+    though no preset lacks its result.
 
     >>> stale = {"presetName": "linux-x64", "updatedAt": "2026-02-11T15:00:00.000Z"}
     >>> old = {"presetName": "windows-2022", "outcome": "corrected_ready", "updatedAt": "2026-02-11T14:00:00.000Z"}
@@ -128,6 +129,7 @@ class Answers:
     results: tuple[Mapping[str, Any], ...]
     silent: Mapping[str, Silence] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
+    complaints: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -166,20 +168,23 @@ class Answers:
                 return Silence.EARLIER_TRY
             if len(instances) == len(batches) and place not in answers:
                 return instances[place].silence
-            if not answers and all(instance.state == "skipped" for instance in instances):
+            if all(instance.state == "skipped" for instance in instances):
                 return Silence.SKIPPED
             whys = (instance.silence for instance in rest)
             return next((why for why in whys if why is not Silence.SKIPPED), Silence.LEFT_OUT)
 
+        silent = {name: silence(name, place) for name, place in unanswered.items()}
+        is_hidden = any(instance.state == "failed" for instance in rest) and {*silent.values()} <= {Silence.SKIPPED}
         return cls(
             results=tuple(result for number in sorted(answers) for result in answers[number]),
-            silent={name: silence(name, place) for name, place in unanswered.items()},
+            silent=silent,
             failed=frozenset(
                 result["presetName"]
                 for number, results in answers.items()
                 if instances[number].state == "failed" and all(each["outcome"] != Outcome.ERROR for each in results)
                 for result in results
             ),
+            complaints=("a task that reconciles failed, and told of no preset that was flagged",) if is_hidden else (),
         )
 
 

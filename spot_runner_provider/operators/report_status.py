@@ -132,7 +132,7 @@ class ReportStatusOperator(BaseOperator):
             silence=silence,
             silent=answers.silent,
             failed=answers.failed,
-            complaints=complaints,
+            complaints=[*answers.complaints, *complaints],
         )
         for preset in made.value["presets"]:
             self.log.info(

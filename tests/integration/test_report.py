@@ -199,6 +199,14 @@ def test_a_task_that_failed_fails_the_run_whatever_it_had_told(deployment, stale
     assert line["detail"].startswith("its task failed after it had told this, see its log")
 
 
+def test_a_task_that_failed_for_something_else_fails_the_run_too(deployment):
+    deployment.stale("linux-x64")
+    run = ran()
+    run.states[RECONCILE, 1] = "failed"
+    made = failed_report(run, "^a task that reconciles failed, and told of no preset that was flagged$")
+    assert made["status"] == "degraded"
+
+
 def moved(run, **tasks):
     """Return the run with other ids for its tasks."""
     run.xcom = {(tasks.get(task, task), *more): value for (task, *more), value in run.xcom.items()}

@@ -322,12 +322,29 @@ class TestAnswers:
         assert "".join(sorted(each["presetName"] for each in answers.results)) == told_of
         assert answers.silent == silent
 
+    def test_an_earlier_record_is_told_beside_a_result_that_counts(self):
+        told = [result("a") | {"updatedAt": "2026-02-11T14:00:00.000Z"}, result("b")]
+        answers = Answers.of([[STALE, STALE | {"presetName": "b"}]], [Instance("success", told)])
+        assert answers.silent == {"a": Silence.EARLIER_TRY}
+
     def test_of_two_answers_the_one_at_the_batchs_own_place_counts(self):
-        """Detection and the first instance were cleared; the second was not."""
+        """Detection and the second instance were cleared; the first was not."""
         other = STALE | {"presetName": "b"}
-        told = [Instance("success", [result("b")]), Instance("success", [result("b", "still_building")])]
-        (counted,) = Answers.of([[other], [STALE]], told).results
+        told = [Instance("success", [result("b", "still_building")]), Instance("success", [result("b")])]
+        (counted,) = Answers.of([[STALE], [other]], told).results
         assert counted["outcome"] == "corrected_ready"
+
+    @pytest.mark.parametrize(
+        ("first", "second", "complains"),
+        [
+            pytest.param(("success", "ab"), ("failed", ""), True, id="failed-beside-the-answers"),
+            pytest.param(("success", "ab"), ("success", ""), False, id="none-failed"),
+            pytest.param(("success", "a"), ("failed", ""), False, id="the-lost-result-tells"),
+        ],
+    )
+    def test_a_task_that_failed_is_told_though_every_preset_has_its_result(self, first, second, complains):
+        told = [Instance(state, [result(name) for name in names] or None) for state, names in (first, second)]
+        assert bool(Answers.of([[STALE], [STALE | {"presetName": "b"}]], told).complaints) is complains
 
     @pytest.mark.parametrize(
         ("state_", "outcomes", "failed"),

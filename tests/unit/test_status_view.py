@@ -255,6 +255,16 @@ def test_only_the_result_that_the_line_was_made_of_is_shown(batches, result, cou
     assert (shown["dryRun"], set(shown["console"])) == (counts, {"pipeline", "image"} if counts else set())
 
 
+@pytest.mark.parametrize("own", [0, 1])
+def test_of_two_results_the_one_of_the_presets_own_task_is_shown(own):
+    result = RESULT | {"updatedAt": line("a")["updatedAt"]}
+    batches = [[{"presetName": "b"}], [{"presetName": "b"}]]
+    batches[own] = [{"presetName": "a"}]
+    results = [(Task("fix", number), [result | {"dryRun": number == own}]) for number in (0, 1)]
+    shown = only_preset(replace(TOLD, batches=batches, results=results, reconcile=Task("fix", 1)))
+    assert (shown["dryRun"], shown["logPath"]) == (True, f"dags/d/runs/r2/tasks/fix/mapped/{own}")
+
+
 def test_what_others_wrote_into_one_record_decides_about_no_other_presets_links():
     told = replace(TOLD, report=report(line("a"), line("b")), results=[(Task("fix"), [RESULT])], fields=FIELDS)
     presets = show(Deployment("d", [SUCCESS], DUE, told=told))["presets"]
