@@ -6,6 +6,7 @@ What a person must do is another matter: :mod:`spot_runner_provider.explanation`
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -232,11 +233,14 @@ _SORTED_EXCEPTIONS: dict[Kind, frozenset[str]] = {
             "InvalidRetryConfigurationError",
             "InvalidSTSRegionalEndpointsConfigError",
             "IsADirectoryError",
+            "JSONDecodeError",
             "MissingDependencyException",
+            "NotADirectoryError",
             "NotImplementedError",
             "ParamValidationError",
             "PermissionError",
             "ServiceNotInRegionError",
+            "UnicodeDecodeError",
             "UnknownCredentialError",
             "UnknownRegionError",
             "UnknownSignatureVersionError",
@@ -251,8 +255,19 @@ _EXCEPTIONS = {name: kind for kind, names in _SORTED_EXCEPTIONS.items() for name
 
 _CREDENTIALS = _SORTED_EXCEPTIONS[Kind.PASSING] | _SORTED_EXCEPTIONS[Kind.BAD_CREDENTIALS]
 
-_SETTING_WORDS = ("Unsupported host", "not a legal header value", "CERTIFICATE_VERIFY_FAILED")
-"""Words of errors whose class tells nothing: where a role's credentials are asked for, and whose certificate is odd."""
+_SETTING_WORDS = (
+    "Unsupported host",
+    "not a legal header value",
+    "CERTIFICATE_VERIFY_FAILED",
+    "NO_CERTIFICATE_OR_CRL_FOUND",
+    "WRONG_VERSION_NUMBER",
+    os.strerror(errno.ENOEXEC),
+)
+"""Words of errors whose class tells nothing: where a role's credentials are asked for, whose certificate is odd, a file
+without one, an endpoint that speaks no TLS, and a credential process that is no program."""
+
+_BUNDLE_WORDS = tuple(os.strerror(code) for code in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES))
+"""Words of an ``SSLError`` whose file of certificates cannot be read."""
 
 
 def kind_of_code(code: str, operation: str) -> Kind | None:
@@ -286,7 +301,8 @@ def kind_of(error: BaseException) -> Kind:
         return _kind_of_answer(error)  # type: ignore[arg-type]
     if "NoCredentialsError" in names and _has_no_metadata():
         return Kind.BAD_CREDENTIALS
-    if any(words in str(error) for words in _SETTING_WORDS):
+    telling = _SETTING_WORDS + (_BUNDLE_WORDS if "SSLError" in names else ())
+    if any(words in str(error) for words in telling):
         return Kind.BAD_SETTING
     return next((_EXCEPTIONS[name] for name in names if name in _EXCEPTIONS), Kind.AMBIGUOUS)
 

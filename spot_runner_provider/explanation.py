@@ -35,6 +35,7 @@ _EXPLICIT = re.compile(
 _IMPLICIT = re.compile(r"because no (?P<kind>[\w -]*?(?:polic(?:y|ies)|permissions boundary)) allows?\b", re.I)
 
 _SKEW_WORDS = re.compile(r"signature (expired|not yet current)|request (time|has expired)|time too skewed", re.I)
+_NO_PROVIDER = re.compile(r"no OpenIDConnect provider found", re.I)
 _OTHER_SCOPE = re.compile(r"credential should be scoped to", re.I)
 _KEY = re.compile(r"(?P<key>arn:[\w-]+:kms:[^\s'\"]+)")
 _KEY_STATE = re.compile(
@@ -157,8 +158,11 @@ def _denied(call: FailedCall) -> str | None:
     denied = _DENIAL.search(call.message)
     action = denied["action"] if denied else call.action
     resource = call.resource
-    if action.lower() != call.action.lower() and not action.lower().startswith("sts:"):
-        named = denied and denied["resource"]
+    named = denied and denied["resource"]
+    role = f"the role {named.rstrip('.')}" if named else "its role"
+    if action.lower().startswith("sts:"):
+        resource = f"{role} (needed for {resource})"
+    elif action.lower() != call.action.lower():
         what = "a KMS key, needed" if action.lower().startswith("kms:") else "needed"
         resource = f"{named.rstrip('.')} ({what} for {resource})" if named else f"what is needed for {resource}"
     explicit, implicit = _EXPLICIT.search(call.message), _IMPLICIT.search(call.message)
@@ -178,12 +182,13 @@ def _denied(call: FailedCall) -> str | None:
             f"Access denied: an {kind} of {call.identity} denies {action} on {resource} explicitly. Remove that deny; "
             "to allow the action besides does not help"
         )
-    if action.lower().startswith("sts:assumerole"):
-        role = f"the role {denied['resource'].rstrip('.')}" if denied and denied["resource"] else "its role"
-        own = f"Allow {action} on it in the policy of that identity. " if action.lower() == "sts:assumerole" else ""
+    if action.lower().startswith("sts:"):
+        by_iam = call.operation == "AssumeRole"
+        own = f"Allow {action} on it in the policy of that identity. " if by_iam else ""
+        besides = "" if action.lower().startswith("sts:assumerole") else f", and allow {action} too"
         return (
             f"Access denied: {call.identity} may not assume {role} ({action}). "
-            f"{own}Let the trust policy of the role accept that identity"
+            f"{own}Let the trust policy of the role accept that identity{besides}"
         )
     key_policy = ", and let the key policy allow it too" if action.lower().startswith("kms:") else ""
     return f"Access denied: allow {action} on {resource} for {call.identity}{key_policy}"
@@ -204,6 +209,11 @@ def _credentials(call: FailedCall) -> str | None:
     refused = f"AWS does not accept the credentials for {call.resource} ({call.code})"
     if call.code in _EXPIRED:
         return f"{refused}: they have expired. Renew them in {call.connection}"
+    if _NO_PROVIDER.search(call.message):
+        return (
+            f"{refused}: the role's account does not know who issued the token. Create the OIDC provider of that "
+            f"issuer in IAM of that account, or correct the role in {call.connection}"
+        )
     if _OTHER_SCOPE.search(call.message):
         return f"{refused}: they were used for another region than the endpoint's. Correct region_name, or endpoint_url"
     if call.code in _UNKNOWN_KEY and not (call.region and _ALWAYS_ENABLED.fullmatch(call.region)):

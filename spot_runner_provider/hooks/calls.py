@@ -23,7 +23,15 @@ from spot_runner_provider.errors import (
     words_of,
 )
 from spot_runner_provider.explanation import FailedCall
-from spot_runner_provider.hooks.connection import check_environment, check_region, guard, read_connection, settled
+from spot_runner_provider.hooks.connection import (
+    UNREADABLE,
+    UNREADABLE_REMEDY,
+    check_environment,
+    check_region,
+    guard,
+    read_connection,
+    settled,
+)
 from spot_runner_provider.hooks.scrubbing import scrubbed
 from spot_runner_provider.reconciler import ConfigurationError, ResourceRefused
 
@@ -187,9 +195,10 @@ class ConfiguredHook(AwsGenericHook[Any]):
                     "or give the worker a role"
                 ) from error
             if kind.is_for_good:
+                elsewhere = f"Correct {self._credentials}, or what the worker has set for AWS"
+                remedy = UNREADABLE_REMEDY if isinstance(error, UNREADABLE) else elsewhere
                 raise ConfigurationError(
-                    f"Nothing can be sent to {resource}: {type(error).__name__}: {error}. Correct "
-                    f"{self._credentials}, or what the worker has set for AWS"
+                    f"Nothing can be sent to {resource}: {type(error).__name__}: {error}. {remedy}"
                 ) from error
             raise
 

@@ -39,6 +39,13 @@ as everywhere in the Amazon provider."""
 
 NOTHING_SENT = "Nothing was sent to AWS"
 
+UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError)
+"""What botocore lets pass of a program or a file of the worker that should give credentials."""
+
+UNREADABLE_REMEDY = (
+    "Correct the credential_process of the worker's AWS profile, which must print JSON, or the web identity token file"
+)
+
 _OURS = re.compile(r"AWS_|\w+_proxy$", re.IGNORECASE)
 """Environment variables that AWS's libraries read."""
 
@@ -168,6 +175,8 @@ def settled() -> Iterator[None]:
     try:
         with scrubbed():
             yield
+    except UNREADABLE as error:
+        raise ConfigurationError(f"The worker's credentials cannot be read: {error}. {UNREADABLE_REMEDY}") from error
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ConfigurationError(
             f"No client can be made of the settings: {error}. Correct botocore_config, the extra of the connection, or "

@@ -1,7 +1,9 @@
 """The one table of errors, held against botocore's own models and modules."""
 
+import errno
 import inspect
 import json
+import os
 from pathlib import Path
 
 import boto3
@@ -22,6 +24,7 @@ from spot_runner_provider.errors import (
     kind_of,
 )
 from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.connection import settled
 from spot_runner_provider.hooks.image_builder import is_gone
 from spot_runner_provider.reconciler import ConfigurationError
 
@@ -235,7 +238,19 @@ def test_whatever_botocores_providers_of_credentials_raise_is_sorted(error):
         (ModuleNotFoundError("No module named 'requests_gssapi'"), Kind.BAD_SETTING, False),
         (ValueError("Unsupported host 'example.com'.  Can only retrieve metadata"), Kind.BAD_SETTING, False),
         (exceptions.SSLError(endpoint_url="u", error="CERTIFICATE_VERIFY_FAILED"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 2] No such file or directory"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 13] Permission denied"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 20] Not a directory"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 21] Is a directory"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[X509: NO_CERTIFICATE_OR_CRL_FOUND]"), Kind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[SSL: WRONG_VERSION_NUMBER]"), Kind.BAD_SETTING, False),
         (exceptions.SSLError(endpoint_url="u", error="EOF occurred"), Kind.AMBIGUOUS, False),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 104] Connection reset by peer"), Kind.AMBIGUOUS, False),
+        (NotADirectoryError("token file"), Kind.BAD_SETTING, False),
+        (OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), "helper"), Kind.BAD_SETTING, False),
+        (OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)), Kind.AMBIGUOUS, False),
+        (json.JSONDecodeError("Expecting value", "hello", 0), Kind.BAD_SETTING, False),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), Kind.BAD_SETTING, False),
         (exceptions.EndpointConnectionError(endpoint_url="u"), Kind.AMBIGUOUS, False),
         (exceptions.ReadTimeoutError(endpoint_url="u"), Kind.AMBIGUOUS, False),
         (utils.BadIMDSRequestError("request"), Kind.AMBIGUOUS, False),
@@ -247,6 +262,30 @@ def test_whatever_botocores_providers_of_credentials_raise_is_sorted(error):
 def test_what_no_answer_means(monkeypatch, error, kind, of_credentials):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     assert (kind_of(error), is_about_credentials(error)) == (kind, of_credentials)
+
+
+@pytest.mark.parametrize(
+    ("error", "blamed"),
+    [
+        (json.JSONDecodeError("Expecting value", "hello", 0), "credential_process of the worker"),
+        (
+            UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+            "credential_process of the worker",
+        ),
+        (ValueError("Invalid endpoint: x"), "botocore_config"),
+    ],
+    ids=["no-json", "no-text", "endpoint"],
+)
+def test_what_the_worker_cannot_read_is_not_blamed_on_the_client(error, blamed):
+    with pytest.raises(ConfigurationError, match=blamed), settled():
+        raise error
+
+
+def test_a_credential_process_that_prints_no_json_is_named_with_the_resource():
+    hook = AmiStateHook(table_name="t", aws_conn_id=None, region_name="us-east-1")
+    told = pytest.raises(ConfigurationError, match=r"sent to table t: JSONDecodeError.*credential_process")
+    with told, hook.explained("table t"):
+        raise json.JSONDecodeError("Expecting value", "hello", 0)
 
 
 def test_without_a_metadata_endpoint_that_could_fail_there_are_no_credentials_for_good(monkeypatch):

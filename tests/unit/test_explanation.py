@@ -8,6 +8,7 @@ PARAMETER = "parameter /a"
 TABLE = "table t"
 WHO = "the identity of connection prod"
 ROLE = "arn:aws:sts::123456789012:assumed-role/airflow/worker"
+TARGET = "arn:aws:iam::123456789012:role/reconciler"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0f9b04ee-ab13-4f35-a2b2-d0902bfe6a1e"
 PARAMETER_ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/spot-runner/configs/linux-x64"
 DENIED = f"User: {ROLE} is not authorized to perform: ssm:PutParameter on resource: {PARAMETER_ARN}"
@@ -202,6 +203,46 @@ CASES = {
         f"Access denied: {WHO} may not assume its role (sts:AssumeRoleWithWebIdentity). Let the trust policy of "
         f"the role "
         "accept that identity",
+    ),
+    **{
+        f"session-{what}": (
+            put(
+                f"User: {ROLE} is not authorized to perform: sts:{what} on resource: {TARGET}",
+                "AccessDenied",
+                action=f"sts:{operation}",
+                resource=TABLE,
+            ),
+            f"Access denied: {WHO} may not assume the role {TARGET} (sts:{what}). {own}Let the trust policy of the "
+            f"role accept that identity, and allow sts:{what} too",
+        )
+        for operation, what, own in [
+            ("AssumeRole", "TagSession", "Allow sts:TagSession on it in the policy of that identity. "),
+            ("AssumeRole", "SetSourceIdentity", "Allow sts:SetSourceIdentity on it in the policy of that identity. "),
+            ("AssumeRoleWithWebIdentity", "TagSession", ""),
+        ]
+    },
+    "assume-role-by-scp": (
+        put(
+            f"User: {ROLE} is not authorized to perform: sts:AssumeRole on resource: {TARGET} with an explicit deny in "
+            "a service control policy",
+            "AccessDenied",
+            action="sts:AssumeRole",
+            resource=TABLE,
+        ),
+        f"Access denied: a service control policy denies sts:AssumeRole on the role {TARGET} (needed for {TABLE}). "
+        f"Whoever administers the AWS organization must change that policy. What the policy of {WHO} allows does not "
+        "help",
+    ),
+    "no-oidc-provider": (
+        put(
+            "No OpenIDConnect provider found in your account for https://oidc.eks.us-east-1.amazonaws.com/id/0F9B",
+            "InvalidIdentityToken",
+            action="sts:AssumeRoleWithWebIdentity",
+            resource=TABLE,
+        ),
+        f"AWS does not accept the credentials for {TABLE} (InvalidIdentityToken): the role's account does not know who "
+        "issued the token. Create the OIDC provider of that issuer in IAM of that account, or correct the role in "
+        "connection prod",
     ),
     # The clock.
     **{
