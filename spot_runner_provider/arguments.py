@@ -6,7 +6,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -20,6 +20,17 @@ _TABLE_NAME = re.compile(r"[-_.A-Za-z0-9]{3,255}")
 
 _PATH = re.compile(r"/|(/[-_.A-Za-z0-9]+){1,14}/?")
 """SSM API: the levels above a parameter's name; there are fifteen at most."""
+
+_EXPRESSION = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
+"""A template that is one expression, or begins and ends with one."""
+
+_REQUIRED_TEXTS = ("table_name", "index_name", "config_prefix", "pipeline_name")
+_OPTIONAL_TEXTS = ("aws_conn_id", "region_name")
+
+_NATIVE = (
+    "Where a DAG has render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it "
+    "twice, as in \"'2022'\""
+)
 
 _RESERVED_PATH = re.compile(r"/(aws|ssm)(/|$)", re.IGNORECASE)
 """Levels below which SSM lets nobody put a parameter."""
@@ -125,23 +136,37 @@ def names(name: str, value: Any) -> list[str]:
     found = items(name, value)
     for item in found:
         if not isinstance(item, str):
-            raise InvalidArgument(f"{name} has {no_text(item)}, or give the list as JSON text, as in '[\"2022\"]'")
+            raise no_name(name, item)
     return found
 
 
-def selection(name: str, value: Any) -> list[str] | None:
+def no_name(name: str, item: Any) -> InvalidArgument:
+    """Return the refusal of what stands in a list where a name belongs.
+
+    >>> str(no_name("presets", 2022))[:45]
+    'presets has 2022 (int), which is no text. Whe'
+    """
+    return InvalidArgument(f"{name} has {no_text(item)}, or give the list as JSON text, as in '[\"2022\"]'")
+
+
+def selection(name: str, value: Any, written: str | None = None) -> list[str] | None:
     """Return the names of a list, or of its JSON text, and ``None`` for ``None``: then nobody has chosen.
 
+    :param written: the text that the DAG has, if it has one. Of texts, only a single expression may come to ``None``.
     :raises InvalidArgument: for anything else. An empty list, name or text may be a choice that got lost.
 
-    >>> selection("presets", ["linux-x64"]), selection("presets", None)
-    (['linux-x64'], None)
+    >>> selection("presets", ["linux-x64"]), selection("presets", None), selection("presets", "None", "{{ params.p }}")
+    (['linux-x64'], None, None)
     >>> selection("presets", [])
     Traceback (most recent call last):
         ...
     spot_runner_provider.arguments.InvalidArgument: presets is empty; it takes names, or None (null in JSON) for all
     """
-    if value is None or (isinstance(value, str) and value.strip() in ("None", "null")):
+    text = value if isinstance(value, str) else None
+    if value is None or (text is not None and text.strip() in ("None", "null")):
+        source = text if written is None else written
+        if source is not None and not _EXPRESSION.fullmatch(source):
+            raise InvalidArgument(f"{name} is the text {source[:60]!r}, which comes to None; leave it out for all")
         return None
     found = names(name, value)
     if not found or not all(text.strip() for text in found):
@@ -180,11 +205,38 @@ def no_text(value: Any) -> str:
     """
     if isinstance(value, Undefined):
         return "left undefined by its template"
-    return (
-        f"{str(value)[:60]} ({type(value).__name__}), which is no text. Where a DAG has "
-        "render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in "
-        "\"'2022'\""
-    )
+    return f"{_shown(value)}, which is no text. {_NATIVE}"
+
+
+def written_texts(operator: Any) -> dict[str, str]:
+    """Return the texts that an operator was made with, and that a rendering must not make ``None`` of, by argument.
+
+    >>> from types import SimpleNamespace
+    >>> written_texts(SimpleNamespace(table_name="None", region_name=None))
+    {'table_name': 'None'}
+    """
+    found = {name: getattr(operator, name, None) for name in (*_REQUIRED_TEXTS, *_OPTIONAL_TEXTS)}
+    return {name: value for name, value in found.items() if isinstance(value, str) and value.strip()}
+
+
+def check_rendered(operator: Any, written: Mapping[str, str]) -> None:
+    """Check that rendering has left texts what they are.
+
+    ``None`` for a connection means the worker's own credentials, which may be those of another account.
+
+    :param written: as :func:`written_texts` returns it, before the rendering.
+    :raises InvalidArgument: for the first text that came to ``None``. A single expression may, where ``None`` is taken.
+
+    >>> from types import SimpleNamespace
+    >>> check_rendered(SimpleNamespace(table_name=None), {"table_name": "None"})
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.arguments.InvalidArgument: table_name is 'None', which rendered to None. Where a DAG has
+    render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in "'2022'"
+    """
+    for name, source in written.items():
+        if getattr(operator, name) is None and not (name in _OPTIONAL_TEXTS and _EXPRESSION.fullmatch(source)):
+            raise InvalidArgument(f"{name} is {source[:60]!r}, which rendered to None. {_NATIVE}")
 
 
 def verbatim(text: str) -> str:
@@ -281,19 +333,29 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
     ("; did you mean 'dry_run'? There are audit, dry_run", '; there are audit, dry_run')
     """
     names = sorted(known)
-    near = nearest(key, names)
-    listed = f"here are {', '.join(names) or 'none'}"
+    return proposal(nearest(key, names), names)
+
+
+def proposal(near: str | None, known: Iterable[str]) -> str:
+    """Return what :func:`did_you_mean` does for a key whose nearest is already found.
+
+    >>> proposal("dry_run", ["dry_run"])
+    "; did you mean 'dry_run'? There are dry_run"
+    """
+    listed = f"here are {', '.join(sorted(known)) or 'none'}"
     return f"; did you mean {near!r}? T{listed}" if near else f"; t{listed}"
 
 
-def nearest(key: str, known: Iterable[str]) -> str | None:
+def nearest(key: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """Return the known key that somebody who typed ``key`` is likely to have meant.
+
+    :param cutoff: how alike they must be, from 0 to 1.
 
     >>> nearest("staleAfter", ["stale_after_minutes", "audit"]), nearest("edit", ["audit"])
     ('stale_after_minutes', None)
     """
     by_letters = {letters(each): each for each in known}
-    found = get_close_matches(letters(key), by_letters, n=1, cutoff=0.7)
+    found = get_close_matches(letters(key), by_letters, n=1, cutoff=cutoff)
     return by_letters[found[0]] if found else None
 
 
@@ -309,6 +371,8 @@ def letters(name: str) -> str:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, str) and ("_" in value or not value.isascii()):  # ``float`` takes 1_000, and any digits
+        return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
@@ -317,5 +381,10 @@ def _number(value: Any) -> float | None:
 
 
 def _invalid(name: str, value: Any, takes: str) -> InvalidArgument:
-    shown = "left undefined by its template" if isinstance(value, Undefined) else repr(str(value)[:60])
+    shown = "left undefined by its template" if isinstance(value, Undefined) else _shown(value)
     return InvalidArgument(f"{name} is {shown}; it takes {takes}")
+
+
+def _shown(value: Any) -> str:
+    """Return a text in quotes, and anything else with its type: it may be what a rendering made of a text."""
+    return repr(value[:60]) if isinstance(value, str) else f"{str(value)[:60]} ({type(value).__name__})"

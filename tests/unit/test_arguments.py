@@ -75,6 +75,8 @@ def test_duration(value, minutes):
         None,
         [30],
         "00:30:00",
+        "1_000",
+        "\u0663\u0660",
     ],
     ids=lambda value: repr(value)[:20],
 )
@@ -93,7 +95,26 @@ def test_count(value, meant):
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 0.5, 1.5, "0", "-3", "1.5", "", "many", "nan", "inf", float("nan"), 10**400, True, None, [8]],
+    [
+        0,
+        -1,
+        0.5,
+        1.5,
+        "0",
+        "-3",
+        "1.5",
+        "",
+        "many",
+        "1_000",
+        "\u0661\u0662",
+        "nan",
+        "inf",
+        float("nan"),
+        10**400,
+        True,
+        None,
+        [8],
+    ],
     ids=lambda value: repr(value)[:20],
 )
 def test_count_refuses(value):
@@ -165,11 +186,35 @@ def test_names_refuses_what_templates_make_of_a_name(value, says):
 
 @pytest.mark.parametrize(
     ("value", "meant"),
-    [(None, None), ("None", None), (" null\n", None), (["a"], ["a"]), (("a", "b"), ["a", "b"]), ('["a"]', ["a"])],
+    [(None, None), (["a"], ["a"]), (("a", "b"), ["a", "b"]), ('["a"]', ["a"])],
     ids=repr,
 )
 def test_selection(value, meant):
     assert arguments.selection("presets", value) == meant
+
+
+@pytest.mark.parametrize("value", [None, "None", " null\n"], ids=repr)
+@pytest.mark.parametrize("written", ["{{ params.presets }}", " {{ params.presets }}\n"], ids=repr)
+def test_an_expression_may_come_to_all(value, written):
+    assert arguments.selection("presets", value, written) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("None", None),
+        ("null", None),
+        ("None", "None"),
+        ("null", "null"),
+        (None, "None"),
+        (None, ""),
+        (None, "{% if params.presets %}{{ params.presets }}{% endif %}"),
+    ],
+    ids=repr,
+)
+def test_a_text_is_not_taken_for_all(value, written):
+    with pytest.raises(InvalidArgument, match=r"^presets is the text '.*', which comes to None; leave it out for all$"):
+        arguments.selection("presets", value, written)
 
 
 @pytest.mark.parametrize(
@@ -326,6 +371,14 @@ def test_connection_refuses(given, names):
 )
 def test_nearest(typed, meant):
     assert arguments.nearest(typed, ["presets", "dry_run", "stale_after_minutes", "audit"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(2022, "2022 (int)"), ({"a": 1}, "{'a': 1} (dict)"), ("2022-1", "'2022-1'")], ids=repr
+)
+def test_a_refusal_tells_a_text_from_what_a_rendering_made_of_it(value, shown):
+    with pytest.raises(InvalidArgument, match=f"^argument is {re.escape(shown)}; it takes "):
+        arguments.items("argument", value)
 
 
 def test_a_refusal_repeats_only_the_beginning_of_a_long_value():
