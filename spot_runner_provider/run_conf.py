@@ -7,14 +7,25 @@ each task that could write, and the one before it, asks first whether the belief
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from spot_runner_provider import arguments
+from spot_runner_provider.task_groups import ids_around
 
 DRY_RUN_MARK = "spot_runner_dry_run"
 """Id of a task that a DAG has, and with it each of its runs, if it was parsed with ``[spot_runner] dry_run`` on."""
+
+OURS = frozenset({"dry_run", "presets"})
+"""Keys that say what a run may touch. Their values are checked, whether the DAG declares them or not."""
+
+_WRAPPERS = frozenset({"params", "conf"})
+"""Keys, as :func:`~spot_runner_provider.arguments.letters` has them, into which people put what belongs beside them."""
+
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+"""A word of ``dry_mode``, ``DRY-MODE`` or ``dryMode``."""
 
 OF_OTHERS = frozenset({"openlineage"})
 """Keys that Airflow's own providers add (apache-airflow-providers-standard: ``TriggerDagRunOperator``)."""
@@ -37,12 +48,14 @@ class RefusedRun(arguments.InvalidArgument):
 class RunConf:
     """One run, as one of its tasks sees it.
 
-    :param given: what it was triggered with (``dag_run.conf``).
+    :param given: what it was triggered with (``dag_run.conf``), and params of a task that look like :data:`OURS`:
+        ``airflow tasks test -t`` makes params of whatever it is given.
     :param got: the params that the task got.
     :param declared: the names of the DAG's params.
     :param shared: whether the DAG has tasks of others, which may read keys that are no params.
     :param writes: whether the task writes.
     :param marked: whether the run has the task :data:`DRY_RUN_MARK`; asked for only if the task writes.
+    :param marked_here: whether the DAG has it as this worker parsed it.
 
     >>> given = {"dryrun": True}
     >>> RunConf(given, got={"dry_run": False, "dryrun": True}, declared=["dry_run", "presets"]).check()
@@ -58,6 +71,7 @@ class RunConf:
     shared: bool = False
     writes: bool = False
     marked: bool = False
+    marked_here: bool = False
 
     @classmethod
     def of(cls, context: Any, *, dry_run: bool | None = None) -> Self:
@@ -71,15 +85,21 @@ class RunConf:
         dag_run, got = context.get("dag_run"), context.get("params") or {}
         if dag_run is None:
             return cls()
-        dag, ti = context["dag"], context["ti"]
+        dag, task = context["dag"], context["task"]
+        marks = ids_around(task, DRY_RUN_MARK)
+        typed = {key for key in task.params.keys() - dag.params.keys() if _meant(key, OURS)}
         writes = got.get("dry_run") is False if dry_run is None else not dry_run
         return cls(
-            given=dag_run.conf if isinstance(dag_run.conf, Mapping) else {},
+            given={
+                **(dag_run.conf if isinstance(dag_run.conf, Mapping) else {}),
+                **{key: got[key] for key in typed & got.keys()},
+            },
             got=got,
-            declared={*dag.params, *context["task"].params},
+            declared={*dag.params, *task.params} - (typed - OURS),
             shared=not all(map(_is_ours, dag.tasks)),
             writes=writes,
-            marked=writes and _is_marked(dag_run, ti),
+            marked=writes and _is_marked(dag_run, context["ti"], marks),
+            marked_here=any(mark in task.dag.task_dict for mark in marks),
         )
 
     def check(self) -> None:
@@ -88,17 +108,17 @@ class RunConf:
         :raises RefusedRun: for a key that nobody reads, a value that the task did not get, or a run that is dry for
             whoever triggered it, and not for the task.
         """
-        if self.declared:  # without params a DAG has not said what it reads
-            self._check_keys()
-            self._check_values()
+        self._check_keys()
+        self._check_values()
         if self.writes:
             self._check_dryness()
 
-    def check_selection(self, selection: Sequence[str] | None) -> None:
-        """Check that a run which was given presets is not about all.
+    def check_selection(self, selection: Collection[str] | None, *, is_part: bool = False) -> None:
+        """Check that a run which was given presets is about these.
 
         :param selection: the presets that the task looks at; ``None`` for all.
-        :raises RefusedRun: if it is.
+        :param is_part: whether other tasks may look at the rest.
+        :raises RefusedRun: if it is not.
 
         >>> RunConf({"presets": ["linux-x64"]}).check_selection(None)
         Traceback (most recent call last):
@@ -106,23 +126,44 @@ class RunConf:
         spot_runner_provider.run_conf.RefusedRun: the run was given presets = ['linux-x64'], and the task looks at all:
         give the operator presets="{{ params.presets }}"; nothing was done
         """
-        if selection is None and self.given.get("presets") is not None:
+        if (given := self.given.get("presets")) is None:
+            return
+        try:
+            wanted = set(arguments.items("presets", given))
+        except (arguments.InvalidArgument, TypeError):  # a TypeError is for what no set holds
+            wanted = set()
+        if selection is None or not (wanted.issuperset(selection) if is_part else wanted == set(selection)):
+            looks_at = "all" if selection is None else _shown([*selection])
             raise RefusedRun(
-                f"the run was given presets = {_shown(self.given['presets'])}, and the task looks at all: give the "
-                'operator presets="{{ params.presets }}"'
+                f"the run was given presets = {_shown(given)}, and the task looks at {looks_at}: give the operator "
+                'presets="{{ params.presets }}"'
             )
 
     def _check_keys(self) -> None:
+        known = {*self.declared, *OURS}
+        is_strict = self.declared and not self.shared  # without params a DAG has not said what it reads
         for key in sorted(self.given.keys() - set(self.declared) - OF_OTHERS):
-            if not self.shared or arguments.nearest(key, self.declared):
+            inside = self.given[key] if arguments.letters(key) in _WRAPPERS else None
+            for inner in inside if isinstance(inside, Mapping) else ():
+                if meant := _meant(inner, known):
+                    raise RefusedRun(
+                        f"the run was given {inner!r} inside {key!r}: give {meant!r} with nothing around it"
+                    )
+            meant = _meant(key, known)
+            if is_strict or (meant and key not in OURS):
                 raise RefusedRun(
-                    f"the run was given {key!r}, which is no param of the DAG"
-                    f"{arguments.did_you_mean(key, self.declared)}"
+                    f"the run was given {key!r}, which is no param of the DAG{arguments.proposal(meant, known)}"
                 )
 
     def _check_values(self) -> None:
         for key in sorted(self.given.keys() & set(self.declared)):
-            given, got = self.given[key], self.got.get(key)
+            given = self.given[key]
+            if key not in self.got:
+                raise RefusedRun(
+                    f"the run was given {key} = {_shown(given)}, and the task got no such param: see that this worker "
+                    "has the DAG's file as it was parsed for this run"
+                )
+            got = self.got[key]
             if given != got or isinstance(given, bool) != isinstance(got, bool):  # 30 is 30.0, 1 is not true
                 raise RefusedRun(
                     f"the run was given {key} = {_shown(given)}, and the task got {_shown(got)}: set "
@@ -131,26 +172,45 @@ class RunConf:
 
     def _check_dryness(self) -> None:
         said = [value for key, value in self.given.items() if arguments.letters(key) == "dryrun"]
-        if any(value not in (None, False) and str(value).lower() != "false" for value in said):
+        asked = (value for value in (*said, self.got.get("dry_run")) if value is not None)
+        if any(value is not False and str(value).lower() != "false" for value in asked):
             raise RefusedRun("the run was given a dry_run, and this task is not dry: correct dry_run of the operator")
         if self.marked and not said:
             raise RefusedRun(
                 "[spot_runner] dry_run is True where the DAG was parsed for this run, and False on this worker: set it "
                 "alike for both, and trigger a new run"
             )
+        if self.marked_here and not self.marked:  # the trigger form sends dry_run = false though nobody touched it
+            raise RefusedRun(
+                "[spot_runner] dry_run is True on this worker, and False where the DAG was parsed for this run: set it "
+                "alike for both, and trigger a new run"
+            )
+
+
+def _meant(key: str, known: Collection[str]) -> str | None:
+    """Return the known key that somebody meant.
+
+    Of :data:`OURS` it is whatever has its word, or the same letters in another order, or hardly any other letters:
+    ``reset``, ``results`` and ``rerun`` are words of other tasks.
+    """
+    words = {word.lower() for word in _WORD.findall(key)}
+    for ours, its in (("dry_run", {"dry"}), ("presets", {"preset", "presets"})):
+        if words & its or sorted(arguments.letters(key)) == sorted(arguments.letters(ours)):
+            return ours
+    return arguments.nearest(key, OURS, cutoff=0.85) or arguments.nearest(key, set(known) - OURS)
 
 
 def _is_ours(task: Any) -> bool:
     """Return whether a task, mapped or not, is of one of this provider's operators."""
     module: str = getattr(task, "operator_class", type(task)).__module__
-    return module.startswith("spot_runner_provider.") or task.task_id == DRY_RUN_MARK
+    return module.startswith("spot_runner_provider.") or task.task_id.rpartition(".")[2] == DRY_RUN_MARK
 
 
-def _is_marked(dag_run: Any, ti: Any) -> bool:
-    """Return whether Airflow's database has the mark in this run."""
+def _is_marked(dag_run: Any, ti: Any, marks: Sequence[str]) -> bool:
+    """Return whether Airflow's database has one of the marks in this run."""
     if hasattr(ti, "get_ti_count"):  # Airflow 3, where tasks do not reach the database
-        return bool(ti.get_ti_count(dag_id=ti.dag_id, task_ids=[DRY_RUN_MARK], run_ids=[ti.run_id]))
-    return dag_run.get_task_instance(DRY_RUN_MARK) is not None
+        return bool(ti.get_ti_count(dag_id=ti.dag_id, task_ids=[*marks], run_ids=[ti.run_id]))
+    return any(each.task_id in marks for each in dag_run.get_task_instances())
 
 
 def _shown(value: Any) -> str:

@@ -89,6 +89,8 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         self.max_mapped_tasks = max_mapped_tasks
         self.audit = audit
         self.config_prefix = config_prefix
+        self._written = arguments.written_texts(self)
+        self._written_presets = presets if isinstance(presets, str) else None
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
             tasks = arguments.count("max_mapped_tasks", self.max_mapped_tasks)
             run = RunConf.of(context)
             run.check()
-            run.check_selection(arguments.selection("presets", self.presets))
+            run.check_selection(arguments.selection("presets", self.presets, self._written_presets))
             states, flagged = self.detect()
         except (arguments.InvalidArgument, ConfigurationError) as error:
             raise AirflowFailException(str(error)) from error
@@ -123,13 +125,15 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         >>> [state["status"] for state in states["states"]], flagged
         (['ready'], [])
         """
+        arguments.check_rendered(self, self._written)
         self.verify = arguments.connection(self.aws_conn_id, self.region_name, self.verify)
         arguments.table_name(self.table_name)
         arguments.text("index_name", self.index_name, "give the table's index on recordType")
         audited = arguments.boolean("audit", self.audit)
         prefix = arguments.config_prefix(self.config_prefix)
         found = self._survey(
-            arguments.duration("stale_after", self.stale_after), arguments.selection("presets", self.presets)
+            arguments.duration("stale_after", self.stale_after),
+            arguments.selection("presets", self.presets, self._written_presets),
         )
         audit = {"audit": self._audit(found, prefix).to_json()} if audited else {}
         states = found.to_json()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
+from spot_runner_provider.task_groups import ids_around
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
@@ -18,12 +20,7 @@ def neighbour(task: BaseOperator, task_id: str) -> Any:
     >>> neighbour(report, "detect_stale").task_id, neighbour(report, "images.detect_stale").task_id
     ('images.detect_stale', 'images.detect_stale')
     """
-    group: Any = task.task_group
-    while group is not None:
-        if found := task.dag.task_dict.get(group.child_id(task_id)):
-            return found
-        group = group.parent_group
-    return None
+    return next((found for each in ids_around(task, task_id) if (found := task.dag.task_dict.get(each))), None)
 
 
 def states_beside(task: Any, other: BaseOperator, context: Context) -> dict[int, str | None]:

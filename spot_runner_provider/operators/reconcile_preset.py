@@ -133,6 +133,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.wait_timeout = wait_timeout
+        self._written = arguments.written_texts(self)
         self._cancellation = Cancellation()
 
     @classmethod
@@ -230,7 +231,14 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         """Return what is to be reconciled, unless somebody believes that this run does something else."""
         given = arguments.items("presets", self.presets)
         context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
-        RunConf.of(context, dry_run=arguments.boolean("dry_run", self.is_dry_run)).check()
+        run = RunConf.of(context, dry_run=arguments.boolean("dry_run", self.is_dry_run))
+        run.check()
+        names = [str(item.get("presetName") if isinstance(item, Mapping) else item) for item in given]
+        is_whole = names == given != [] and context["ti"].map_index in (
+            None,
+            -1,
+        )  # else detection or a mapping chose from all
+        run.check_selection(names, is_part=not is_whole)
         return given
 
     def _check_waiting(self) -> timedelta:
@@ -332,6 +340,10 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
         :param resumed: whether this try has been at it before, so that the links of the whole batch are there.
         """
+        for item in given:
+            if not isinstance(item, str | Mapping):
+                raise arguments.no_name("presets", item)
+        arguments.check_rendered(self, self._written)
         self.verify = arguments.connection(self.aws_conn_id, self.region_name, self.verify)
         table_name = arguments.table_name(self.table_name)
         arguments.text("index_name", self.index_name, "give the table's index on recordType")
@@ -438,8 +450,6 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 named.append(item)
                 continue
             try:
-                if not isinstance(item, Mapping):
-                    raise MalformedRecord(f"a preset's name is {arguments.no_text(item)}")
                 candidate = Candidate.from_json(item)
             except MalformedRecord as error:
                 settled.append(Result(_name(item), Outcome.ERROR, f"not read: {error}"))

@@ -62,11 +62,11 @@ TEXTS = {
     "pipeline_name": ("[]", "pipeline_name is [] (list), which is no text."),
     "aws_conn_id": ("12", "aws_conn_id is 12 (int), which is no text."),
     "region_name": ("1_0", "region_name is 10 (int), which is no text."),
-    "verify": ("0", "verify is '0'; it takes true or false"),
-    "stale_after": ("None", "stale_after is 'None'; it takes a timedelta, or minutes"),
-    "max_mapped_tasks": ("{}", "max_mapped_tasks is '{}'; it takes a whole number"),
-    "max_workers": ("()", "max_workers is '()'; it takes a whole number"),
-    "audit": ("1", "audit is '1'; it takes true or false"),
+    "verify": ("0", "verify is 0 (int); it takes true or false"),
+    "stale_after": ("None", "stale_after is None (NoneType); it takes a timedelta, or minutes"),
+    "max_mapped_tasks": ("{}", "max_mapped_tasks is {} (dict); it takes a whole number"),
+    "max_workers": ("()", "max_workers is () (tuple); it takes a whole number"),
+    "audit": ("1", "audit is 1 (int); it takes true or false"),
     "is_dry_run": ("'no'", "dry_run is 'no'; it takes true or false"),
 }
 LISTS = {
@@ -88,7 +88,7 @@ def test_what_rendering_made_of_an_argument_is_told(deployment, operator, field)
     told = refusal(rendered(operator, **{field.removeprefix("is_"): given}))
     assert says in told
     assert ("quote it twice, as in \"'2022'\"" in told) == ("which is no text" in told)
-    assert deployment.aws.call_log() == [] or (operator is ReconcilePresetOperator and field == "presets")
+    assert deployment.aws.call_log() == []
 
 
 @pytest.mark.parametrize("name", ["2022", "1e5", "None", "True", "0x10", "1_0"])
@@ -117,4 +117,51 @@ def test_a_text_quoted_twice_is_one(deployment):
 def test_a_param_that_there_is_not_is_told_at_once(deployment, written):
     with pytest.raises(AirflowFailException, match=r"presets (is|has) left undefined by its template"):
         execute(rendered(DetectStaleOperator, presets=written))
+    assert deployment.aws.call_log() == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "field"),
+    [
+        pytest.param(operator, field, id=f"{operator.__name__}-{field}")
+        for operator in (DetectStaleOperator, ReconcilePresetOperator)
+        for field in ("table_name", "index_name", "config_prefix", "pipeline_name", "aws_conn_id", "region_name")
+        if field in operator.template_fields
+    ],
+)
+def test_a_text_that_rendering_makes_none_of_is_told(deployment, operator, field):
+    with pytest.raises(AirflowFailException, match=f"^{field} is 'None', which rendered to None.*quote it twice"):
+        execute(rendered(operator, **{field: "None"}))
+    assert deployment.aws.call_log() == []
+
+
+def test_an_expression_may_come_to_none_where_none_is_taken(deployment):
+    deployment.stale("linux-x64")
+    task = rendered(DetectStaleOperator, {"region": None}, region_name="{{ params.region }}")
+    assert [item["presetName"] for item in task.detect()[1]] == ["linux-x64"]
+
+
+def test_an_expression_that_comes_to_none_is_told_where_none_is_not_taken(deployment):
+    with pytest.raises(AirflowFailException, match=r"^table_name is '{{ params.table }}', which rendered to None"):
+        execute(rendered(DetectStaleOperator, {"table": None}, table_name="{{ params.table }}"))
+
+
+@pytest.mark.parametrize("written", ["None", "null ", " ", "{% if params.chosen %}{{ params.chosen }}{% endif %}"])
+def test_detection_takes_no_text_for_all(deployment, written):
+    with pytest.raises(AirflowFailException, match=r"^presets is "):
+        execute(rendered(DetectStaleOperator, {"chosen": None}, presets=written))
+    assert deployment.aws.call_log() == []
+
+
+def test_an_expression_may_mean_all(deployment):
+    deployment.stale("linux-x64")
+    batches, _ = execute(rendered(DetectStaleOperator, {"presets": None}, presets="{{ params.presets }}"))
+    assert [item["presetName"] for batch in batches for item in batch] == ["linux-x64"]
+
+
+@pytest.mark.parametrize("presets", [[2022], ["linux-x64", 1e5], [None], "[2022]"], ids=repr)
+def test_a_name_that_is_no_text_fails_for_good(deployment, presets):
+    deployment.stale("linux-x64")
+    with pytest.raises(AirflowFailException, match=r"^presets has .*, which is no text\..*give the list as JSON text"):
+        execute(rendered(ReconcilePresetOperator, presets=presets))
     assert deployment.aws.call_log() == []
