@@ -26,9 +26,9 @@ except ImportError:  # Airflow 2.11
 settings = Settings.read()
 place = {
     "table_name": settings.table_name and verbatim(settings.table_name),
-    "config_prefix": settings.config_prefix,
-    "aws_conn_id": settings.aws_conn_id,
-    "region_name": settings.region_name,
+    "config_prefix": verbatim(settings.config_prefix),
+    "aws_conn_id": settings.aws_conn_id and verbatim(settings.aws_conn_id),
+    "region_name": settings.region_name and verbatim(settings.region_name),
 }
 
 with DAG(
@@ -69,7 +69,7 @@ with DAG(
     )
     reconcile = ReconcilePresetOperator.partial(
         task_id="reconcile_preset",
-        pipeline_name=settings.pipeline_name,
+        pipeline_name=verbatim(settings.pipeline_name),
         dry_run="{{ params.dry_run }}",
         max_active_tis_per_dag=8,
         map_index_template="{{ preset_names }}",

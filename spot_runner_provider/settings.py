@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+import pendulum
 from airflow.providers.common.compat.sdk import AirflowConfigException, AirflowException, conf
+from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from spot_runner_provider import arguments, get_provider_info
+from spot_runner_provider.hooks.credentials import region_fault
 
 SECTION = "spot_runner"
 
@@ -43,7 +46,7 @@ class Settings:
     table_name: str | None
     config_prefix: str
     pipeline_name: str
-    aws_conn_id: str
+    aws_conn_id: str | None
     region_name: str | None
     stale_after_minutes: float
     schedule: str | None
@@ -62,8 +65,8 @@ class Settings:
             table_name=_checked(arguments.table_name, _get("table_name")) if _get("table_name") else None,
             config_prefix=_checked(arguments.config_prefix, _get("config_prefix")),
             pipeline_name=_checked(arguments.pipeline_name, _get("pipeline_name")),
-            aws_conn_id=_get("aws_conn_id"),
-            region_name=_get("region_name") or None,
+            aws_conn_id=_get("aws_conn_id") or None,
+            region_name=_region(_get("region_name")),
             stale_after_minutes=_checked(arguments.minutes, "stale_after_minutes", _get("stale_after_minutes")),
             schedule=_schedule(_get("schedule")),
             max_mapped_tasks=_max_mapped_tasks(),
@@ -99,14 +102,31 @@ def _schedule(text: str) -> str | None:
     """Return a cron expression or preset, ``None`` for an empty text. Airflow would not name the setting."""
     if not text.strip():
         return None
-    if text not in ("@once", "@continuous"):
-        try:
-            CronTriggerTimetable(text, timezone="UTC").validate()
-        except AirflowException:
-            raise InvalidSetting(
-                f"schedule is {text[:60]!r}; it takes a cron expression, a preset such as @hourly, or nothing at all"
-            ) from None
+    if text not in ("@once", "@continuous") and not _fires(text):
+        raise InvalidSetting(
+            f"schedule is {text[:60]!r}; it takes five cron fields that come due, a preset such as @hourly, "
+            "or nothing at all"
+        )
     return text
+
+
+def _fires(schedule: str) -> bool:
+    """Return whether a run ever comes due, and at a time that is the same for each process: R is for random."""
+    if not (schedule.startswith("@") or len(schedule.split()) == 5) or re.search(r"\br\b", schedule, re.IGNORECASE):
+        return False
+    try:
+        timetable = CronTriggerTimetable(schedule, timezone="UTC")
+        timetable.validate()
+        restriction = TimeRestriction(earliest=pendulum.now("UTC"), latest=None, catchup=True)
+        return timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction) is not None
+    except (AirflowException, ValueError):  # croniter's errors are the latter
+        return False
+
+
+def _region(text: str) -> str | None:
+    if text and (fault := region_fault(text)):
+        raise InvalidSetting(f"region_name {fault}")
+    return text or None
 
 
 def _max_mapped_tasks() -> int:
@@ -118,11 +138,14 @@ def _max_mapped_tasks() -> int:
 
 
 def _refuse_unknown() -> None:
-    """Refuse what was meant for a setting and is none: nobody may believe in a ``dry_run`` that nothing reads."""
+    """Refuse what was meant for a setting and is none: nobody may believe in a ``dry_run`` that nothing reads.
+
+    Airflow reads ``<name>_cmd`` and ``<name>_secret`` only for what is sensitive, which no setting is.
+    """
     known, prefix = [*_options()], f"AIRFLOW__{SECTION}__".upper()
     keys = conf.options(SECTION) if conf.has_section(SECTION) else []
     for key in (*keys, *(name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix))):
-        if re.sub(r"_(cmd|secret)$", "", key) not in known:
+        if key not in known:
             raise InvalidSetting(f"has no setting {key!r}{arguments.did_you_mean(key, known)}")
     for section in conf.sections():
         if arguments.letters(section) == arguments.letters(SECTION) and section != SECTION:

@@ -9,6 +9,7 @@ import pytest
 
 from spot_runner_provider.embedded.seed import TABLE
 from spot_runner_provider.run_conf import DRY_RUN_MARK
+from spot_runner_provider.settings import Settings
 from tests.demo_checks import Snapshot
 from tests.integration.deployment import Deployment
 from tests.integration.test_dag_edges import states
@@ -83,6 +84,40 @@ def test_a_preset_that_does_not_exist_fails_the_run_after_the_others_were_done(d
     assert states(made) == {"detect_stale": "success", "reconcile_preset": "success", "report_status": "failed"}
     assert deployment.record("linux-x64")["status"] == "ready"
     assert deployment.record("linux-arm64")["status"] == "building"
+
+
+@pytest.mark.parametrize("conf", [{"presets": ["linux-x64"]}, {"dry_run": True}], ids=str)
+def test_a_dag_whose_operators_do_not_read_what_they_say_fails_before_any_call(deployment, parse, run, conf):
+    deployment.stale("linux-x64")
+    deployment.stale("linux-arm64")
+    dag = parse()
+    dag.get_task("detect_stale").presets = ["linux-arm64"]
+    dag.get_task("reconcile_preset").partial_kwargs["dry_run"] = False
+    made = states(run(dag, **conf))
+    assert made["reconcile_preset"] in ("failed", "upstream_failed")
+    assert {deployment.record(name)["status"] for name in ("linux-x64", "linux-arm64")} == {"building"}
+
+
+def test_settings_come_through_a_native_rendering_as_they_are(deployment, parse):
+    texts = {"table_name": "2024", "config_prefix": "/2022", "aws_conn_id": "None", "region_name": "us-east-1"}
+    dag = parse(**texts)
+    given = dag.get_task("reconcile_preset").partial_kwargs
+    assert {name: dag.get_template_env().from_string(given[name]).render() for name in texts} == texts
+    detect = dag.get_task("detect_stale")
+    detect.render_template_fields({"params": dag.params.dump()})
+    assert {name: getattr(detect, name) for name in texts} == texts
+
+
+def test_a_connection_named_none_is_not_the_workers_own(deployment, parse, run):
+    made = run(parse(aws_conn_id="None"))
+    assert states(made)["detect_stale"] == "failed"
+    assert made.calls == []
+
+
+def test_no_connection_means_the_workers_own_for_the_command_and_the_dag(deployment, parse, monkeypatch):
+    dag = parse(aws_conn_id="")
+    assert dag.get_task("detect_stale").aws_conn_id is None
+    assert Settings.read().aws_conn_id is None
 
 
 def test_a_table_may_have_a_number_for_a_name(deployment, parse, run):

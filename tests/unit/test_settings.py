@@ -58,6 +58,12 @@ def test_each_example_of_the_metadata_is_taken(read, name):
         ("dry_run", "TRUE", True),
         ("audit", "f", False),
         ("region_name", "", None),
+        ("region_name", "eu-central-1", "eu-central-1"),
+        ("aws_conn_id", "", None),
+        ("aws_conn_id", "None", "None"),
+        ("schedule", "@midnight", "@midnight"),
+        ("schedule", "0 0 29 2 *", "0 0 29 2 *"),
+        ("schedule", "0 0 * * FRI", "0 0 * * FRI"),
         ("config_prefix", "/", "/"),
     ],
 )
@@ -68,10 +74,18 @@ def test_what_a_setting_means(read, name, value, meant):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[("stale_after_minutes", value) for value in ("-5", "nan", "inf", "-inf", "1e300", "soon", "", "None", "30m")],
+        *[("max_mapped_tasks", value) for value in ("1_0", "\u0668")],
+        *[
+            ("stale_after_minutes", value)
+            for value in ("1_000", "\u0663\u0660", "-5", "nan", "inf", "-inf", "1e300", "soon", "", "None", "30m")
+        ],
         *[
             ("schedule", value)
-            for value in ("None", "none", "null", "@dayly", "61 * * * *", "every day", "* * * *", "15")
+            for value in (
+                *("None", "none", "null", "@dayly", "61 * * * *", "every day", "* * * *", "15"),
+                *("0 0 30 2 *", "0 0 31 4,6 *", "R * * * *", "R(0-29) * * * *", "* r/2 * * *", "H * * * *"),
+                *("0 0 * * * 30", "0 0 * * * 0 2099", "@daily @hourly"),
+            )
         ],
         *[("max_mapped_tasks", value) for value in ("0", "-1", "1.5", "many", "", "nan", "2000")],
         *[("config_prefix", value) for value in ("spot-runner", "/a b", "/a//b", "/aws/x", "None", "")],
@@ -86,6 +100,12 @@ def test_nonsense_is_refused_by_the_name_of_its_setting(read, name, value):
         read(**{name: value})
 
 
+@pytest.mark.parametrize("value", ["None", "us-east-1a", "2024", " ", "US-EAST-1", "us east 1"])
+def test_a_region_that_is_none_is_refused(read, value):
+    with pytest.raises(InvalidSetting, match=r"^\[spot_runner\] region_name .*(write )"):
+        read(region_name=value)
+
+
 def test_more_tasks_than_airflow_maps_are_refused(read, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "10")
     with pytest.raises(InvalidSetting, match=r"max_mapped_tasks is 11, and \[core\] max_map_length allows 10$"):
@@ -93,7 +113,16 @@ def test_more_tasks_than_airflow_maps_are_refused(read, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("dryrun", "dry_run"), ("dry_runs", "dry_run"), ("presets", None), ("stale_after", "stale_a")]
+    ("typed", "meant"),
+    [
+        ("dry_run_cmd", "dry_run"),
+        ("dry_run_secret", "dry_run"),
+        ("table_name_cmd", "table_name"),
+        ("dryrun", "dry_run"),
+        ("dry_runs", "dry_run"),
+        ("presets", None),
+        ("stale_after", "stale_a"),
+    ],
 )
 def test_a_setting_that_nothing_reads_is_refused(read, typed, meant):
     with pytest.raises(InvalidSetting, match=rf"has no setting '{typed}'.*{meant or 'there are'}"):
@@ -139,7 +168,3 @@ def test_a_key_in_the_file_that_nothing_reads_is_refused(read):
             read()
     finally:
         conf.remove_section("spot_runner")
-
-
-def test_a_setting_may_come_from_a_command_or_a_backend(read):
-    assert read(table_name_cmd="echo x", region_name_secret="x").table_name is None
