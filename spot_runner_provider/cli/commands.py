@@ -158,12 +158,14 @@ def reconcile(args: Namespace) -> dict[str, Any]:
         ...
     SystemExit: 0
     """
+    from spot_runner_provider.settings import Settings
+
     names, refused = sift(args.presets)
     if refused:
         raise InvalidArgument(f"{refused[0].reason}; nothing was done")
     deployment = _deployment(args)
     operator = deployment.reconcile
-    if args.dry_run:
+    if args.dry_run or Settings.read().dry_run:  # the database has a DAG as another process parsed it
         operator.is_dry_run = True
     deployment.detect.presets = names or None
     states, flagged = deployment.detect.detect()

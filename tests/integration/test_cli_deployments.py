@@ -194,6 +194,13 @@ def test_the_settings_count_where_the_only_dag_says_the_same(red: Team, add: Add
     assert red.stands() == ("building", OLD)
 
 
+def test_a_chosen_dag_is_dry_where_the_settings_are(red: Team, add: Add, here: Here) -> None:
+    add(dag_of(red))
+    answer = here("reconcile", PRESET, "--dag-id", red.dag_id, "-o", "json", dry_run="True")
+    assert answer.report["message"] == "dry run, nothing was written: 1 preset building"
+    assert red.stands() == ("building", OLD)
+
+
 def test_it_is_dry_where_the_only_dag_is_whatever_the_settings_say(red: Team, add: Add, here: Here) -> None:
     add(dag_of(red, reconcile={"dry_run": True}))
     answer = here("reconcile", "-o", "json", **red.place, dry_run="False")
