@@ -18,9 +18,10 @@ from spot_runner_provider.ami_state import (
     job_id,
     render_timestamp,
 )
+from spot_runner_provider.audit import Audit
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.reconciler import Candidate
-from spot_runner_provider.xcom_size import fitted
+from spot_runner_provider.xcom_size import fitted_together, odd_text
 
 NO_RECORD = "no record"
 """Why a preset that somebody asked for is refused if the table has none of that name."""
@@ -56,20 +57,29 @@ class Survey:
         """How many items were refused for each kind of reason, the most frequent first."""
         return dict(Counter(refusal.kind for refusal in self.malformed).most_common())
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the survey as XCom ``states`` has it."""
-        return {
-            "checkedAt": render_timestamp(self.checked_at),
-            "states": fitted(
-                [
-                    state.to_json() | ({"unfinished": True} if state.preset_name in self.unfinished else {})
-                    for state in self.states
-                ],
-                "errorMessage",
-            ),
-            "malformed": [refusal.to_json() for refusal in self.malformed[:LISTED]],
-            "malformedCounts": self.malformed_counts,
-        } | ({"named": True} if self.named else {})
+    def to_json(self, audit: Audit | None = None) -> dict[str, Any]:
+        """Return the survey as XCom ``states`` has it, together with the audit if there was one."""
+        states = [
+            state.to_json() | ({"unfinished": True} if state.preset_name in self.unfinished else {})
+            for state in self.states
+        ]
+        malformed = [
+            {name: odd_text(text) for name, text in refusal.to_json().items()} for refusal in self.malformed[:LISTED]
+        ]
+        audited = {"findings": [], "error": None} if audit is None else audit.to_json()
+        fitted_states, findings = fitted_together(
+            [(states, "errorMessage"), (audited["findings"], "detail")], beside=[malformed, audited["error"]]
+        )
+        return (
+            {
+                "checkedAt": render_timestamp(self.checked_at),
+                "states": fitted_states,
+                "malformed": malformed,
+                "malformedCounts": self.malformed_counts,
+            }
+            | ({"named": True} if self.named else {})
+            | ({} if audit is None else {"audit": audited | {"findings": findings}})
+        )
 
 
 def survey(

@@ -295,12 +295,13 @@ def report(
     status = overall_status(presets, malformed, failures)
     if status == DEGRADED and DEGRADED in fail_on:
         failures.append(f"{DEGRADED}: {message}")
+    listed = list(survey["malformed"])
     value = {
         "status": status,
         "message": message,
         "checkedAt": survey["checkedAt"],
-        "presets": fitted(presets, "detail"),
-        "malformed": list(survey["malformed"]),
+        "presets": fitted(presets, "detail", beside=listed),
+        "malformed": listed,
         "malformedCounts": malformed,
     }
     return Report(value, tuple(failures), {preset["name"]: preset["detail"] for preset in presets})

@@ -34,7 +34,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`:
     a list of lists of dicts, one preset a batch while there are no more than ``max_mapped_tasks``. Pushes the XCom
     ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}],
-    "malformedCounts": {kind of reason: number}}``, of which ``malformed`` lists the first hundred;
+    "malformedCounts": {kind of reason: number}}``, of which ``malformed`` lists the first hundred, texts cut;
     with an audit also ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``, and
     ``"named": True`` if it was told which presets to look at.
 
@@ -135,8 +135,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
             arguments.duration("stale_after", self.stale_after),
             arguments.selection("presets", self.presets, self._written_presets),
         )
-        audit = {"audit": self._audit(found, prefix).to_json()} if audited else {}
-        states = found.to_json()
+        states = found.to_json(self._audit(found, prefix) if audited else None)
         for refusal in states["malformed"]:
             self.log.warning("malformed: jobId %(jobId)s, preset %(presetName)s: %(reason)s", refusal)
         if len(found.malformed) > len(states["malformed"]):
@@ -152,7 +151,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
             len(found.candidates),
             ", ".join(candidate.preset_name for candidate in found.candidates) or "none",
         )
-        return states | audit, [candidate.to_json() for candidate in found.candidates]
+        return states, [candidate.to_json() for candidate in found.candidates]
 
     def _survey(self, stale_after: timedelta, presets: list[str] | None) -> Survey:
         names, refused = sift(presets or ())

@@ -1,7 +1,10 @@
 """What a run pushes stays small: MySQL and most XCom backends are slow, or refuse, beyond a megabyte or so."""
 
+from dataclasses import replace
+
 import pytest
 
+from spot_runner_provider.audit import Audit, Finding
 from spot_runner_provider.detection import divide, survey
 from spot_runner_provider.notify import message
 from spot_runner_provider.outcome import Outcome, Result
@@ -108,6 +111,41 @@ def reconciled(count):
 def test_survey_and_report_of_failed_presets(count, limit, text):
     assert size(failed(count, text).to_json()) < limit
     assert size(reported(count, text).value) < limit
+
+
+def drifted(found):
+    """An audit with a wrong config_prefix: each preset has a finding."""
+    says = f"the record (failed) says {AMI_ID}, the parameter does not exist: /wrong/"
+    remedy = ". Create it with the next stack deployment, or correct [spot_runner] config_prefix"
+    return Audit(tuple(Finding(state.preset_name, f"{says}{state.preset_name}{remedy}") for state in found.states))
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize(("count", "limit"), LIMITS)
+def test_survey_and_report_of_failed_presets_that_an_audit_found_drifted(count, limit, text):
+    survey_ = failed(count, text)
+    pushed = survey_.to_json(drifted(survey_))
+    assert size(pushed) < limit
+    assert size(report(pushed, [], []).value) < limit
+
+
+def test_a_finding_beside_few_others_is_whole():
+    survey_ = failed(100)
+    audit = drifted(survey_)
+    assert survey_.to_json(audit)["audit"] == audit.to_json()
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("audited", [False, True], ids=["alone", "audited"])
+def test_malformed_records_beside_failed_presets(text, audited):
+    name = text * 2_000
+    odd = survey([record(name, jobId=name)] * 200, [], now=NOW, stale_after=NOW - NOW)
+    survey_ = replace(failed(1_900, text), malformed=odd.malformed)
+    pushed = survey_.to_json(drifted(survey_) if audited else None)
+    assert len(pushed["malformed"]) == 100
+    assert size(pushed["malformed"]) < 100_000
+    assert size(pushed) < 1_000_000
+    assert size(report(pushed, [], []).value) < 1_000_000
 
 
 @pytest.mark.parametrize("count", [1, 100, 1_200])
