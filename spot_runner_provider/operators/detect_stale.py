@@ -14,11 +14,12 @@ from airflow.providers.common.compat.sdk import AirflowFailException, conf
 from spot_runner_provider import arguments, clock
 from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, shorten, shown
 from spot_runner_provider.audit import Audit, Finding, confirmed, drift, settled
+from spot_runner_provider.breaker import Breaker
 from spot_runner_provider.detection import Survey, divide, sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.calls import chunks
 from spot_runner_provider.hooks.preset_config import NAMES_LIMIT, PresetConfigHook
-from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.reconciler import ConfigurationError, ReadConfig
 from spot_runner_provider.run_conf import RunConf
 
 if TYPE_CHECKING:
@@ -196,20 +197,21 @@ def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[s
     """Read parameters; return what is wrong with them as far as the index tells, and why some could not be read.
 
     A chunk may be refused because of the key of a single one, and is then read one by one: unless nothing could be
-    read so far, one by one neither, lest a missing permission cost a call for each preset. Once SSM itself has failed
-    twice nobody waits for it any longer: the repair comes after the audit.
+    read so far, one by one neither, lest a missing permission cost a call for each preset. Once SSM itself fails
+    for everybody nobody waits for it any longer: the repair comes after the audit. A chunk counts as one preset then.
     """
     suspects: dict[str, Finding] = {}
     unread: dict[str, Exception] = {}
-    failures: list[Exception] = []
+    breaker = Breaker()
     has_read = False
     for chunk in chunks(states, NAMES_LIMIT):
         pieces = [chunk]
         while pieces:
             piece = pieces.pop(0)
+            if refusal := breaker.refusal(ReadConfig):
+                unread |= {state.preset_name: refusal for state in piece}
+                continue
             try:
-                if len(failures) == 2:
-                    raise failures[-1]
                 configs = hook.newest([state.preset_name for state in piece])
             except ConfigurationError as error:
                 if len(piece) > 1 and (has_read or not unread):
@@ -217,10 +219,11 @@ def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[s
                 else:
                     unread |= {state.preset_name: error for state in piece}
             except Exception as error:
-                failures = [*failures, error][:2]
+                breaker.failed(ReadConfig, [piece[0].preset_name], error)
                 unread |= {state.preset_name: error for state in piece}
             else:
                 has_read = True
+                breaker.worked(ReadConfig)
                 found = (drift(state, configs[state.preset_name], hook.name_of(state.preset_name)) for state in piece)
                 suspects |= {finding.preset_name: finding for finding in found if finding}
     return suspects, unread

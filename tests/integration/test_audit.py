@@ -141,7 +141,7 @@ def test_the_repair_does_not_wait_for_an_ssm_that_is_away(drifted, aws):
     aws.add_fault(Fault("ssm.GetParameters", "500"))
     _, states = detect(audit=True, botocore_config=ONCE)
     assert states["audit"]["error"].startswith("could not read the parameters of linux-00, linux-01")
-    assert aws.calls()["ssm.GetParameters"] == 2
+    assert aws.calls()["ssm.GetParameters"] == 3
 
 
 def test_what_a_run_is_just_finishing_is_no_drift(fleet, aws):
