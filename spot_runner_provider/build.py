@@ -259,8 +259,9 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
             "Look at the image in the Image Builder console; if it shows no AMI either, start a build",
         )
     distribute = (
-        f"Let the pipeline's distribution configuration put exactly one AMI into {region} for account {account}, and "
-        "start a build"
+        f"Let the pipeline's distribution configuration put exactly one AMI into {region}"
+        + (f" for account {account}" if account else "")
+        + ", and start a build"
     )
     if len(here) == 1:
         return Verdict.unusable(
@@ -268,9 +269,8 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
             f"and the pipeline is of account {account}",
             distribute,
         )
-    return Verdict.unusable(
-        f"the latest image has {len(here)} AMIs in {region}, and not exactly one of account {account}", distribute
-    )
+    whose = f"not exactly one of account {account}" if account else "the account of the pipeline is not known"
+    return Verdict.unusable(f"the latest image has {len(here)} AMIs in {region}, and {whose}", distribute)
 
 
 def failure_reason(image: Image) -> str:

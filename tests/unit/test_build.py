@@ -103,6 +103,12 @@ def test_the_only_ami_counts_where_the_account_of_the_pipeline_is_not_known(acco
     assert judge(image("AVAILABLE", ami(account=account)), region=REGION, account="").ami_id == "ami-1"
 
 
+def test_of_several_amis_none_counts_where_the_account_of_the_pipeline_is_not_known():
+    verdict = judge(image("AVAILABLE", ami(account=None), ami("ami-2", account=None)), region=REGION, account="")
+    assert verdict.reason == "the latest image has 2 AMIs in us-east-1, and the account of the pipeline is not known"
+    assert verdict.remedy.endswith("put exactly one AMI into us-east-1, and start a build")
+
+
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
