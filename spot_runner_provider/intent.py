@@ -18,11 +18,14 @@ from spot_runner_provider.ami_state import (
     check_preset_name,
     parse_timestamp,
     render_timestamp,
-    storable,
+    shown,
 )
 
 RECORD_TYPE = "AMI-INTENT"
 """Value of ``recordType`` in every intent."""
+
+KEY_LIMIT = 1024
+"""Characters of an intent's ``jobId``. Airflow's ids of a DAG and a run have 250 each, so that ours are shorter."""
 
 ABANDONED_AFTER = timedelta(minutes=5)
 """Age at which the try that wrote an intent is taken for dead: its few calls last seconds, and a lost call is
@@ -63,7 +66,7 @@ class Intent:
     def of(cls, preset_name: str, *, owner: str, at: datetime, param_version: int, ami_id: str, build_id: str) -> Self:
         """Return the intent of one try; ``owner`` names it, so that no other try overwrites the intent."""
         return cls(
-            job_id=f"{_key_prefix(preset_name)}{owner}",
+            job_id=f"{_key_prefix(preset_name)}{shown(owner)}",
             preset_name=preset_name,
             logged_at=render_timestamp(at),
             param_version=param_version,
@@ -83,8 +86,10 @@ class Intent:
             raise MalformedRecord(
                 f"jobId does not match presetName: expected {_key_prefix(name)}...", "jobId does not match presetName"
             )
-        if storable(key) != key:  # nobody could delete it by what XCom makes of it
-            raise MalformedRecord("jobId has a character that XCom cannot hold")
+        if len(key) > KEY_LIMIT:
+            raise MalformedRecord(f"jobId has more than {KEY_LIMIT} characters")
+        if shown(key) != key:  # nobody could delete it by what XCom, or a log, makes of it
+            raise MalformedRecord("jobId has a character that XCom cannot hold or nobody can see")
         parse_timestamp(item.get("updatedAt"))
         if (puts_until := item.get("putsUntil")) is not None:
             parse_timestamp(puts_until)
@@ -108,7 +113,8 @@ class Intent:
             "paramVersion": self.param_version,
             "amiId": self.ami_id,
             "buildId": self.build_id,
-        } | self._puts_until
+            "putsUntil": self.puts_until,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return what finishing it needs, for XCom.
@@ -117,11 +123,7 @@ class Intent:
         {'jobId': 'AMI-INTENT#linux-x64#dag/run/1', 'updatedAt': '2026-02-11T16:00:00.000Z', 'paramVersion': 7}
         """
         own = {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
-        return own | self._puts_until
-
-    @property
-    def _puts_until(self) -> dict[str, Any]:
-        return {"putsUntil": self.puts_until} if self.puts_until else {}
+        return own | ({"putsUntil": self.puts_until} if self.puts_until else {})
 
     @property
     def given_up_at(self) -> datetime:
@@ -141,7 +143,7 @@ class Intent:
         >>> intent.is_of("dag/run"), intent.is_of("dag/ru")
         (True, False)
         """
-        return self.job_id.startswith(f"{_key_prefix(self.preset_name)}{owner}/")
+        return self.job_id.startswith(f"{_key_prefix(self.preset_name)}{shown(owner)}/")
 
     def standing_for(self, others: Collection[Self]) -> Self:
         """Return the same intent, for others as well: so that whoever finishes it makes good what they covered.

@@ -94,6 +94,7 @@ def intent(
         "buildId": build,
         "updatedAt": timestamp(updated_at),
         "paramVersion": parameter_version,
+        "putsUntil": None,
     }
 
 

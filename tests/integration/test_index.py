@@ -93,12 +93,20 @@ def test_an_index_that_leaves_out_what_an_intent_needs_is_refused(deployment, ta
 
 
 def test_an_include_with_all_that_is_needed_will_do(deployment):
-    create(deployment, include("presetName", "status", "amiId", "paramVersion"))
+    create(deployment, include("presetName", "status", "amiId", "paramVersion", "putsUntil"))
     deployment.preset(PRESET, status="ready", ami=OLD)
     abandoned(deployment)
     batches, states = detect()
     assert [state["presetName"] for state in states["states"]] == [PRESET]
     assert [item["presetName"] for [item] in batches] == [PRESET]
+
+
+def test_an_include_that_leaves_out_until_when_the_puts_of_others_went_is_refused(deployment):
+    create(deployment, include("presetName", "status", "amiId", "paramVersion"))
+    deployment.preset(PRESET, status="ready", ami=OLD)
+    abandoned(deployment)
+    with pytest.raises(AirflowFailException, match=r"putsUntil.*must project ALL"):
+        detect()
 
 
 @pytest.mark.parametrize("changes", [{"presetName": None}, {"status": None}, {}], ids=["name", "status", "nothing"])

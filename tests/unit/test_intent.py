@@ -25,6 +25,7 @@ def test_as_an_item_it_has_no_status():
         "paramVersion": 7,
         "amiId": "ami-0new",
         "buildId": "arn:new",
+        "putsUntil": None,
     }
 
 
@@ -48,6 +49,9 @@ def test_read_back_from_xcom():
         pytest.param(without(note(), "jobId"), "jobId", id="no-jobId"),
         pytest.param(note(jobId="AMI#linux-x64"), "jobId", id="key-of-the-record"),
         pytest.param(note(jobId="AMI-INTENT#linux-x64-2#dag/run/1"), "jobId", id="key-of-another-preset"),
+        pytest.param(note(owner="r" * 1024), "jobId", id="long-jobId"),
+        pytest.param(note(owner="dag/run\n/1"), "jobId", id="jobId-of-two-lines"),
+        pytest.param(note(owner="dag/\u202erun/1"), "jobId", id="jobId-that-turns-its-direction"),
         pytest.param(without(note(), "updatedAt"), "updatedAt", id="no-updatedAt"),
         pytest.param(note(updatedAt="soon"), "updatedAt", id="unreadable-updatedAt"),
         pytest.param(without(note(), "paramVersion"), "paramVersion", id="no-paramVersion"),
@@ -61,6 +65,16 @@ def test_read_back_from_xcom():
 def test_refused_by_the_attribute_that_is_wrong(item, names):
     with pytest.raises(MalformedRecord, match=f"^{names}"):
         Intent.from_item(item)
+
+
+@pytest.mark.parametrize("run", ["r" * 250, "a\tb", "\u202e", "run\u00e9"], ids=["long", "tab", "turned", "accent"])
+def test_what_a_try_logs_is_never_refused_and_is_its_runs(run):
+    owner = f"{'d' * 250}/{run}"
+    logged = Intent.of(
+        "x" * 116, owner=f"{owner}/{'t' * 250}/1", at=NOW, param_version=7, ami_id="ami-1", build_id="arn"
+    )
+    assert Intent.from_item(logged.to_item()) == logged
+    assert logged.is_of(owner)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@ import pytest
 
 from spot_runner_provider.ami_state import RECORD_TYPE
 from spot_runner_provider.intent import RECORD_TYPE as INTENT
+from spot_runner_provider.intent import Intent
 from spot_runner_provider.projection import NEEDED, is_suspicious, left_out
 
-from .values import note, record
+from .values import NOW, note, record
 
 KEYS = {"jobId", "recordType", "updatedAt"}
 
@@ -13,6 +14,7 @@ def projected(item, *names):
     return {name: value for name, value in item.items() if name in KEYS | set(names)}
 
 
+LOGGED = {"preset_name": "x", "owner": "dag/run/1", "at": NOW, "param_version": 7, "ami_id": "a", "build_id": "b"}
 SOUND = record("linux-x64", recordType=RECORD_TYPE, amiId="ami-1")
 
 
@@ -28,6 +30,11 @@ SOUND = record("linux-x64", recordType=RECORD_TYPE, amiId="ami-1")
         pytest.param(RECORD_TYPE, KEYS | NEEDED[RECORD_TYPE], False, id="all-that-is-needed"),
         pytest.param(INTENT, note("linux-x64", "dag/run/1"), False, id="intent"),
         pytest.param(INTENT, KEYS | {"presetName"}, True, id="intent-without-its-version"),
+        *(
+            pytest.param(INTENT, note().keys() - {name}, True, id=f"intent-no-{name}")
+            for name in sorted(Intent.of(**LOGGED).standing_for([Intent.of(**LOGGED)]).to_json().keys() - KEYS)
+        ),
+        pytest.param(INTENT, Intent.of(**LOGGED).to_item(), False, id="an-intent-as-it-is-logged"),
     ],
 )
 def test_an_index_is_suspicious_if_none_of_its_items_has_what_is_needed(record_type, names, suspicious):

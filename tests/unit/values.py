@@ -37,6 +37,7 @@ def note(name: str = "linux-x64", owner: str = "dag/run/1", **attributes: Any) -
         "paramVersion": 7,
         "amiId": "ami-0new",
         "buildId": "arn:new",
+        "putsUntil": None,
     } | attributes
 
 
