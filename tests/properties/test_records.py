@@ -18,6 +18,7 @@ from spot_runner_provider.ami_state import (
     parse_timestamp,
     render_timestamp,
     shorten,
+    shown,
     storable,
 )
 from spot_runner_provider.detection import survey
@@ -80,7 +81,7 @@ def candidates(draw: st.DrawFn) -> Candidate:
     name, short = draw(names), st.one_of(st.none(), st.text(storable_characters, min_size=1, max_size=200))
     moment = st.datetimes(timezones=st.just(UTC)).map(render_timestamp)
     state = st.builds(AmiState, st.just(name), st.sampled_from(Status), moment, short, short, short)
-    job_id = st.text(storable_characters, max_size=100).map(lambda owner: f"AMI-INTENT#{name}#{owner}")
+    job_id = st.text(storable_characters, max_size=80).map(lambda owner: f"AMI-INTENT#{name}#{shown(owner)}")
     intent = st.builds(Intent, job_id, st.just(name), moment, st.integers(1, 200), short, short)
     return Candidate(name, draw(st.one_of(st.none(), state)), tuple(draw(st.lists(intent, max_size=2))))
 
