@@ -11,7 +11,9 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,6 +40,9 @@ class VirtualClock:
         self._waiting: list[_Turn] = []
         self._numbers = itertools.count()
         self._passed = 0
+        self._stuck = False
+        self.ended = Condition(self)
+        """Told whenever something that a pool runs has ended."""
 
     def __call__(self) -> float:
         """Return the seconds so far."""
@@ -55,36 +60,27 @@ class VirtualClock:
         """Return what stands in for a ``concurrent.futures.ThreadPoolExecutor``."""
         return Pool(self, max_workers)
 
-    def run_together(self, functions: Iterable[Callable[[], object]]) -> None:
-        """Run each function in a thread of its own, and come back when all have ended.
+    def wait(
+        self, futures: Collection[Future[Any]], timeout: float = float("inf"), return_when: str = ALL_COMPLETED
+    ) -> tuple[set[Future[Any]], set[Future[Any]]]:
+        """Stand in for ``concurrent.futures.wait``, where the first exception or the end of all is waited for."""
+        until = self() + timeout
+        while True:
+            done = {future for future in futures if future.done()}
+            failed = return_when == FIRST_EXCEPTION and any(future.exception() for future in done)
+            if failed or len(done) == len(futures) or self() >= until:
+                return done, set(futures) - done
+            self.ended.wait(until - self())
 
-        :raises BaseException: what the first of them raised that did.
-        """
-        ended, errors = self._turn(float("inf")), []
+    def start(self, function: Callable[[], object]) -> None:
+        """Run a function in a thread of its own, which takes its turn with the others. It must not raise."""
 
-        def run(turn: _Turn, function: Callable[[], object]) -> None:
-            try:
-                self._await(turn)
-                function()
-            except BaseException as error:
-                errors.append(error)
-            running.remove(turn)
-            if not running:
-                ended.due = self()
+        def run(turn: _Turn) -> None:
+            self._await(turn)
+            function()
             self._pass_on()
 
-        pairs = [(self._turn(self()), function) for function in functions]
-        running = [turn for turn, _ in pairs]
-        threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in pairs]
-        if not threads:
-            ended.due = self()
-        for thread in threads:
-            thread.start()
-        self._wait(ended)
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
+        threading.Thread(target=run, args=[self._turn(self())], daemon=True).start()
 
     def _turn(self, due: float) -> _Turn:
         turn = _Turn(due, next(self._numbers))
@@ -99,11 +95,14 @@ class VirtualClock:
         passed = self._passed
         while not turn.come.wait(STUCK):
             if passed == self._passed:
+                self._stuck = True
                 raise RuntimeError(f"no turn passed for {STUCK:.0f} s: a thread waits for what another one holds")
             passed = self._passed
 
     def _pass_on(self) -> None:
         """Let the next one go on: only who does is ever at work in here, so nothing has to be locked."""
+        if self._stuck:  # who gave up was not the one at work
+            return
         turn = min(self._waiting)
         if turn.due == float("inf"):
             raise RuntimeError("all threads wait for each other")
@@ -142,11 +141,13 @@ class Condition:
 
 
 class Pool:
-    """Stands in for a ``ThreadPoolExecutor`` of which only ``map`` is used."""
+    """Stands in for a ``ThreadPoolExecutor``."""
 
     def __init__(self, clock: VirtualClock, max_workers: int) -> None:
         self._clock = clock
         self._max_workers = max_workers
+        self._workers = 0
+        self._work: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -154,20 +155,40 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        self.shutdown()
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Let a thread call the function when one is free."""
+        future: Future[Any] = Future()
+        self._work.append((future, partial(function, *arguments)))
+        if self._workers < self._max_workers:
+            self._workers += 1
+            self._clock.start(self._work_off)
+        return future
 
     def map(self, function: Callable[..., Any], *iterables: Iterable[Any]) -> Iterator[Any]:
         """Return what the function makes of the arguments, in their order, when all is done."""
-        work = deque(enumerate(zip(*iterables, strict=False)))
-        done: dict[int, Any] = {}
+        futures = [self.submit(function, *arguments) for arguments in zip(*iterables, strict=False)]
+        self._clock.wait(futures)
+        return iter([future.result() for future in futures])
 
-        def work_off() -> None:
-            while work:
-                number, arguments = work.popleft()
-                done[number] = function(*arguments)
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for the threads to end."""
+        while cancel_futures and self._work:
+            self._work.popleft()[0].cancel()
+        while wait and self._workers:
+            self._clock.ended.wait()
 
-        self._clock.run_together([work_off] * min(self._max_workers, len(work)))
-        return iter([done[number] for number in sorted(done)])
+    def _work_off(self) -> None:
+        while self._work:
+            future, call = self._work.popleft()
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+            self._clock.ended.notify_all()
+        self._workers -= 1
+        self._clock.ended.notify_all()
 
 
 class _Turn:

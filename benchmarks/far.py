@@ -90,5 +90,6 @@ def use(clock: VirtualClock, seed: int) -> None:
     time.sleep = clock.sleep
     spot_runner_provider.clock.now = lambda: moment + timedelta(seconds=clock() - began)
     spot_runner_provider.batch.Pace = VirtualPace  # type: ignore[misc]
+    spot_runner_provider.batch.wait = clock.wait  # type: ignore[assignment]
     for module in (spot_runner_provider.batch, tests.integration.deployment):
         module.ThreadPoolExecutor = clock.pool  # type: ignore[attr-defined]

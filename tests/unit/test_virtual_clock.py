@@ -1,6 +1,7 @@
 """The clock of the benchmarks: whose turn it is, and what counts as time."""
 
 import threading
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION
 
 import pytest
 
@@ -96,6 +97,40 @@ def test_what_a_thread_raises_is_raised(clock):
         list(clock.pool(2).map(lambda number: 1 / number, [0, 1]))
 
 
+@pytest.mark.parametrize(
+    ("return_when", "timeout", "moment", "ended"),
+    [
+        pytest.param(ALL_COMPLETED, 99, 3, 3, id="all"),
+        pytest.param(FIRST_EXCEPTION, 99, 2, 2, id="first-exception"),
+        pytest.param(ALL_COMPLETED, 1.5, 1.5, 1, id="no-longer-than-that"),
+    ],
+)
+def test_who_waits_for_futures_goes_on_in_time(clock, return_when, timeout, moment, ended):
+    def work(seconds):
+        clock.sleep(seconds)
+        return 1 / (seconds - 2)
+
+    with clock.pool(3) as pool:
+        futures = [pool.submit(work, seconds) for seconds in (1, 2, 3)]
+        done, others = clock.wait(futures, timeout, return_when)
+        assert (clock(), len(done), len(others)) == (moment, ended, 3 - ended)
+
+
+def test_a_pool_that_is_shut_down_begins_nothing_more(clock):
+    pool, begun = clock.pool(1), []
+
+    def work(number):
+        begun.append(number)
+        clock.sleep(1)
+
+    futures = [pool.submit(work, number) for number in range(3)]
+    clock.sleep(0.5)
+    pool.shutdown(cancel_futures=True)
+    assert begun == [0]
+    assert [future.cancelled() for future in futures] == [False, True, True]
+    assert clock() == 1
+
+
 def test_who_waits_for_a_condition_goes_on_when_it_is_told_or_in_time(clock):
     condition, ended = clock.condition(), {}
 
@@ -109,7 +144,9 @@ def test_who_waits_for_a_condition_goes_on_when_it_is_told_or_in_time(clock):
         with condition:
             condition.notify_all()
 
-    clock.run_together([lambda: wait(1), lambda: wait(None), lambda: wait(9), lambda: tell(None)])
+    with clock.pool(4) as pool:
+        futures = [pool.submit(wait, timeout) for timeout in (1, None, 9)] + [pool.submit(tell, None)]
+        clock.wait(futures)
     assert ended == {1: 1, None: 3, 9: 3}
     clock.sleep(0)
     assert clock() == 3
