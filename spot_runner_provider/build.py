@@ -143,7 +143,11 @@ class Verdict:
 
     @classmethod
     def unusable(cls, reason: str, remedy: str) -> Self:
-        """Return the verdict on an image from which no runner can start."""
+        """Return the verdict on an image from which no runner can start.
+
+        >>> Verdict.unusable("the latest image is DELETED", "Start a new build").meaning
+        <Meaning.UNUSABLE: 'unusable'>
+        """
         return cls(Meaning.UNUSABLE, reason=reason, remedy=remedy)
 
 

@@ -45,7 +45,11 @@ class InvalidConfig(ValueError):
 
     @classmethod
     def missing(cls) -> InvalidConfig:
-        """Return the refusal of a parameter that is not there."""
+        """Return the refusal of a parameter that is not there.
+
+        >>> str(InvalidConfig.missing())
+        'does not exist'
+        """
         return cls(
             "does not exist",
             "Create the parameter, a JSON object as runners need it, or correct config_prefix or the region. If the "
@@ -54,7 +58,12 @@ class InvalidConfig(ValueError):
 
     @classmethod
     def too_large(cls, tier: str | None) -> InvalidConfig:
-        """Return the refusal of a value that has no room in its tier, of which there may be a larger one."""
+        """Return the refusal of a value that has no room in its tier, of which there may be a larger one.
+
+        >>> error = InvalidConfig.too_large("Advanced")
+        >>> str(error), error.remedy
+        ('would be over the 8192 bytes of its tier', "Make the parameter's value shorter")
+        """
         limit = TIER_LIMITS.get(tier or "Standard")
         larger = "" if tier == "Advanced" else ", or change it to the Advanced tier"
         return cls(

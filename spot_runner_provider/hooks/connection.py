@@ -164,6 +164,8 @@ def guard(session: Any) -> None:
 def settled() -> Iterator[None]:
     """Turn what botocore and the Amazon provider make of settings that they cannot take into a refusal.
 
+    :raises ConfigurationError: naming what cannot be read or taken.
+
     >>> from botocore.config import Config
     >>> with settled():
     ...     Config(proxis={})

@@ -114,7 +114,13 @@ def scrubbed() -> Iterator[None]:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error came from, as a traceback has it, from the last to the first."""
+    """Yield what an error came from, as a traceback has it, from the last to the first.
+
+    >>> error = ValueError("no region")
+    >>> error.__cause__ = KeyError("region")
+    >>> list(causes(error))
+    [KeyError('region')]
+    """
     seen = {id(error)}
     while (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         if id(cause) in seen:
@@ -125,7 +131,13 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def scrub(error: BaseException) -> None:
-    """Take what is secret out of an error and its causes, which stay only if they are known to quote nothing else."""
+    """Take what is secret out of an error and its causes, which stay only if they are known to quote nothing else.
+
+    >>> error = ValueError("no answer from http://me:hidden@127.0.0.1")
+    >>> scrub(error)
+    >>> str(error)
+    'no answer from http://***@127.0.0.1'
+    """
     links = [error, *(cause for cause in causes(error) if _is_tellable(cause))]
     for link, cause in zip(links, [*links[1:], None], strict=True):
         link.__cause__, link.__context__ = cause, None
@@ -133,7 +145,12 @@ def scrub(error: BaseException) -> None:
 
 
 def scrub_records() -> None:
-    """Scrub what AWS's libraries log of errors with credentials, from now on."""
+    """Scrub what AWS's libraries log of errors with credentials, from now on.
+
+    >>> scrub_records()
+    >>> bool(logging.getLogger("botocore.credentials").filters)
+    True
+    """
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_scrub_record)
 
