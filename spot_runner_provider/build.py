@@ -202,15 +202,27 @@ def latest(images: Iterable[Image]) -> Image | None:
     return newest
 
 
+class NoImage(ValueError):
+    """An answer of ``GetImage`` has no image in it, so that nobody knows whether the build goes on.
+
+    >>> goes_on({})
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.build.NoImage: Image Builder answered without an image
+    """
+
+
 def goes_on(answer: Mapping[str, Any]) -> bool:
-    """Return whether a build goes on by what ``GetImage`` answered; without an image in it nobody knows better.
+    """Return whether a build goes on by what ``GetImage`` answered.
+
+    :raises NoImage: if there is no image in the answer.
 
     >>> goes_on({"image": {"state": {"status": "TESTING"}}}), goes_on({"image": {"state": {"status": "AVAILABLE"}}})
     (True, False)
-    >>> goes_on({})
-    True
     """
-    return "image" not in answer or Image.from_api(answer["image"]).is_building
+    if "image" not in answer:
+        raise NoImage("Image Builder answered without an image")
+    return Image.from_api(answer["image"]).is_building
 
 
 def judge(image: Image, *, region: str, account: str) -> Verdict:

@@ -13,7 +13,7 @@ ARN_LIMIT = 1024
 
 
 class Outcome(StrEnum):
-    """What reconciling did. Only ``ERROR`` fails a task.
+    """What reconciling did. ``ERROR`` fails a task; in a wait, ``REFUSED`` does too, for good.
 
     >>> Outcome.CORRECTED_READY.needs_attention, Outcome.CONFIG_INVALID.needs_attention
     (False, True)

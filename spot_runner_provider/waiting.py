@@ -43,7 +43,8 @@ class Progress:
     """How far a batch is.
 
     ``results`` are those of all its presets, as XCom has them; ``promotions`` are to be told once the task succeeds;
-    ``builds`` are those that go on, and are waited for. ``unwatched`` are presets whose build nobody may look at.
+    ``builds`` are those that go on, and are waited for. ``unseen`` are images that the last look did not see, and why
+    not. ``barred`` are presets of the wait for which a person must mend something first.
 
     >>> from spot_runner_provider.ami_state import AmiState, Status
     >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
@@ -63,10 +64,10 @@ class Progress:
 
     Or if nobody waits any longer:
 
-    >>> progress.given_up("waited 60 minutes for it").results[0]["detail"]
+    >>> progress.given_up("waited 60 minutes").results[0]["detail"]
     'waited 60 minutes for it'
     >>> refused = progress.refused({"arn:image": "Access denied"})
-    >>> refused.results[0]["outcome"], refused.unwatched
+    >>> refused.results[0]["outcome"], refused.barred
     ('refused', ('linux-x64',))
     >>> progress.unseen({"arn:image": "no answer"}).failed
     ['linux-x64']
@@ -77,7 +78,8 @@ class Progress:
     results: tuple[Mapping[str, Any], ...]
     promotions: tuple[Promotion, ...]
     builds: tuple[Build, ...]
-    unwatched: tuple[str, ...] = ()
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    barred: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -107,7 +109,8 @@ class Progress:
             results=tuple(value["results"]),
             promotions=tuple(Promotion(**each) for each in value["promotions"]),
             builds=tuple(Build(**each) for each in value["builds"]),
-            unwatched=tuple(value["unwatched"]),
+            unseen=value["unseen"],
+            barred=tuple(value["barred"]),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -116,7 +119,8 @@ class Progress:
             "results": [dict(each) for each in self.results],
             "promotions": [asdict(each) for each in self.promotions],
             "builds": [{"image_arn": each.image_arn, "candidate": dict(each.candidate)} for each in self.builds],
-            "unwatched": list(self.unwatched),
+            "unseen": dict(self.unseen),
+            "barred": list(self.barred),
         }
 
     def those_of(self, image_arns: Collection[str]) -> list[Mapping[str, Any]]:
@@ -133,20 +137,22 @@ class Progress:
             ),
             promotions=(*self.promotions, *later.promotions),
             builds=(*(build for build in self.builds if build.preset_name not in new), *later.builds),
+            barred=(*self.barred, *later.barred),
         )
 
-    def given_up(self, why: str) -> Self:
-        """Return what it came to without the builds that go on still; ``why`` is added to their results."""
-        return self._without({build.image_arn: why for build in self.builds}, Outcome.STILL_BUILDING)
+    def given_up(self, waited: str) -> Self:
+        """Return what it came to without the builds that are still waited for.
+
+        :param waited: how long that was; it is added to their results.
+        """
+        unseen = {arn: f"{waited}, and could not look in the end: {why}" for arn, why in self.unseen.items()}
+        seen = {build.image_arn: f"{waited} for it" for build in self.builds if build.image_arn not in unseen}
+        return self._without(unseen, Outcome.ERROR)._without(seen, Outcome.STILL_BUILDING)
 
     def refused(self, why: Mapping[str, str]) -> Self:
         """Return what it came to without the builds that nobody may look at; ``why``, by image, a person must mend."""
         names = [build.preset_name for build in self.builds if build.image_arn in why]
-        return replace(self._without(why, Outcome.REFUSED), unwatched=(*self.unwatched, *names))
-
-    def unseen(self, why: Mapping[str, str]) -> Self:
-        """Return what it came to without the builds that nobody could look at in the end; ``why`` is by image."""
-        return self._without(why, Outcome.ERROR)
+        return replace(self._without(why, Outcome.REFUSED), barred=(*self.barred, *names))
 
     def _without(self, why: Mapping[str, str], outcome: Outcome) -> Self:
         told = {build.preset_name: why[build.image_arn] for build in self.builds if build.image_arn in why}

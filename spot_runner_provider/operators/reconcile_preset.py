@@ -152,7 +152,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         """Reconcile each preset and return the results.
 
         :raises AirflowFailException: if nothing can work until a person mends it, and nothing was written yet; or if
-            nobody may look at a build that is waited for. The results of such a wait are pushed before.
+            that is so of a build that is waited for, or was. The results of such a wait are pushed before.
         :raises AirflowException: if a preset ended in ``error``; the results are pushed before.
         """
         try:
@@ -183,7 +183,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             raise AirflowFailException(str(error)) from error
         if progress is None or deadline is None:
             seen = self._reconcile(given, context["ti"], resumed=True)
-            return self._go_on(self._without_lost(seen, event), clock.now(), context)
+            told = self._told(seen, {**event, "unseen": {}})  # they have just been looked up again
+            return self._go_on(told, clock.now(), context)
         resumed = self._resume(Progress.from_json(progress), event, context)
         return self._go_on(resumed, parse_timestamp(deadline), context)
 
@@ -194,8 +195,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     def _go_on(self, progress: Progress, deadline: datetime, context: Context) -> list[dict[str, Any]]:
         """Wait for the builds that go on, if that is wanted; then return the results, or push them and fail.
 
-        Who has an error shall not wait for the others' builds: the next try waits for them. A build at which nobody
-        may look fails the task once the others have ended: no try can mend that.
+        Who has an error shall not wait for the others' builds: the next try waits for them. A build for which a person
+        must mend something fails the task once the others have ended: no try can mend that.
         """
         while progress.builds and self.wait_for_completion and not progress.failed:
             if clock.now() >= deadline:
@@ -212,12 +213,12 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 f"{len(failed)} of {len(progress.results)} presets failed: {shorten(', '.join(failed))}. "
                 "The others are done; the next try, or the next run, goes on with these"
             )
-        if unwatched := progress.unwatched:
+        if barred := progress.barred:
             self._push(progress, context)
-            told = next(str(result["detail"]) for result in progress.results if result["presetName"] in unwatched)
+            told = next(str(result["detail"]) for result in progress.results if result["presetName"] in barred)
             raise AirflowFailException(
-                f"{len(unwatched)} of {len(progress.results)} presets' builds cannot be waited for before a person has "
-                f"mended something: {shorten(', '.join(unwatched))}. {told}. The others are done"
+                f"{len(barred)} of {len(progress.results)} presets cannot be finished before a person has mended "
+                f"something: {shorten(', '.join(barred))}. {told.rstrip('.')}. The others are done"
             )
         self._promote(progress.promotions, context)
         return _values(progress)
@@ -289,37 +290,39 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         return images
 
     def _give_up(self, progress: Progress) -> Progress:
-        self.log.info("%s: %s", ", ".join(build.preset_name for build in progress.builds), self._waited)
-        return progress.given_up(f"{self._waited} for it")
-
-    @property
-    def _waited(self) -> str:
-        return f"waited {arguments.duration('wait_timeout', self.wait_timeout).total_seconds() / 60:g} minutes"
+        waited = f"waited {arguments.duration('wait_timeout', self.wait_timeout).total_seconds() / 60:g} minutes"
+        for build in progress.builds:
+            if why := progress.unseen.get(build.image_arn):
+                self.log.warning("preset %s: %s, and could not look in the end: %s", build.preset_name, waited, why)
+            else:
+                self.log.info("preset %s: %s", build.preset_name, waited)
+        return progress.given_up(waited)
 
     def _resume(self, progress: Progress, event: Mapping[str, Any], context: Context) -> Progress:
-        """Reconcile the presets whose builds have ended, or give up waiting."""
-        progress = self._without_lost(progress, event)
+        """Reconcile the presets whose builds have ended, or give up waiting.
+
+        What must be mended for them is theirs alone: the others are waited for.
+        """
+        progress = self._told(progress, event)
         ended = progress.those_of(event["finished"])
         if not ended:
             return self._give_up(progress) if progress.builds else progress
         try:
             return progress.then(self._reconcile(ended, context["ti"], resumed=True))
         except (arguments.InvalidArgument, ConfigurationError) as error:
-            results = [Result(_name(item), Outcome.ERROR, f"its build has ended, but {error}") for item in ended]
+            results = [Result(_name(item), Outcome.REFUSED, f"its build has ended, but {error}") for item in ended]
             for result in results:
                 self._log_result(result)
-            return progress.then(Progress.of(results))
+            barred = tuple(result.preset_name for result in results)
+            return progress.then(replace(Progress.of(results), barred=barred))
 
-    def _without_lost(self, progress: Progress, event: Mapping[str, Any]) -> Progress:
-        """Return what a batch came to without the builds that nobody may look at, or could in the end."""
+    def _told(self, progress: Progress, event: Mapping[str, Any]) -> Progress:
+        """Return what a batch came to by what a wait tells: without the builds that nobody may look at."""
         refused = {arn: f"waiting failed: {why}" for arn, why in event["refused"].items()}
-        unseen = {arn: f"{self._waited}, and could not look in the end: {why}" for arn, why in event["unseen"].items()}
-        if event["finished"]:  # the others are still waited for
-            unseen = {}
         for build in progress.builds:
-            if why := refused.get(build.image_arn) or unseen.get(build.image_arn):
+            if why := refused.get(build.image_arn):
                 self.log.warning("preset %s: %s", build.preset_name, why)
-        return progress.refused(refused).unseen(unseen)
+        return replace(progress.refused(refused), unseen=event["unseen"])
 
     def reconcile(self, given: list[Any], ti: Any) -> list[Mapping[str, Any]]:
         """Reconcile ``given``, as :attr:`presets` has it, and return the results; nothing is waited for.

@@ -66,7 +66,7 @@ def test_a_newer_build_of_the_same_preset_is_waited_for_instead():
 
 
 def test_what_is_given_up_says_why_and_the_others_stay_as_they_are():
-    progress = PROGRESS.given_up("waited 60 minutes for it")
+    progress = PROGRESS.given_up("waited 60 minutes")
     assert outcomes(progress) == outcomes(PROGRESS)
     assert [result["detail"] for result in progress.results] == [
         "",
@@ -76,23 +76,34 @@ def test_what_is_given_up_says_why_and_the_others_stay_as_they_are():
     assert (progress.builds, progress.promotions) == ((), PROGRESS.promotions)
 
 
-@pytest.mark.parametrize(("change", "outcome"), [("refused", "refused"), ("unseen", "error")])
-def test_some_builds_are_given_up_and_the_others_are_waited_for(change, outcome):
-    progress = getattr(PROGRESS, change)({"arn:a": "access denied", "arn:other": "-"})
-    assert outcomes(progress) == [("c", "corrected_ready"), ("a", outcome), ("b", "still_building")]
+def test_a_build_at_which_nobody_may_look_is_given_up_and_the_others_are_waited_for():
+    progress = PROGRESS.refused({"arn:a": "access denied", "arn:other": "-"})
+    assert outcomes(progress) == [("c", "corrected_ready"), ("a", "refused"), ("b", "still_building")]
     assert [result["detail"] for result in progress.results] == [
         "",
         "access denied; the build is TESTING",
         "the build is BUILDING",
     ]
     assert [build.image_arn for build in progress.builds] == ["arn:b"]
-    assert (progress.unwatched, progress.failed) == ((("a",), []) if change == "refused" else ((), ["a"]))
+    assert (progress.barred, progress.failed) == (("a",), [])
+
+
+def test_what_was_not_seen_in_the_end_is_an_error_and_the_others_build_still():
+    missed = replace(PROGRESS, unseen={"arn:a": "TimeoutError: late", "arn:other": "-"})
+    progress = Progress.from_json(missed.to_json()).given_up("waited 60 minutes")
+    assert outcomes(progress) == [("c", "corrected_ready"), ("a", "error"), ("b", "still_building")]
+    assert [result["detail"] for result in progress.results] == [
+        "",
+        "waited 60 minutes, and could not look in the end: TimeoutError: late; the build is TESTING",
+        "waited 60 minutes for it; the build is BUILDING",
+    ]
+    assert (progress.builds, progress.barred, progress.failed) == ((), (), ["a"])
 
 
 def test_whom_nobody_may_look_at_is_kept_while_the_others_are_waited_for():
     progress = Progress.from_json(PROGRESS.refused({"arn:a": "access denied"}).to_json())
     later = replace(B, outcome=Outcome.CORRECTED_READY)
-    assert progress.then(Progress.of([later])).unwatched == ("a",)
+    assert progress.then(Progress.of([later])).barred == ("a",)
 
 
 class TestWatch:
