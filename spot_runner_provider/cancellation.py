@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from botocore.client import BaseClient
 
 
@@ -54,8 +55,13 @@ class Cancellation:
             ...
         spot_runner_provider.cancellation.Cancelled: the task is to end; the next try or run goes on
         """
-        events: Any = client.meta.events
-        service = client.meta.service_model.service_id.hyphenize()
+        self._register(client.meta.events, f".{client.meta.service_model.service_id.hyphenize()}")
+
+    def stops_clients_of(self, session: Session) -> None:
+        """Let no client that ``session`` makes from here on begin a call, be it botocore's own for credentials."""
+        self._register(session.events, "")
+
+    def _register(self, events: Any, suffix: str) -> None:
         # Signing comes between the first two, and may have to fetch credentials.
         for event in ("request-created", "before-send", "needs-retry"):
-            events.register_first(f"{event}.{service}", self.check, unique_id=f"{__name__}.{event}.{id(self)}")
+            events.register_first(f"{event}{suffix}", self.check, unique_id=f"{__name__}.{event}.{id(self)}")

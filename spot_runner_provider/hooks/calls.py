@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
 from botocore.config import Config
 from botocore.exceptions import ClientError, CredentialRetrievalError, NoRegionError
 
@@ -79,6 +79,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
         self._beside = beside
         self._caller = caller
         self._sessions: dict[str | None, boto3.session.Session] = {}
+        self._cancellation = Cancellation()
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
@@ -116,7 +117,12 @@ class ConfiguredHook(AwsGenericHook[Any]):
         source = ours if self._region_name else f"region_name of the connection {self.aws_conn_id!r}"
         check_environment(self.conn_config)
         check_region(region_name, source, self.conn_config.profile_name)
-        session = super().get_session(region_name, deferrable)
+        factory = SessionFactory(conn=self.conn_config, region_name=region_name, config=self.config)
+        if factory.role_arn and not deferrable:
+            self._cancellation.stops_clients_of(factory.basic_session)  # whose STS client assumes the role
+        session = factory.create_session(deferrable)
+        if not deferrable:
+            self._cancellation.stops_clients_of(session)
         guard(session)
         return session
 
@@ -139,6 +145,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
         """
         with self.explained("any resource"), settled():
             if cancellation:
+                self._cancellation = cancellation
                 cancellation.stops(self._client)
             return str(self._client.meta.region_name)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import json
 import signal
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from spot_runner_provider.cancellation import Cancelled
+from spot_runner_provider.cancellation import Cancellation, Cancelled
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from tests.integration.deployment import NEW, TaskInstance, reconcile
 
@@ -121,3 +123,21 @@ def test_a_killed_wait_looks_no_more(deployment):
     with pytest.raises(Cancelled):
         inspect.unwrap(type(operator).execute)(operator, TaskInstance().context)
     assert deployment.aws.calls()["imagebuilder.GetImage"] == 1
+
+
+def test_no_role_is_assumed_after_the_task_is_to_end(deployment, monkeypatch):
+    extra = {"region_name": deployment.aws.region, "endpoint_url": deployment.aws.endpoint_url}
+    role = {"conn_type": "aws", "login": "testing", "password": "testing"}
+    extra["service_config"] = {"sts": {"endpoint_url": deployment.aws.endpoint_url}}
+    role["extra"] = {**extra, "role_arn": "arn:aws:iam::123456789012:role/runner"}
+    monkeypatch.setenv("AIRFLOW_CONN_ROLE", json.dumps(role))
+    hook = ImageBuilderHook(aws_conn_id="role")
+    hook.connect(cancellation := Cancellation())
+    credentials = hook.get_session(deployment.aws.region).get_credentials()
+    credentials._expiry_time = datetime.now(UTC)
+    before = deployment.aws.calls()
+    cancellation.request()
+    with pytest.raises(Cancelled):
+        credentials.get_frozen_credentials()
+    assert deployment.aws.calls() == before
+    assert before["sts.AssumeRole"] >= 1
