@@ -54,7 +54,7 @@ def test_they_lead_to_the_first_preset_of_the_batch(deployment):
     assert links(ti) == expected(deployment.aws.region, "first", deployment.aws.account)
 
 
-@pytest.mark.parametrize("first", [None, 7, {}, {"presetName": None}])
+@pytest.mark.parametrize("first", [{}, {"presetName": None}])
 def test_an_item_that_names_no_preset_has_none(deployment, first):
     deployment.stale("linux-x64")
     ti = TaskInstance()
@@ -146,7 +146,7 @@ def test_an_address_that_cannot_be_made_stops_nothing(deployment):
     with pytest.raises(AirflowException, match="1 of 2 presets failed"):
         reconcile(["linux-\ud800", "linux-x64"], ti)
     assert {result["presetName"]: result["outcome"] for result in ti.pushed["return_value"]} == {
-        "linux-\ufffd": "error",
+        r"linux-\ud800": "error",
         "linux-x64": "corrected_ready",
     }
     assert links(ti) == {}
