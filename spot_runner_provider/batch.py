@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ParamValidationError
+
 from spot_runner_provider.ami_state import shown
 from spot_runner_provider.breaker import Breaker, Unavailable
 from spot_runner_provider.cancellation import Cancellation
+from spot_runner_provider.errors import Kind, kind_of
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.pace import PATIENCE, Pace, Permit
 from spot_runner_provider.reconciler import (
@@ -361,7 +364,7 @@ class Batch:
                 if (
                     isinstance(error, ConfigurationError)
                     and not isinstance(error, ResourceRefused)
-                    and isinstance(call, _COMMON)
+                    and (isinstance(call, _COMMON) or _is_of_a_setting(error))
                     and type(call) not in self._worked
                     and not self._writes
                 ):
@@ -374,6 +377,15 @@ class Batch:
         self._breaker.worked(type(call))
         with self._lock:
             self._worked.add(type(call))
+
+
+def _is_of_a_setting(error: ConfigurationError) -> bool:
+    """Return whether nothing can be sent with the settings as they are, whatever preset it is for.
+
+    A request that botocore finds malformed may be so because of one preset's values.
+    """
+    cause = error.__cause__
+    return cause is not None and not isinstance(cause, ParamValidationError) and kind_of(cause) is Kind.BAD_SETTING
 
 
 class _Ended(BaseException):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -97,30 +98,49 @@ def closed_port() -> int:
         return listener.getsockname()[1]
 
 
+@pytest.fixture
+def lost(deployment, monkeypatch) -> Callable[[str], list[Any]]:
+    """Return a function that makes the connection ``lost``, to another SSM, and returns what is asked of that."""
+
+    def connect(endpoint: str) -> list[Any]:
+        extra = {
+            "region_name": deployment.aws.region,
+            "endpoint_url": deployment.aws.endpoint_url,
+            "service_config": {"ssm": {"endpoint_url": endpoint}},
+        }
+        connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_LOST", json.dumps(connection))
+        read, asked = PresetConfigHook.read, []
+        monkeypatch.setattr(PresetConfigHook, "read", lambda hook, names: asked.append(names) or read(hook, names))
+        return asked
+
+    return connect
+
+
 @pytest.mark.parametrize(
     ("endpoint", "error"),
     [
         (lambda aws: f"http://127.0.0.1:{closed_port()}", "EndpointConnectionError"),
         (lambda aws: "http://nowhere.invalid", "EndpointConnectionError"),
-        (lambda aws: aws.endpoint_url.replace("http:", "https:"), "SSLError"),
     ],
-    ids=["refused", "unknown host", "TLS"],
+    ids=["refused", "unknown host"],
 )
-def test_an_endpoint_that_cannot_be_reached_is_tried_once(deployment, batch, monkeypatch, endpoint, error):
-    extra = {
-        "region_name": deployment.aws.region,
-        "endpoint_url": deployment.aws.endpoint_url,
-        "service_config": {"ssm": {"endpoint_url": endpoint(deployment.aws)}},
-    }
-    connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_LOST", json.dumps(connection))
-    read, asked = PresetConfigHook.read, []
-    monkeypatch.setattr(PresetConfigHook, "read", lambda hook, names: asked.append(names) or read(hook, names))
+def test_an_endpoint_that_cannot_be_reached_is_tried_once(deployment, batch, lost, endpoint, error):
+    asked = lost(endpoint(deployment.aws))
     results = failed(batch, aws_conn_id="lost")
     assert asked == [PRESETS[:10]]
     assert error in results["p00"]["detail"]
     assert results["p11"]["detail"].startswith(f"not tried, because this failed before: {error}: ")
     assert results["p11"]["detail"].endswith("; nothing was changed, it is tried again in the next try or run")
+    assert_made_up_for(deployment, batch)
+
+
+def test_a_setting_with_which_nothing_can_be_sent_is_refused_once_for_all(deployment, batch, lost):
+    asked = lost(deployment.aws.endpoint_url.replace("http:", "https:"))
+    with pytest.raises(AirflowFailException, match=r"SSLError: .*Correct connection lost"):
+        reconcile(batch, max_workers=1, botocore_config=QUICK, aws_conn_id="lost")
+    assert asked == [PRESETS[:10]]
+    assert deployment.writes() == []
     assert_made_up_for(deployment, batch)
 
 
