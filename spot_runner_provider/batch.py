@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ParamValidationError
-
 from spot_runner_provider.ami_state import shown
 from spot_runner_provider.breaker import Breaker, Unavailable
 from spot_runner_provider.cancellation import Cancellation
-from spot_runner_provider.errors import Kind, kind_of
+from spot_runner_provider.errors import Kind, kind_of, names_of
 from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.pace import PATIENCE, Pace, Permit
 from spot_runner_provider.reconciler import (
@@ -385,7 +383,9 @@ def _is_of_a_setting(error: ConfigurationError) -> bool:
     A request that botocore finds malformed may be so because of one preset's values.
     """
     cause = error.__cause__
-    return cause is not None and not isinstance(cause, ParamValidationError) and kind_of(cause) is Kind.BAD_SETTING
+    if cause is None or "ParamValidationError" in names_of(cause):
+        return False
+    return kind_of(cause) is Kind.BAD_SETTING
 
 
 class _Ended(BaseException):

@@ -58,7 +58,11 @@ class Cancellation:
         self._register(client.meta.events, f".{client.meta.service_model.service_id.hyphenize()}")
 
     def stops_clients_of(self, session: Session) -> None:
-        """Let no client that ``session`` makes from here on begin a call, be it botocore's own for credentials."""
+        """Let no client that ``session`` makes from here on begin a call, be it botocore's own for credentials.
+
+        >>> import boto3
+        >>> Cancellation().stops_clients_of(boto3.session.Session())
+        """
         self._register(session.events, "")
 
     def _register(self, events: Any, suffix: str) -> None:

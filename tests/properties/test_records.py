@@ -77,8 +77,9 @@ storable_characters = st.characters(codec="utf-8", exclude_characters="\x00")
 
 @st.composite
 def candidates(draw: st.DrawFn) -> Candidate:
-    """A candidate as detection makes it, whose texts are none that XCom cuts."""
-    name, short = draw(names), st.one_of(st.none(), st.text(storable_characters, min_size=1, max_size=200))
+    """A candidate as detection makes it, whose texts are none that XCom cuts or shows otherwise."""
+    told = st.text(storable_characters, min_size=1, max_size=200).map(shown).filter(lambda text: len(text) <= 200)
+    name, short = draw(names), st.one_of(st.none(), told)
     moment = st.datetimes(timezones=st.just(UTC)).map(render_timestamp)
     state = st.builds(AmiState, st.just(name), st.sampled_from(Status), moment, short, short, short)
     job_id = st.text(storable_characters, max_size=80).map(lambda owner: f"AMI-INTENT#{name}#{shown(owner)}")

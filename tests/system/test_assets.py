@@ -32,7 +32,7 @@ def deployment(airflow: RealAirflow, aws: EmbeddedAws) -> Deployment:
     deployment.stale("unlucky")
     deployment.preset("failed")
     deployment.image("failed", "FAILED", None)
-    aws.add_fault(Fault("dynamodb.UpdateItem", "AccessDeniedException", key="AMI#unlucky", times=1))
+    aws.add_fault(Fault("dynamodb.UpdateItem", "SomethingNewException", key="AMI#unlucky", times=1))
     airflow.trigger(DAG, "second-try")
     return deployment
 

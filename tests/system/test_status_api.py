@@ -14,14 +14,12 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
-from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.xcom import XComModel
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
 
 from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.embedded.__main__ import airflow_connection
@@ -140,19 +138,12 @@ def an_hour_ago(after: Snapshot) -> Iterator[None]:
 
 
 @pytest.fixture
-def fixed(after: Snapshot) -> Iterator[None]:
+def fixed(pushed: Callable[..., None]) -> None:
     """Let detection have looked at some presets only."""
-
-    def rendered(session: Session) -> RenderedTaskInstanceFields:
-        (row,) = session.scalars(select(RenderedTaskInstanceFields).filter_by(dag_id=DAG, task_id="detect_stale"))
-        return row
-
     with create_session() as session:
-        row = rendered(session)
-        before, row.rendered_fields = row.rendered_fields, row.rendered_fields | {"presets": "['linux-x64']"}
-    yield
-    with create_session() as session:
-        rendered(session).rendered_fields = before
+        (row,) = session.scalars(select(XComModel).filter_by(task_id="detect_stale", key="states"))
+        survey = XComModel.deserialize_value(row)
+    pushed(survey | {"named": True}, task_id="detect_stale", key="states")
 
 
 @pytest.fixture
