@@ -69,8 +69,6 @@ class Progress:
     >>> refused = progress.refused({"arn:image": "Access denied"})
     >>> refused.results[0]["outcome"], refused.barred
     ('refused', ('linux-x64',))
-    >>> progress.unseen({"arn:image": "no answer"}).failed
-    ['linux-x64']
     >>> Progress.from_json(progress.to_json()) == progress
     True
     """
