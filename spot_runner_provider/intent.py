@@ -41,7 +41,8 @@ class Intent:
 
     ``logged_at`` is when it was written (the item's ``updatedAt``); ``param_version`` is the version of the SSM
     parameter that was read before, ``ami_id`` and ``build_id`` what the record was to be given. One that stands for
-    others as well has the oldest of their versions; ``puts_until`` is the end of their puts, until its own try puts.
+    others as well names them (``stands_for``) and has the oldest of their versions; ``puts_until`` is the end of their
+    puts, until its own try puts.
 
     >>> logged_at = datetime(2026, 2, 11, 16, tzinfo=UTC)
     >>> logged = Intent.of("linux-x64", owner="spot_runner_reconcile/manual__1/1", at=logged_at, param_version=7,
@@ -61,12 +62,13 @@ class Intent:
     ami_id: str | None = None
     build_id: str | None = None
     puts_until: str | None = None
+    stands_for: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, preset_name: str, *, owner: str, at: datetime, param_version: int, ami_id: str, build_id: str) -> Self:
         """Return the intent of one try; ``owner`` names it, so that no other try overwrites the intent."""
         return cls(
-            job_id=f"{_key_prefix(preset_name)}{shown(owner)}",
+            job_id=key_of(preset_name, owner),
             preset_name=preset_name,
             logged_at=render_timestamp(at),
             param_version=param_version,
@@ -93,6 +95,9 @@ class Intent:
         parse_timestamp(item.get("updatedAt"))
         if (puts_until := item.get("putsUntil")) is not None:
             parse_timestamp(puts_until)
+        stands_for = item.get("standsFor") or []
+        if not isinstance(stands_for, list) or not all(isinstance(other, str) for other in stands_for):
+            raise MalformedRecord("standsFor is no list of keys")
         return cls(
             job_id=key,
             preset_name=name,
@@ -101,6 +106,7 @@ class Intent:
             ami_id=item.get("amiId"),
             build_id=item.get("buildId"),
             puts_until=puts_until,
+            stands_for=tuple(stands_for),
         )
 
     def to_item(self) -> dict[str, Any]:
@@ -114,6 +120,7 @@ class Intent:
             "amiId": self.ami_id,
             "buildId": self.build_id,
             "putsUntil": self.puts_until,
+            "standsFor": list(self.stands_for),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +130,8 @@ class Intent:
         {'jobId': 'AMI-INTENT#linux-x64#dag/run/1', 'updatedAt': '2026-02-11T16:00:00.000Z', 'paramVersion': 7}
         """
         own = {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
-        return own | ({"putsUntil": self.puts_until} if self.puts_until else {})
+        others = {"putsUntil": self.puts_until, "standsFor": list(self.stands_for)}
+        return own | {name: value for name, value in others.items() if value}
 
     @property
     def given_up_at(self) -> datetime:
@@ -151,8 +159,8 @@ class Intent:
         >>> key, logged_at = "AMI-INTENT#linux-x64#dag/run/", "2026-02-11T16:00:00.000Z"
         >>> own = Intent(key + "2", "linux-x64", "2026-02-11T17:00:00.000Z", param_version=9)
         >>> merged = own.standing_for([Intent(key + "1", "linux-x64", logged_at, param_version=7)])
-        >>> merged.param_version, merged.puts_until
-        (7, '2026-02-11T16:05:00.000Z')
+        >>> merged.param_version, merged.puts_until, merged.stands_for
+        (7, '2026-02-11T16:05:00.000Z', ('AMI-INTENT#linux-x64#dag/run/1',))
         """
         if not others:
             return self
@@ -160,6 +168,7 @@ class Intent:
             self,
             param_version=base_of([self, *others]),
             puts_until=render_timestamp(max(each.last_put_at for each in others)),
+            stands_for=tuple(sorted(each.job_id for each in others)),
         )
 
     def is_due(self, now: datetime) -> bool:
@@ -188,6 +197,15 @@ class Intent:
         return now > self.given_up_at
 
 
+def key_of(preset_name: str, owner: str) -> str:
+    """Return the key of the intent of one try, which ``owner`` names.
+
+    >>> key_of("linux-x64", "spot_runner_reconcile/manual__1/1")
+    'AMI-INTENT#linux-x64#spot_runner_reconcile/manual__1/1'
+    """
+    return f"{_key_prefix(preset_name)}{shown(owner)}"
+
+
 def base_of(intents: Iterable[Intent]) -> int:
     """Return the oldest version of the parameter that any of ``intents`` had read.
 
@@ -199,25 +217,22 @@ def base_of(intents: Iterable[Intent]) -> int:
 
 
 def redundant(intents: Collection[Intent]) -> list[Intent]:
-    """Return the intents for which another one of them stands: it begins no later, and ends no earlier.
+    """Return the intents for which another one of them stands.
 
-    >>> key = "AMI-INTENT#linux-x64#dag/run/"
-    >>> first = Intent(key + "1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
-    >>> second = Intent(key + "2", "linux-x64", "2026-02-11T16:01:00.000Z", param_version=7)
-    >>> redundant([first, second]) == [first], redundant([first, replace(second, param_version=8)])
-    (True, [])
+    That it reaches as far is not enough: the try that logged it forgets it once its own work is done, and knows of no
+    others than those that it names.
+
+    >>> key, logged_at = "AMI-INTENT#linux-x64#dag/run/", "2026-02-11T16:00:00.000Z"
+    >>> first, second = (Intent(key + number, "linux-x64", logged_at, param_version=7) for number in "12")
+    >>> redundant([first, second]), redundant([first, second.standing_for([first])]) == [first]
+    ([], True)
     """
 
-    def reach(intent: Intent) -> tuple[int, datetime]:
-        return intent.param_version, intent.last_put_at
+    def stands_for(one: Intent, other: Intent) -> bool:
+        reaches = one.param_version <= other.param_version and one.last_put_at >= other.last_put_at
+        return reaches and other.job_id in one.stands_for
 
-    def covers(one: Intent, other: Intent) -> bool:
-        if one.param_version > other.param_version or one.last_put_at < other.last_put_at:
-            return False
-        age = [(parse_timestamp(each.logged_at), each.job_id) for each in (one, other)]
-        return reach(one) != reach(other) or age[0] > age[1]  # of equals, the one logged last
-
-    return [one for one in intents if any(covers(other, one) for other in intents)]
+    return [one for one in intents if any(stands_for(other, one) for other in intents)]
 
 
 def is_intent(job_id: str | None) -> bool:

@@ -13,7 +13,7 @@ from spot_runner_provider import ami_state, intent
 
 NEEDED = {
     ami_state.RECORD_TYPE: frozenset({"presetName", "status", "amiId"}),
-    intent.RECORD_TYPE: frozenset({"presetName", "paramVersion", "putsUntil"}),
+    intent.RECORD_TYPE: frozenset({"presetName", "paramVersion", "putsUntil", "standsFor"}),
 }
 """``recordType`` -> the attributes that each sound item of that type has, beside the keys of table and index."""
 

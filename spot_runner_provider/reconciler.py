@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar
 
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id, shorten
 from spot_runner_provider.build import Image, Meaning, UndatedImage, is_pipeline_name, judge
-from spot_runner_provider.intent import Intent, base_of, redundant
+from spot_runner_provider.intent import Intent, base_of, key_of, redundant
 from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.preset_config import (
     ConfigVersion,
@@ -319,6 +319,11 @@ class Run:
     repeated: bool = False
     dry_run: bool = False
 
+    @property
+    def signature(self) -> str:
+        """The owner and the try, which sign an intent."""
+        return f"{self.owner}/{self.attempt}"
+
     def parameter_of(self, preset_name: str) -> str:
         """Return the name of a preset's parameter."""
         return parameter_name(self.config_prefix, preset_name)
@@ -346,15 +351,16 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
         ...
     StopIteration: Result(preset_name='linux-x64', outcome=<Outcome.STILL_BUILDING: 'still_building'>, ...)
     """
-    result = None
+    result = own = None
     # However many tries die or fail, two intents stand at most: ours, and one that stands for all before it.
-    spare = [] if run.dry_run else redundant(candidate.standing)
-    yield from _forget(spare)
+    yield from _forget([] if run.dry_run else redundant(candidate.standing))
     if candidate.state is not None and candidate.state.status is Status.BUILDING:
-        # The try whose intent stands for a spare one may live after all, and forget it: then ours stands for both.
-        last = not any(intent in candidate.earlier for intent in spare)
-        result = yield from _correct(candidate, candidate.state, run, last=last)
-    if candidate.intents:
+        result, corrected = yield from _look_up(candidate.state, run)
+        if corrected is not None and corrected.status is Status.FAILED:
+            result = yield from _commit_failed(candidate.state, corrected, result, run)
+        elif corrected is not None:
+            result, own = yield from _commit_ready(candidate, candidate.state, corrected, result, run)
+    if candidate.intents and own is None:
         finished = yield from _finish(candidate, run)
         if result is None or finished.outcome is Outcome.CONFIG_INVALID:
             result = finished
@@ -365,10 +371,10 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
     return result
 
 
-def _correct(candidate: Candidate, seen: AmiState, run: Run, *, last: bool) -> Flow[Result]:
-    """Find out what became of the build, and write it.
+def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
+    """Find out what became of the build.
 
-    :param last: whether our intent may be forgotten once all is done.
+    :return: what is known, to be completed, and the record as it should be; or what it came to, and ``None``.
     """
     looked_up_at = run.clock()
     draft = _draft(seen, seen.preset_name, run)
@@ -385,7 +391,7 @@ def _correct(candidate: Candidate, seen: AmiState, run: Run, *, last: bool) -> F
             outcome=Outcome.PIPELINE_NOT_FOUND,
             detail=f"no pipeline {pipeline_name!r} in {run.region}; record unchanged. {remedy}. If the preset is gone, "
             f"delete the record {job_id(seen.preset_name)}",
-        )
+        ), None
     draft = replace(draft, pipeline_arn=pipeline_arn)
 
     try:
@@ -395,37 +401,35 @@ def _correct(candidate: Candidate, seen: AmiState, run: Run, *, last: bool) -> F
             draft,
             outcome=Outcome.NO_USABLE_AMI,
             detail=f"{error}; record unchanged. Delete that image in Image Builder: a new build does not help",
-        )
+        ), None
     if image is None:
         return replace(
             draft,
             outcome=Outcome.NO_IMAGES,
             detail=f"pipeline {pipeline_name!r} has no images; record unchanged. Start a build",
-        )
+        ), None
     draft = replace(draft, image_arn=image.arn, image_state=image.status, log_group=image.log_group)
 
     verdict = judge(image, region=run.region, account=_account(pipeline_arn))
     if verdict.meaning is Meaning.BUILDING:
-        return replace(draft, outcome=Outcome.STILL_BUILDING, detail=verdict.reason)
+        return replace(draft, outcome=Outcome.STILL_BUILDING, detail=verdict.reason), None
     if verdict.meaning is Meaning.UNUSABLE:
         return replace(
             draft,
             outcome=Outcome.NO_USABLE_AMI,
             detail=f"{verdict.reason}; record unchanged. {verdict.remedy}",
-        )
+        ), None
 
     at = looked_up_at - CLOCK_SKEW
     if verdict.meaning is Meaning.FAILED:
-        corrected = seen.now_failed(verdict.reason, build_id=image.arn, at=at, by=run.owner)
-        return (yield from _commit_failed(seen, corrected, draft, run))
+        return draft, seen.now_failed(verdict.reason, build_id=image.arn, at=at, by=run.owner)
 
     assert verdict.ami_id is not None
-    corrected = seen.now_ready(verdict.ami_id, build_id=image.arn, at=at, by=run.owner)
     if image.created and image.created < seen.updated:
         draft = replace(
             draft, warn=True, detail=f"the image was created before the record's updatedAt {seen.updated_at}"
         )
-    return (yield from _commit_ready(candidate, seen, corrected, draft, run, last=last))
+    return draft, seen.now_ready(verdict.ami_id, build_id=image.arn, at=at, by=run.owner)
 
 
 def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
@@ -443,9 +447,12 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
 
 
 def _commit_ready(
-    candidate: Candidate, seen: AmiState, corrected: AmiState, draft: Result, run: Run, *, last: bool
-) -> Flow[Result]:
-    """Read, log, commit, follow, forget."""
+    candidate: Candidate, seen: AmiState, corrected: AmiState, draft: Result, run: Run
+) -> Flow[tuple[Result, Intent | None]]:
+    """Read, log, commit, follow, forget.
+
+    :return: what it came to, and our intent if it must stand until the next run; that run finishes everything.
+    """
     preset, ami_id = seen.preset_name, corrected.ami_id
     assert ami_id is not None
     try:
@@ -459,91 +466,87 @@ def _commit_ready(
             if not config.with_text(text, config.version).fits:
                 raise InvalidConfig.too_large(config.tier)
     except InvalidConfig as error:
-        return replace(
-            draft,
-            outcome=Outcome.CONFIG_INVALID,
-            detail=f"{_what(error, preset, run)}; record and parameter unchanged. {error.remedy}",
-        )
+        detail = f"{_what(error, preset, run)}; record and parameter unchanged. {error.remedy}"
+        return replace(draft, outcome=Outcome.CONFIG_INVALID, detail=detail), None
     if run.dry_run:
         before = "another value" if config.secure else ami_of(config)
-        return replace(
-            draft,
-            outcome=Outcome.CORRECTED_READY,
-            detail=_join(f"dry run: would set ready with {ami_id}, and ami from {before}", draft.detail),
-        )
+        detail = _join(f"dry run: would set ready with {ami_id}, and ami from {before}", draft.detail)
+        return replace(draft, outcome=Outcome.CORRECTED_READY, detail=detail), None
 
     intent = _intent(corrected, config, run).standing_for(candidate.standing)
     yield LogIntent(intent)
     try:
         committed = yield Commit(seen, corrected)
     except Refused:
-        if last:
+        if not candidate.standing:
             yield ForgetIntent(intent.job_id)
         raise
     record = _own(committed, corrected, run)
     if record is None:
-        return (yield from _give_way(committed, seen, config, intent, draft, run, last=last))
-    if record.status is Status.FAILED:  # by an earlier try, which saw the build before this one
-        if last:
-            yield ForgetIntent(intent.job_id)
-        return _corrected(draft, record, record, detail=record.error_message or "")
-    repeated = run.repeated and isinstance(committed, Lost)
-    return (yield from _follow_up(record, config, intent, draft, run, repeated=repeated, last=last))
+        result, alone = yield from _give_way(committed, seen, config, intent, draft, run)
+    elif record.status is Status.FAILED:  # by an earlier try, which saw the build before this one
+        result, alone = _corrected(draft, record, record, detail=record.error_message or ""), True
+    else:
+        repeated = run.repeated and isinstance(committed, Lost)
+        result, alone = yield from _follow_up(record, config, intent, draft, run, repeated=repeated)
+    if not alone or candidate.earlier:  # an earlier try may live and put after us, and ours may stand for its intent
+        return result, intent
+    if not candidate.intents:  # else finishing those goes on under ours
+        yield ForgetIntent(intent.job_id)
+    return result, None
 
 
 def _give_way(
-    lost: Lost, seen: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run, *, last: bool
-) -> Flow[Result]:
+    lost: Lost, seen: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run
+) -> Flow[tuple[Result, bool]]:
     """Leave the record to whoever was newer.
 
     A settled or new build's record that keeps the AMI of our intent can have it from nobody but us: our commit was
     applied, its reply was lost, and another program replaced the record before its repetition. Then the parameter
     must follow still: now, if that build failed; by the intent, if it goes on.
+
+    :return: what it came to, and whether our intent is needed no longer.
     """
     present, alone, replacement = lost.present, True, None
     if present and present.ami_id == intent.ami_id != seen.ami_id:
         if present.status is Status.BUILDING:
-            return _superseded(draft, lost)
+            return _superseded(draft, lost), False
         if present.status is Status.FAILED:
             try:
                 _, alone, replacement = yield from _follow(present, [config], run, intent)
             except InvalidConfig:
-                return _superseded(draft, lost)
-    if alone and last:
-        yield ForgetIntent(intent.job_id)
-    return replace(_superseded(draft, lost), replacement=replacement)
+                return _superseded(draft, lost), False
+    return replace(_superseded(draft, lost), replacement=replacement), alone
 
 
 def _follow_up(
-    record: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run, *, repeated: bool, last: bool
-) -> Flow[Result]:
-    """Let the parameter follow our commit, and forget the intent if nobody came in between.
-
-    If somebody did, the intent stands for another look: who read the parameter while our put covered an edit may
-    still write that back, and a put whose reply was lost may still arrive.
+    record: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run, *, repeated: bool
+) -> Flow[tuple[Result, bool]]:
+    """Let the parameter follow our commit.
 
     :param repeated: whether an earlier try made the commit, and may have put.
-    :param last: whether the intent may be forgotten.
+    :return: what it came to, and whether nobody came in between. If somebody did, the intent stands for another look:
+        who read the parameter while our put covered an edit may still write that back, and a put whose reply was lost
+        may still arrive.
     """
     try:
         present, alone, replacement = yield from _follow(record, [config], run, intent)
     except InvalidConfig as error:
-        return replace(
+        result = replace(
             _corrected(draft, record, record, detail=""),
             outcome=Outcome.CONFIG_INVALID,
             status=Status.BUILDING,
             detail=f"{_what(error, record.preset_name, run)}; the record is ready already. {error.remedy}. "
             "The next run finishes it",
         )
-    if alone and last:
-        yield ForgetIntent(intent.job_id)
+        return result, False
     detected = None if draft.previous_ami_id == record.ami_id else draft.previous_ami_id
     if replacement and config.secure:
         replacement = replace(replacement, previous_ami_id=detected)
     elif replacement is None and repeated:
         before = detected or replaced_ami((yield ReadHistory(record.preset_name)))
         replacement = _replacement_of_earlier_try(record, before)
-    return replace(_corrected(draft, record, present, detail=draft.detail), replacement=replacement)
+    return replace(_corrected(draft, record, present, detail=draft.detail), replacement=replacement), alone
 
 
 def _follow(
@@ -654,7 +657,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail="an earlier run's try stands unfinished")
     if record is not None and record.usable_ami is None and (record.ami_id or record.status is Status.READY):
         if not run.dry_run:
-            yield from _forget(candidate.intents)
+            yield from _forget_all(candidate, run)
         return replace(
             draft,
             outcome=Outcome.NO_USABLE_AMI,
@@ -678,7 +681,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         draft = replace(_draft(record, preset, run), replacement=replacement)
         if not alone:
             return replace(draft, outcome=Outcome.FINISHED, detail="finished; the next run looks at it again")
-    yield from _forget(candidate.intents)
+    yield from _forget_all(candidate, run)
     return replace(
         draft,
         outcome=Outcome.FINISHED,
@@ -695,7 +698,7 @@ def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[tuple[
     until = max(intent.last_put_at for intent in candidate.standing)
     history = yield from _history(preset)
     merge(history, record.usable_ami or "", base=base, until=until)  # refuses before anything is written
-    merged = _intent(record, history[-1], run, "finish").standing_for(candidate.standing)
+    merged = _intent(record, history[-1], run).standing_for(candidate.standing)
     own = replace(merged, puts_until=None)
     yield LogIntent(own)
     try:
@@ -705,8 +708,6 @@ def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[tuple[
     except Refused:
         yield from _forget(candidate.intents)  # ours stands for theirs
         raise
-    if alone:
-        yield ForgetIntent(own.job_id)
     if replacement is None and run.repeated:
         replacement = _replacement_of_earlier_try(record, replaced_ami([v for v in history if v.version >= base]))
     return record, alone, replacement
@@ -717,11 +718,18 @@ def _forget(intents: Iterable[Intent]) -> Flow[None]:
         yield ForgetIntent(intent.job_id)
 
 
-def _intent(record: AmiState, config: ConfigVersion, run: Run, *part: str) -> Intent:
-    """Return the intent of (a part of) this try to let a parameter, now at ``config``, follow ``record``."""
+def _forget_all(candidate: Candidate, run: Run) -> Flow[None]:
+    """Forget the intents that dead tries left, and ours unless it may stand for that of a try that lives."""
+    if not candidate.earlier:
+        yield ForgetIntent(key_of(candidate.preset_name, run.signature))
+    yield from _forget(candidate.intents)
+
+
+def _intent(record: AmiState, config: ConfigVersion, run: Run) -> Intent:
+    """Return the intent of this try to let a parameter, now at ``config``, follow ``record``."""
     return Intent.of(
         record.preset_name,
-        owner="/".join([f"{run.owner}/{run.attempt}", *part]),
+        owner=run.signature,
         at=run.clock(),
         param_version=config.version,
         ami_id=record.ami_id or "",

@@ -95,6 +95,7 @@ def intent(
         "updatedAt": timestamp(updated_at),
         "paramVersion": parameter_version,
         "putsUntil": None,
+        "standsFor": [],
     }
 
 
@@ -142,6 +143,8 @@ def _to_attribute(value: Any) -> dict[str, Any]:
             return {"NULL": True}
         case int():
             return {"N": str(value)}
+        case list():
+            return {"L": [_to_attribute(each) for each in value]}
     return {"S": value}
 
 

@@ -93,7 +93,7 @@ def test_an_index_that_leaves_out_what_an_intent_needs_is_refused(deployment, ta
 
 
 def test_an_include_with_all_that_is_needed_will_do(deployment):
-    create(deployment, include("presetName", "status", "amiId", "paramVersion", "putsUntil"))
+    create(deployment, include("presetName", "status", "amiId", "paramVersion", "putsUntil", "standsFor"))
     deployment.preset(PRESET, status="ready", ami=OLD)
     abandoned(deployment)
     batches, states = detect()
@@ -101,11 +101,13 @@ def test_an_include_with_all_that_is_needed_will_do(deployment):
     assert [item["presetName"] for [item] in batches] == [PRESET]
 
 
-def test_an_include_that_leaves_out_until_when_the_puts_of_others_went_is_refused(deployment):
-    create(deployment, include("presetName", "status", "amiId", "paramVersion"))
+@pytest.mark.parametrize("name", ["putsUntil", "standsFor"])
+def test_an_include_that_leaves_out_what_an_intent_tells_of_others_is_refused(deployment, name):
+    needed = {"presetName", "status", "amiId", "paramVersion", "putsUntil", "standsFor"}
+    create(deployment, include(*sorted(needed - {name})))
     deployment.preset(PRESET, status="ready", ami=OLD)
     abandoned(deployment)
-    with pytest.raises(AirflowFailException, match=r"putsUntil.*must project ALL"):
+    with pytest.raises(AirflowFailException, match=rf"{name}.*must project ALL"):
         detect()
 
 

@@ -145,7 +145,7 @@ _PUT_ON_FAILURE = """    config = yield ReadConfig(seen.preset_name)
     yield PutConfig(seen.preset_name, config, config.text)
 """
 _STANDING = "    record = _own(committed, corrected, run)\n"
-_FOLLOW = "yield from _follow_up(record, config, intent, draft, run, repeated=repeated, last=last)"
+_FOLLOW = "yield from _follow_up(record, config, intent, draft, run, repeated=repeated)"
 
 MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     "no condition": lambda: Protocol(commit=_unconditional),
@@ -169,7 +169,7 @@ MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     "finishing intent of the newest version": lambda: Protocol(
         rewritten(("_finish_put", ".standing_for(candidate.standing)", ""))
     ),
-    "updatedAt = now": lambda: Protocol(rewritten(("_correct", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
+    "updatedAt = now": lambda: Protocol(rewritten(("_look_up", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
     "own write taken for a defeat": lambda: Protocol(
         rewritten(("_own", "present.reconciled_by == run.owner", "False"))
     ),

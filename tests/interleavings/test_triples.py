@@ -11,8 +11,12 @@ from tests.interleavings.explorer import Exploration, Explorations
 
 FAULTS = [Faults(crashes, lost, retried) for crashes, lost in [(1, 0), (0, 1)] for retried in (False, True)]
 
+THREE_TRIES = [case for case in triples(Faults(1, retried=True)) if "R2 of the same run+E newer failed" in case.name]
+"""A try that dies, its retry, and one that lives beside both: which intent may stand for which?"""
+
 FOUND = Explorations(
-    normal=[*triples(), *(next(triples(faults)) for faults in FAULTS)],  # the first of each fault is the smallest
+    # the first of each fault is the smallest
+    normal=[*triples(), *THREE_TRIES, *(next(triples(faults)) for faults in FAULTS)],
     more=[*triples(skews=SKEWS), *(case for faults in FAULTS for case in triples(faults))],
 )
 

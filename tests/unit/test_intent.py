@@ -26,6 +26,7 @@ def test_as_an_item_it_has_no_status():
         "amiId": "ami-0new",
         "buildId": "arn:new",
         "putsUntil": None,
+        "standsFor": [],
     }
 
 

@@ -615,14 +615,14 @@ class TestReplacement:
 
     def test_the_history_tells_where_the_record_as_it_was_is_not_known(self):
         lost = (Commit(self.AGAIN.state, replace(READY, updated_at="2026-02-11T16:04:48.124Z")), Lost(READY))
-        script = (FOUND, BUILT, self.THERE, LOGGED, lost, LOOKED, FORGOT, self.BEFORE)
+        script = (FOUND, BUILT, self.THERE, LOGGED, lost, LOOKED, self.BEFORE, FORGOT)
         assert play(self.AGAIN, *script, run=replace(RUN, repeated=True)).replacement == self.DONE
 
     @pytest.mark.parametrize("repeated", [True, False])
     def test_what_was_finished_by_the_try_before_counts_in_a_second_try_alone(self, repeated):
         left = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
         history = [replace(CONFIG, version=5), replace(CONFIG, version=6, text=TEXT)]
-        script = (LOOKED, (ReadHistory(PRESET), history), TestUnfinished().logged(), LOOKED)
+        script = (LOOKED, (ReadHistory(PRESET), history), TestUnfinished().logged(left=left.intents), LOOKED)
         forgot = ((ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
         result = play(left, *script, *forgot, run=replace(RUN, repeated=repeated))
         assert result.replacement == (self.DONE if repeated else None)
@@ -643,8 +643,8 @@ class TestReplacement:
     def test_what_a_secure_string_held_is_not_told(self, secure):
         history = [ConfigVersion(5, CONFIG.text, secure=secure)]
         put = (PutConfig(PRESET, history[-1], TEXT), 6)
-        own = TestUnfinished().logged()
         candidate = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
+        own = TestUnfinished().logged(left=candidate.intents)
         script = (LOOKED, (ReadHistory(PRESET), history), own, put, LOOKED)
         result = play(candidate, *script, (ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
         assert result.replacement == replace(self.DONE, previous_ami_id=None if secure else "ami-0old")
@@ -681,13 +681,13 @@ class TestUnfinished:
     CANDIDATE = Candidate(PRESET, READY, (LEFT, OTHER))
     FORGOT_BOTH = ((ForgetIntent(LEFT.job_id), None), (ForgetIntent(OTHER.job_id), None))
     HISTORY = (ConfigVersion(5, CONFIG.text), ConfigVersion(6, CONFIG.text))
-    OWN = "AMI-INTENT#linux-x64#dag/run/2/finish"
+    OWN = INTENT.job_id
     FORGOT_ALL = ((ForgetIntent(OWN), None), *FORGOT_BOTH)
 
-    def logged(self, record=READY):
+    def logged(self, record=READY, left=(LEFT, OTHER)):
         """An intent of our own comes before any put, so that another run knows what any try may have covered."""
         own = Intent(self.OWN, PRESET, INTENT.logged_at, self.LEFT.param_version, record.ami_id, record.build_id)
-        return (LogIntent(own), None)
+        return (LogIntent(replace(own, stands_for=tuple(intent.job_id for intent in left))), None)
 
     def test_the_parameter_follows_the_record_since_the_oldest_intent(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 7)
@@ -759,7 +759,7 @@ class TestUnfinished:
         ],
     )
     def test_without_an_ami_the_intents_are_only_forgotten(self, record, status):
-        result = play(self.CANDIDATE, (ReadState(PRESET), record), *self.FORGOT_BOTH)
+        result = play(self.CANDIDATE, (ReadState(PRESET), record), *self.FORGOT_ALL)
         assert (result.outcome, result.status) == ("finished", status)
 
     @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
@@ -776,7 +776,7 @@ class TestUnfinished:
         ids=["none", "pending", "path", "json", "line-break", "long"],
     )
     def test_an_ami_id_that_is_none_never_reaches_the_parameter(self, record, run):
-        forgot = () if run is DRY_RUN else self.FORGOT_BOTH
+        forgot = () if run is DRY_RUN else self.FORGOT_ALL
         result = play(self.CANDIDATE, (ReadState(PRESET), record), *forgot, run=run)
         assert (result.outcome, result.ami_id) == ("no_usable_ami", record.ami_id)
         assert "Write the right AMI id into the record" in result.detail
@@ -793,16 +793,31 @@ class TestUnfinished:
         assert (result.outcome, result.detail) == ("finished", "dry run: would finish an earlier run's try")
 
     def test_a_stale_record_is_corrected_first_and_its_intents_finished_after(self):
+        """Under our one intent: forgotten in between, it could no longer stand for them."""
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
         history = (ReadHistory(PRESET), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
         logged, putting = self.merged(), self.merged(puts_until=None)
-        corrected = (FOUND, BUILT, READ, logged, COMMITTED, putting, PUT, LOOKED, FORGOT)
-        result = play(candidate, *corrected, LOOKED, history, self.logged(), LOOKED, *self.FORGOT_ALL[:2])
-        assert what(result) == ("corrected_ready", *AS_READY)
+        corrected = (FOUND, BUILT, READ, logged, COMMITTED, putting, PUT, LOOKED)
+        finished = (LOOKED, history, self.logged(left=(self.LEFT,)), LOOKED, *self.FORGOT_ALL[:2])
+        assert what(play(candidate, *corrected, *finished)) == ("corrected_ready", *AS_READY)
+
+    def test_a_second_try_leaves_that_to_the_next_run(self):
+        """The first one may live, and put; so the second one's intent stays, and stands for all."""
+        first = replace(self.LEFT, job_id="AMI-INTENT#linux-x64#dag/run/1")
+        candidate = replace(Candidate(PRESET, SEEN, (self.LEFT,)), earlier=(first,))
+        both = (self.LEFT.job_id, first.job_id)
+        logged, putting = (
+            (LogIntent(replace(self.merged(until)[0].intent, stands_for=both)), None)
+            for until in ("2026-02-11T15:55:00.000Z", None)
+        )
+        assert play(candidate, FOUND, BUILT, READ, logged, COMMITTED, putting, PUT, LOOKED).outcome == "corrected_ready"
 
     def merged(self, puts_until="2026-02-11T15:55:00.000Z"):
         """Our intent, which stands for ``LEFT`` as well; once we put, it tells of our puts too."""
-        return (LogIntent(replace(INTENT, param_version=self.LEFT.param_version, puts_until=puts_until)), None)
+        return (
+            LogIntent(replace(INTENT, param_version=5, puts_until=puts_until, stands_for=(self.LEFT.job_id,))),
+            None,
+        )
 
     def test_a_put_that_is_refused_first_of_all_leaves_an_intent_that_tells_of_the_dead_tries_puts_alone(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
@@ -810,30 +825,38 @@ class TestUnfinished:
         script = (self.merged(), COMMITTED, self.merged(puts_until=None), refused, self.merged())
         assert play(candidate, FOUND, BUILT, READ, *script) is refusal
 
+    STANDS_FOR_LEFT = OTHER.standing_for([LEFT])
+
     def test_what_another_intent_stands_for_is_forgotten_first(self):
-        candidate = Candidate(PRESET, SEEN, (self.LEFT, replace(self.OTHER, param_version=5)))
+        candidate = Candidate(PRESET, SEEN, (self.LEFT, self.STANDS_FOR_LEFT))
         in_progress = built(replace(AVAILABLE, status="BUILDING"))
         script = ((ForgetIntent(self.LEFT.job_id), None), FOUND, in_progress, (ReadState(PRESET), SEEN))
         assert play(candidate, *script).outcome == "still_building"
 
+    def test_what_another_intent_reaches_as_far_as_is_not(self):
+        """Its own try, which may live and forget it, does not know that anything else rests on it."""
+        candidate = Candidate(PRESET, SEEN, (self.LEFT, replace(self.STANDS_FOR_LEFT, stands_for=())))
+        in_progress = built(replace(AVAILABLE, status="BUILDING"))
+        assert play(candidate, FOUND, in_progress, (ReadState(PRESET), SEEN)).outcome == "still_building"
+
     def test_a_dry_run_forgets_nothing(self):
-        candidate = Candidate(PRESET, SEEN, (self.LEFT, replace(self.OTHER, param_version=5)))
+        candidate = Candidate(PRESET, SEEN, (self.LEFT, self.STANDS_FOR_LEFT))
         in_progress = built(replace(AVAILABLE, status="BUILDING"))
         assert play(candidate, FOUND, in_progress, (ReadState(PRESET), SEEN), run=DRY_RUN).outcome == "still_building"
 
     @pytest.mark.parametrize("commit", ["committed", "lost", "refused"])
-    @pytest.mark.parametrize("tries", [1, 2])
-    def test_ours_stays_if_it_may_be_the_last_to_tell_of_an_earlier_try(self, tries, commit):
-        """The second try stands for the first one, and may live: then it forgets its intent."""
-        earlier = [replace(self.LEFT, job_id=f"AMI-INTENT#linux-x64#dag/run/{number}") for number in range(tries)]
-        candidate = Candidate(PRESET, SEEN).retried(earlier, RUN.owner)
-        spare = [(ForgetIntent(intent.job_id), None) for intent in earlier[:-1]]
+    @pytest.mark.parametrize("earlier", [True, False])
+    def test_ours_stays_if_it_may_be_the_last_to_tell_of_an_earlier_try(self, earlier, commit):
+        first = replace(self.LEFT, job_id="AMI-INTENT#linux-x64#dag/run/1")
+        candidate = Candidate(PRESET, SEEN).retried([first] if earlier else [], RUN.owner)
+        log = [(LogIntent(INTENT.standing_for([first] if earlier else [])), None)]
+        putting = [(LogIntent(log[0][0].intent.renewed(NOW)), None)] if earlier else []
         ends = {
-            "committed": (COMMITTED, self.merged(puts_until=None), PUT, LOOKED),
+            "committed": (COMMITTED, *putting, PUT, LOOKED),
             "lost": ((COMMITTED[0], Lost(NEWER)),),
             "refused": ((COMMITTED[0], Refused("no")),),
         }
-        play(candidate, *spare, FOUND, BUILT, READ, self.merged(), *ends[commit], *([] if spare else [FORGOT]))
+        play(candidate, FOUND, BUILT, READ, *log, *ends[commit], *([] if earlier else [FORGOT]))
 
     def test_a_stale_record_that_goes_on_building_keeps_its_intents(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))

@@ -38,6 +38,7 @@ def note(name: str = "linux-x64", owner: str = "dag/run/1", **attributes: Any) -
         "amiId": "ami-0new",
         "buildId": "arn:new",
         "putsUntil": None,
+        "standsFor": [],
     } | attributes
 
 
