@@ -199,7 +199,7 @@ def test_a_process_says_in_one_line_what_is_wrong(deployment):
         (["detect"], {"table_name": ""}, "table_name is not set: .* set [spot_runner] table_name"),
         (["detect"], {"table_name": "nowhere"}, "No DynamoDB table 'nowhere' in region us-east-1: .*"),
         (["detect"], {"aws_conn_id": "aws_prod"}, "There is no connection 'aws_prod'. Add it to Airflow .*"),
-        (["detect"], {"region_name": "us-east-1a"}, "Region 'us-east-1a' is an availability zone: write us-east-1. .*"),
+        (["detect"], {"region_name": "us-east-1a"}, "[spot_runner] region_name 'us-east-1a' is .*: write us-east-1"),
         (["detect"], {"stale_after_minutes": "soon"}, "[spot_runner] stale_after_minutes is 'soon'; .*"),
         (["reconcile"], {"pipeline_name": "all"}, "[spot_runner] pipeline_name is 'all'; .*"),
         (["reconcile", PRESET, "linux-x46"], {}, f"table {TABLE} has no record of linux-x46; nothing was done"),

@@ -78,7 +78,9 @@ def test_a_whole_run_again_with_fewer_other_more_and_no_presets(airflow: Any, de
         "1 preset ready, 1 preset building, 1 preset failed; none was stale",
     )
     assert lines(report) == {"a": ("ready", None), "b": ("failed", None), "c": ("building", None)}
-    assert {state for index, state in states(airflow, "whole", "reconcile_preset").items() if index >= 0} == {"removed"}
+    again = {state for index, state in states(airflow, "whole", "reconcile_preset").items() if index >= 0}
+    # Airflow 2 may start an instance before it removes it: that one fails, since its batch is gone.
+    assert "removed" in again <= {"removed", "failed"}
 
     deployment.stale("d")  # at the map index that was a's
     airflow.clear(DAG, "whole")

@@ -22,7 +22,12 @@ def deployment(airflow: RealAirflow, aws: EmbeddedAws) -> Deployment:
     deployment.stale("linux-x64")
     airflow.wait_for_dag(DAG)
     airflow.kill("dag-processor")
-    airflow.start("dag-processor", "dag-processor", AIRFLOW__SPOT_RUNNER__DRY_RUN="True")
+    airflow.start(
+        "dag-processor",
+        "dag-processor",
+        AIRFLOW__SPOT_RUNNER__DRY_RUN="True",
+        AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL="0",  # else a DAG written a moment ago stays as it is
+    )
     airflow.wait_for("the DAG to be parsed again", lambda: DRY_RUN_MARK in task_ids(airflow))
     airflow.trigger(DAG, RUN)
     return deployment
