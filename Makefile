@@ -52,6 +52,8 @@ up: .venv/.installed
 
 # A file's tests share what they start, so they stay together; files are taken as they are sorted, the short ones last.
 PYTEST = bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Of the longer profiles two files have nearly all, so their tests are shared out one by one.
+PYTEST_LONG = bin/python -m pytest -n 2 --dist worksteal
 
 test: .venv/.installed .venv-ministack/.installed
 	@echo "make test takes about 8 minutes on two idle cores."
@@ -61,7 +63,7 @@ test: .venv/.installed .venv-ministack/.installed
 test-long: .venv/.installed .venv-ministack/.installed
 	@echo "make test-long takes about 8 minutes on two idle cores."
 	@.venv/bin/python -m tests.needs
-	@$(ALONE) .venv/$(PYTEST) -m long
+	@$(ALONE) .venv/$(PYTEST_LONG) -m long
 
 test-airflow2: .venv-airflow2/.installed
 	@echo "make test-airflow2 takes about 4 minutes on two idle cores."

@@ -155,6 +155,12 @@ def triples(faults: Faults = NONE, protocol: Protocol = REAL, skews: Iterable[in
                 yield _case(f"R1+{run_name}+{name}{ahead}", world, faults, one, two, handler)
 
 
+def three_tries(protocol: Protocol = REAL) -> Iterator[Case]:
+    """One of the triples: a try that dies, its retry, and one that lives beside both, while a newer build fails."""
+    name = "R1+R2 of the same run+E newer failed (crash, retried)"
+    yield from (case for case in triples(Faults(1, retried=True), protocol) if case.name == name)
+
+
 def beyond(protocol: Protocol = REAL) -> Iterator[Case]:
     """What was not asked for: both reconcilers die, a put arrives late, R1 sleeps while another run cleans up."""
     world = stale_world(SAME)

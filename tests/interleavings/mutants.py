@@ -9,13 +9,14 @@ import __future__
 
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import FunctionType
 from typing import Any
 
 from spot_runner_provider import preset_config, reconciler
 from spot_runner_provider.ami_state import render_timestamp
+from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.reconciler import (
     Call,
@@ -136,6 +137,22 @@ def _guessed(history: Sequence[ConfigVersion], ami_id: str, *, base: ConfigVersi
     return preset_config.merge(history, ami_id, base=base.version)
 
 
+# Intents.
+
+
+def _outreached(intents: Collection[Intent]) -> list[Intent]:
+    """Those that another one reaches as far as, whether it was logged for them or not."""
+    ages = sorted(intents, key=lambda intent: (intent.logged_at, intent.job_id))
+    return [
+        one
+        for number, one in enumerate(ages)
+        if any(
+            other.param_version <= one.param_version and other.last_put_at >= one.last_put_at
+            for other in ages[number + 1 :]
+        )
+    ]
+
+
 _LOOK = "present: AmiState | None = yield ReadState(preset)"
 _LOG = "    yield LogIntent(intent)\n"
 _PUT_FIRST = """    if (text := merge([config], ami_id)) != config.text:
@@ -144,6 +161,8 @@ _PUT_FIRST = """    if (text := merge([config], ami_id)) != config.text:
 _PUT_ON_FAILURE = """    config = yield ReadConfig(seen.preset_name)
     yield PutConfig(seen.preset_name, config, config.text)
 """
+_STANDING_FOR = ".standing_for(candidate.standing)"
+_NEWEST = "merged = replace(merged, param_version=history[-1].version)"
 _STANDING = "    record = _own(committed, corrected, run)\n"
 _FOLLOW = "yield from _follow_up(record, config, intent, draft, run, repeated=repeated)"
 
@@ -167,8 +186,9 @@ MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     ),
     "finishing without an intent": lambda: Protocol(rewritten(("_finish_put", "    yield LogIntent(own)\n", ""))),
     "finishing intent of the newest version": lambda: Protocol(
-        rewritten(("_finish_put", ".standing_for(candidate.standing)", ""))
+        rewritten(("_finish_put", _STANDING_FOR, f"{_STANDING_FOR}\n    {_NEWEST}"))
     ),
+    "an intent stands for all that it outreaches": lambda: Protocol(rewritten(redundant=_outreached)),
     "updatedAt = now": lambda: Protocol(rewritten(("_look_up", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
     "own write taken for a defeat": lambda: Protocol(
         rewritten(("_own", "present.reconciled_by == run.owner", "False"))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.figures import Figure
 from tests.interleavings.actors import REAL, Protocol
-from tests.interleavings.cases import Faults, alone, finishing, pairs, repeated_edits, triples
+from tests.interleavings.cases import Faults, alone, finishing, pairs, repeated_edits, three_tries, triples
 from tests.interleavings.explorer import Case, Finding, explore
 from tests.interleavings.invariants import Problem
 from tests.interleavings.mutants import MUTANTS
@@ -25,6 +25,7 @@ def cases(protocol: Protocol) -> Iterator[Case]:
     yield from pairs(protocol, [replace(FAULTS, hindered=True)], skews=[0])
     yield from repeated_edits(protocol)
     yield from finishing(protocol)
+    yield from three_tries(protocol)
     yield from triples(protocol=protocol)
 
 

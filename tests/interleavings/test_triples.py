@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 
-from tests.interleavings.cases import SKEWS, Faults, triples
+from tests.interleavings.cases import SKEWS, Faults, three_tries, triples
 from tests.interleavings.explorer import Exploration, Explorations
 
 FAULTS = [Faults(crashes, lost, retried) for crashes, lost in [(1, 0), (0, 1)] for retried in (False, True)]
 
-THREE_TRIES = [case for case in triples(Faults(1, retried=True)) if "R2 of the same run+E newer failed" in case.name]
-"""A try that dies, its retry, and one that lives beside both: which intent may stand for which?"""
+HUGE = [f"R1+R2 of the same run+E newer ({fault}, retried)" for fault in ("crash", "lost reply")]
+"""Minutes each, so they are left to ``make test-nightly``."""
+
+MORE = [*triples(skews=SKEWS), *(case for faults in FAULTS for case in triples(faults))]
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 FOUND = Explorations(
     # the first of each fault is the smallest
-    normal=[*triples(), *THREE_TRIES, *(next(triples(faults)) for faults in FAULTS)],
-    more=[*triples(skews=SKEWS), *(case for faults in FAULTS for case in triples(faults))],
+    normal=[*triples(), *three_tries(), *(next(triples(faults)) for faults in FAULTS)],
+    more=[case for case in MORE if NIGHTLY or case.name not in HUGE],
 )
 
 
