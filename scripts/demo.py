@@ -23,7 +23,7 @@ from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo import MALFORMED, OUTCOMES, RUNNER_JOBS, seed_demo
 from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
-from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.protocol.outcome import Outcome
 
 HOME = PROJECT / ".airflow"
 LOG = HOME / "logs" / "demo.log"

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, shorten
-from spot_runner_provider.outcome import Outcome
 from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of
+from spot_runner_provider.protocol.outcome import Outcome
 
 SETTLED_AFTER = timedelta(minutes=5)
 """Age at which a record's writer, which puts the parameter after the record, is through with both."""

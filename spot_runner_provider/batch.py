@@ -14,16 +14,13 @@ from spot_runner_provider.ami_state import shown
 from spot_runner_provider.breaker import Breaker, Unavailable
 from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.errors import Kind, kind_of, names_of
-from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.pace import PATIENCE, Pace, Permit
-from spot_runner_provider.reconciler import (
+from spot_runner_provider.protocol.calls import (
     Call,
-    Candidate,
     Commit,
     ConfigurationError,
     DescribeConfig,
     FindPipeline,
-    Flow,
     ForgetIntent,
     LatestImage,
     LogIntent,
@@ -35,11 +32,12 @@ from spot_runner_provider.reconciler import (
     ReadState,
     Refused,
     ResourceRefused,
-    Run,
     Throttled,
-    reconcile,
     resource_of,
 )
+from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.protocol.outcome import Outcome, Result
+from spot_runner_provider.protocol.reconcile import Flow, reconcile
 
 if TYPE_CHECKING:
     from spot_runner_provider.hooks.ami_state import AmiStateHook

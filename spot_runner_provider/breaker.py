@@ -8,7 +8,7 @@ from collections.abc import Collection
 from enum import Enum, auto
 
 from spot_runner_provider.errors import Kind, is_about_credentials, kind_of, names_of
-from spot_runner_provider.reconciler import AmbiguousPut, Refused
+from spot_runner_provider.protocol.calls import AmbiguousPut, Refused
 
 IN_A_ROW = 3
 """Presets that an error of a server must meet one after the other, none working in between, to be everybody's. Such an
@@ -64,7 +64,7 @@ class Breaker:
     """Which kinds of calls are not made any more, because they fail for everybody. Several threads share it.
 
     >>> from botocore.exceptions import ReadTimeoutError
-    >>> from spot_runner_provider.reconciler import PutConfig, ReadConfig
+    >>> from spot_runner_provider.protocol.calls import PutConfig, ReadConfig
     >>> breaker = Breaker()
     >>> breaker.failed(ReadConfig, ["linux-x64"], ReadTimeoutError(endpoint_url="https://..."))
     >>> breaker.refusal(ReadConfig)
@@ -97,7 +97,7 @@ class Breaker:
     def worked(self, kind: type) -> None:
         """Take into account that a call worked: errors before it and after it are not in a row.
 
-        >>> from spot_runner_provider.reconciler import Commit
+        >>> from spot_runner_provider.protocol.calls import Commit
         >>> breaker = Breaker()
         >>> for preset in ("linux-arm64", "linux-x64", "windows-2022"):
         ...     breaker.worked(Commit)

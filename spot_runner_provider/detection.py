@@ -20,7 +20,7 @@ from spot_runner_provider.ami_state import (
 )
 from spot_runner_provider.audit import Audit
 from spot_runner_provider.intent import Intent
-from spot_runner_provider.reconciler import Candidate
+from spot_runner_provider.protocol.candidate import Candidate
 from spot_runner_provider.xcom_size import fitted_together, odd_text
 
 NO_RECORD = "no record"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from spot_runner_provider.ami_state import shorten
-from spot_runner_provider.outcome import Result
+from spot_runner_provider.protocol.outcome import Result
 
 ALIAS = "spot-runner"
 """Name of the asset alias that promotions go through unless the task has one of its own."""
@@ -18,7 +18,7 @@ _REGION, _ACCOUNT = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}"), re.compile(r"\d{12}"
 class UnknownPlace(LookupError):
     """Nothing tells in which account and region a preset is.
 
-    >>> from spot_runner_provider.outcome import Replacement
+    >>> from spot_runner_provider.protocol.outcome import Replacement
     >>> Promotion.of(Result("linux-x64", None, replacement=Replacement("ami-0e3f", "ami-0a1d")))
     Traceback (most recent call last):
         ...
@@ -30,7 +30,7 @@ class UnknownPlace(LookupError):
 class Promotion:
     """An event of the asset ``uri``. The values of ``extra`` are texts or ``None``: Airflow 2 hashes them.
 
-    >>> from spot_runner_provider.outcome import Outcome, Replacement
+    >>> from spot_runner_provider.protocol.outcome import Outcome, Replacement
     >>> replaced = Replacement("ami-0e3f", "ami-0a1d")
     >>> arn = "arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64"
     >>> result = Result("linux-x64", Outcome.CORRECTED_READY, replacement=replaced, pipeline_arn=arn)

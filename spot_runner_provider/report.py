@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from spot_runner_provider.ami_state import MalformedRecord, Status, is_ami_id, parse_timestamp, shorten
 from spot_runner_provider.intent import is_intent
-from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.protocol.outcome import Outcome
 from spot_runner_provider.xcom_size import fitted
 
 DEGRADED = "degraded"

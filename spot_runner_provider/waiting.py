@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from spot_runner_provider.ami_state import DETAIL_LIMIT, shorten
 from spot_runner_provider.breaker import Breaker
-from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion
-from spot_runner_provider.reconciler import Candidate, ConfigurationError
+from spot_runner_provider.protocol.calls import ConfigurationError
+from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.protocol.outcome import Outcome, Result
 
 AIOBOTOCORE_REMEDY = "install airflow-provider-spot-runner[aiobotocore], or set deferrable=False"
 

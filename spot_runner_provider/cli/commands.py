@@ -26,7 +26,7 @@ from spot_runner_provider.ami_state import Status, render_timestamp, shown
 from spot_runner_provider.arguments import InvalidArgument, boolean
 from spot_runner_provider.cli.output import show
 from spot_runner_provider.detection import NO_RECORD, sift
-from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.protocol.calls import ConfigurationError
 from spot_runner_provider.report import DEGRADED, Report, message_of, report
 
 if TYPE_CHECKING:

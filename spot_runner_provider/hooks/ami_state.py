@@ -17,7 +17,7 @@ from spot_runner_provider.ami_state import AmiState, MalformedRecord, job_id
 from spot_runner_provider.errors import code_of, is_of_credentials, words_of
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
 from spot_runner_provider.intent import Intent
-from spot_runner_provider.reconciler import Committed, ConfigurationError, Lost
+from spot_runner_provider.protocol.calls import Committed, ConfigurationError, Lost
 
 READ_LIMIT = 100
 """Keys that one BatchGetItem takes."""
@@ -36,7 +36,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     :param index_name: the index on ``recordType`` and ``updatedAt``, which projects ``ALL``; needed for listing only.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
 
-    Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
+    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for what only a person can
     mend, and botocore's errors for the rest.
 
     >>> hook = AmiStateHook(table_name="spot-runner-state")
@@ -47,7 +47,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     >>> list(AmiStateHook(table_name="nowhere").list_states())
     Traceback (most recent call last):
         ...
-    spot_runner_provider.reconciler.ConfigurationError: No DynamoDB table 'nowhere' in region us-east-1: correct
+    spot_runner_provider.protocol.calls.ConfigurationError: No DynamoDB table 'nowhere' in region us-east-1: correct
     [spot_runner] table_name, or the region, or the account that the connection leads to
     """
 

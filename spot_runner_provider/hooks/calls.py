@@ -33,7 +33,7 @@ from spot_runner_provider.hooks.connection import (
     settled,
 )
 from spot_runner_provider.hooks.scrubbing import scrubbed
-from spot_runner_provider.reconciler import ConfigurationError, ResourceRefused
+from spot_runner_provider.protocol.calls import ConfigurationError, ResourceRefused
 
 if TYPE_CHECKING:
     import boto3
@@ -163,8 +163,8 @@ class ConfiguredHook(AwsGenericHook[Any]):
         ...     raise denied
         Traceback (most recent call last):
             ...
-        spot_runner_provider.reconciler.ConfigurationError: Access denied: allow ssm:PutParameter on parameter /a for
-        the identity of connection aws_default. AWS says: no
+        spot_runner_provider.protocol.calls.ConfigurationError: Access denied: allow ssm:PutParameter on parameter /a
+        for the identity of connection aws_default. AWS says: no
         """
         try:
             with scrubbed():

@@ -28,7 +28,7 @@ from spot_runner_provider.hooks.credentials import (
     secrets_of,
 )
 from spot_runner_provider.hooks.scrubbing import causes, remember, scrub_records, scrubbed
-from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.protocol.calls import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
@@ -61,9 +61,9 @@ def read_connection(conn_id: str, look_up: Callable[[str], Connection]) -> Conne
     >>> read_connection("aws_prod", BaseHook.get_connection)
     Traceback (most recent call last):
         ...
-    spot_runner_provider.reconciler.ConfigurationError: There is no connection 'aws_prod'. Add it to Airflow (airflow
-    connections add aws_prod --conn-type aws), or correct aws_conn_id, of the task or of [spot_runner]. If it is there,
-    see why its secrets backend does not find it. Nothing was sent to AWS
+    spot_runner_provider.protocol.calls.ConfigurationError: There is no connection 'aws_prod'. Add it to Airflow
+    (airflow connections add aws_prod --conn-type aws), or correct aws_conn_id, of the task or of [spot_runner]. If it
+    is there, see why its secrets backend does not find it. Nothing was sent to AWS
     """
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     unreadable = ConfigurationError(
@@ -129,8 +129,8 @@ def check_region(region: str | None, source: str, profile_name: str | None) -> N
     >>> check_region("us-east-1a", "region_name of the connection 'aws_default'", None)
     Traceback (most recent call last):
         ...
-    spot_runner_provider.reconciler.ConfigurationError: Region 'us-east-1a' is an availability zone: write us-east-1. It
-    comes from region_name of the connection 'aws_default'. Nothing was sent to AWS
+    spot_runner_provider.protocol.calls.ConfigurationError: Region 'us-east-1a' is an availability zone: write
+    us-east-1. It comes from region_name of the connection 'aws_default'. Nothing was sent to AWS
     """
     if region is None:
         region = botocore.session.Session(profile=profile_name).get_config_variable("region")
@@ -149,9 +149,9 @@ def guard(session: Any) -> None:
     >>> session.client("sts").get_caller_identity()
     Traceback (most recent call last):
         ...
-    spot_runner_provider.reconciler.ConfigurationError: The credentials cannot be sent: the session token has a blank or
-    a control character in it: copy it again. See where they come from: the connection, its role, or the worker's
-    environment, profile or process. The call was not sent
+    spot_runner_provider.protocol.calls.ConfigurationError: The credentials cannot be sent: the session token has a
+    blank or a control character in it: copy it again. See where they come from: the connection, its role, or the
+    worker's environment, profile or process. The call was not sent
     """
     scrub_records()
     boto = isinstance(session, boto3.session.Session)
@@ -171,8 +171,8 @@ def settled() -> Iterator[None]:
     ...     Config(proxis={})
     Traceback (most recent call last):
         ...
-    spot_runner_provider.reconciler.ConfigurationError: No client can be made of the settings: Got unexpected keyword
-    argument 'proxis'. Correct botocore_config, the extra of the connection, or the worker's AWS_ENDPOINT_URL
+    spot_runner_provider.protocol.calls.ConfigurationError: No client can be made of the settings: Got unexpected
+    keyword argument 'proxis'. Correct botocore_config, the extra of the connection, or the worker's AWS_ENDPOINT_URL
     """
     try:
         with scrubbed():

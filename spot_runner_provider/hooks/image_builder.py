@@ -13,7 +13,7 @@ from spot_runner_provider import clock
 from spot_runner_provider.build import Image, goes_on, latest, pipelines_of
 from spot_runner_provider.errors import code_of, is_of_credentials, is_refused_for_now, is_repeatable
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
-from spot_runner_provider.reconciler import Throttled
+from spot_runner_provider.protocol.calls import Throttled
 
 NAMES_LIMIT = 10
 """Values that one filter of ListImagePipelines takes."""
@@ -27,7 +27,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
 
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
 
-    Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
+    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for what only a person can
     mend, and botocore's errors for the rest.
 
     >>> hook = ImageBuilderHook(aws_conn_id="aws_default", region_name="us-east-1")

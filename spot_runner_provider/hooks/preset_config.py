@@ -18,7 +18,7 @@ from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.errors import Kind, code_of, is_of_credentials, is_refused_for_now, kind_of, may_quote
 from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
 from spot_runner_provider.preset_config import ConfigVersion, parameter_name
-from spot_runner_provider.reconciler import AmbiguousPut, Busy, ResourceRefused, Throttled
+from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, ResourceRefused, Throttled
 
 NAMES_LIMIT = 10
 """Names that one GetParameters takes."""
@@ -36,7 +36,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
     :param prefix: the path above the parameters, such as ``/spot-runner/configs``.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
 
-    Every method raises :class:`~spot_runner_provider.reconciler.ConfigurationError` for what only a person can
+    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for what only a person can
     mend, and botocore's errors for the rest.
 
     >>> hook = PresetConfigHook(prefix="/spot-runner/configs")
@@ -143,7 +143,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         >>> PresetConfigHook().put("linux-x64", ConfigVersion(1, '{"ami": "ami-0a1d"}'), '{"ami": "ami-0e3f"}')
         Traceback (most recent call last):
             ...
-        spot_runner_provider.reconciler.AmbiguousPut: no answer to the put of parameter /spot-runner/configs/...
+        spot_runner_provider.protocol.calls.AmbiguousPut: no answer to the put of parameter /spot-runner/configs/...
         """
         name = self.name_of(preset_name)
         try:

@@ -19,7 +19,7 @@ from spot_runner_provider.detection import Survey, divide, sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.calls import chunks
 from spot_runner_provider.hooks.preset_config import NAMES_LIMIT, PresetConfigHook
-from spot_runner_provider.reconciler import ConfigurationError, ReadConfig
+from spot_runner_provider.protocol.calls import ConfigurationError, ReadConfig
 from spot_runner_provider.run_conf import RunConf
 
 if TYPE_CHECKING:

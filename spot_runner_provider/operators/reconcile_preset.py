@@ -34,9 +34,11 @@ from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.intent import Intent, is_intent
 from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
-from spot_runner_provider.outcome import Outcome, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace
-from spot_runner_provider.reconciler import Candidate, ConfigurationError, ReadHistory, Run, retold, untouched
+from spot_runner_provider.protocol.calls import ConfigurationError, ReadHistory
+from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.protocol.outcome import Outcome, Result
+from spot_runner_provider.protocol.reconcile import retold, untouched
 from spot_runner_provider.run_conf import RunConf
 from spot_runner_provider.triggers.images import ImagesTrigger
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
@@ -61,7 +63,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
     Returns one result a preset: ``{"presetName", "status", "amiId", "previousAmiId", "updatedAt", "buildId",
     "outcome", "detail", "dryRun", "pipelineArn", "imageArn", "imageState"}``. ``outcome`` is one of
-    :class:`~spot_runner_provider.outcome.Outcome`, or ``None`` for a named preset with nothing to do.
+    :class:`~spot_runner_provider.protocol.outcome.Outcome`, or ``None`` for a named preset with nothing to do.
 
     One preset's error never stops another. If there was one, the results are pushed and the task fails, so that
     Airflow tries again; the other outcomes do not fail it. What is missing for every preset alike (a permission,

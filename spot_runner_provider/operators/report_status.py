@@ -29,7 +29,7 @@ from spot_runner_provider.notify import (
 from spot_runner_provider.operators.detect_stale import STATES_KEY, DetectStaleOperator
 from spot_runner_provider.operators.neighbours import neighbour, states_beside
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
-from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.protocol.outcome import Outcome
 from spot_runner_provider.report import DEGRADED, Answers, Instance, Report, Silence, report
 
 if TYPE_CHECKING:

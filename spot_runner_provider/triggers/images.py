@@ -16,7 +16,7 @@ from spot_runner_provider.build import goes_on
 from spot_runner_provider.hooks.calls import repeat_what_passes
 from spot_runner_provider.hooks.connection import settled
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook, is_gone
-from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.protocol.calls import ConfigurationError
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
 
 

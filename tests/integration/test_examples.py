@@ -54,9 +54,9 @@ WITHOUT = {
     "asset_events.UnknownAlias": "it takes an Airflow 2 that has not parsed a DAG",
     "embedded.strict.Refusal": "it never leaves Strict, whose example has the answer that becomes of it",
     "operators.reconcile_preset.ReconcilePresetOperator.execute_complete": "Airflow calls it, after a deferral",
-    "reconciler.Committed": "it is an answer of AmiStateHook.commit, and in the example of that",
-    "reconciler.Lost": "it is an answer of AmiStateHook.commit, and in the example of that",
-    "reconciler.PutsInVain": "it takes twenty rounds of the protocol, or ten minutes, until it is raised",
+    "protocol.calls.Committed": "it is an answer of AmiStateHook.commit, and in the example of that",
+    "protocol.calls.Lost": "it is an answer of AmiStateHook.commit, and in the example of that",
+    "protocol.calls.PutsInVain": "it takes twenty rounds of the protocol, or ten minutes, until it is raised",
     **{f"embedded.control.ControlClient.{name}": "EmbeddedAws has it, with an example" for name in OVER_HTTP},
 }
 """What is public and has no example -> why it would be artificial."""

@@ -31,7 +31,7 @@ REASONS = [
 def goes_wrong(deployment, monkeypatch):
     """Let something go wrong, again and again, until the function that is returned is called."""
     monkeypatch.setattr("spot_runner_provider.clock.backoff", lambda attempt: 0)
-    monkeypatch.setattr("spot_runner_provider.reconciler.MAX_ROUNDS", 2)
+    monkeypatch.setattr("spot_runner_provider.protocol.reconcile.MAX_ROUNDS", 2)
     send = URLLib3Session.send
 
     def begin(operation, kind):

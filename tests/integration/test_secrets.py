@@ -31,7 +31,7 @@ from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE, create_table, preset_config, put_parameter
 from spot_runner_provider.embedded.server import EmbeddedAws
-from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.protocol.outcome import Outcome
 from tests.integration.deployment import NEW, Deployment, TaskInstance, detect, reconcile
 
 REPOSITORY = Path(__file__).parents[2]

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from spot_runner_provider import reconciler
 from spot_runner_provider.ami_state import AmiState, Status, render_timestamp
 from spot_runner_provider.build import Image
-from spot_runner_provider.reconciler import AmbiguousPut, Busy, Call, Candidate, Refused, Run, Throttled
+from spot_runner_provider.protocol import reconcile as the_protocol
+from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, Call, Refused, Throttled
+from spot_runner_provider.protocol.candidate import Candidate, Run
 from tests.interleavings.model import (
     PRESET,
     REGION,
@@ -103,7 +104,7 @@ class Protocol:
     reply is lost.
     """
 
-    reconcile: Reconcile = reconciler.reconcile
+    reconcile: Reconcile = the_protocol.reconcile
     commit: CommitRule = commit
     repeats: bool = False
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 from _pytest.mark import ParameterSet
 
-from spot_runner_provider.reconciler import Commit, ForgetIntent, LogIntent, PutConfig
+from spot_runner_provider.protocol.calls import Commit, ForgetIntent, LogIntent, PutConfig
 from tests.interleavings.actors import FOR_NOW, LOST_REPLY, REFUSED, Actor, Step
 from tests.interleavings.invariants import MOST_INTENTS, Problem, saw_failure, verdict
 from tests.interleavings.model import World, land, perform, perform_other

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from spot_runner_provider.ami_state import Status
 from spot_runner_provider.audit import drift, settled
-from spot_runner_provider.reconciler import Commit, ForgetIntent, LogIntent, PutConfig
+from spot_runner_provider.protocol.calls import Commit, ForgetIntent, LogIntent, PutConfig
 from tests.interleavings.actors import Protocol, reconciling
 from tests.interleavings.model import CONFIG, Tables, Version, World, moment, newest_config, perform
 

@@ -23,9 +23,8 @@ from spot_runner_provider.build import GIVEN_UP, Ami, Image
 from spot_runner_provider.detection import survey
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import (
+from spot_runner_provider.protocol.calls import (
     Call,
-    Candidate,
     Commit,
     Committed,
     DescribeConfig,
@@ -40,6 +39,7 @@ from spot_runner_provider.reconciler import (
     ReadHistory,
     ReadState,
 )
+from spot_runner_provider.protocol.candidate import Candidate
 
 PRESET = "linux-x64"
 REGION = "us-east-1"

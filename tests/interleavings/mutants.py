@@ -14,21 +14,13 @@ from datetime import datetime
 from types import FunctionType
 from typing import Any
 
-from spot_runner_provider import preset_config, reconciler
+from spot_runner_provider import preset_config
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import (
-    Call,
-    Candidate,
-    Commit,
-    Committed,
-    ForgetIntent,
-    LogIntent,
-    Lost,
-    ReadState,
-    Run,
-)
+from spot_runner_provider.protocol import reconcile as the_protocol
+from spot_runner_provider.protocol.calls import Call, Commit, Committed, ForgetIntent, LogIntent, Lost, ReadState
+from spot_runner_provider.protocol.candidate import Candidate, Run
 from tests.interleavings.actors import Flow, Protocol, Reconcile
 from tests.interleavings.model import Record, World, commit, overwrite, update_item
 
@@ -43,15 +35,15 @@ def rewritten(*changes: Text, **replaced: Any) -> Reconcile:
     :param replaced: names of the module that stand for something else.
     :raises LookupError: if a text is not in the source exactly once.
     """
-    names = dict(vars(reconciler))
+    names = dict(vars(the_protocol))
     sources: dict[str, str] = {}
     for name, old, new in changes:
         source = sources.get(name) or inspect.getsource(names[name])
         if source.count(old) != 1:
             raise LookupError(f"{source.count(old)} times in {name}, not once: {old!r}")
         sources[name] = source.replace(old, new)
-    for name, value in vars(reconciler).items():
-        if isinstance(value, FunctionType) and value.__module__ == reconciler.__name__:
+    for name, value in vars(the_protocol).items():
+        if isinstance(value, FunctionType) and value.__module__ == the_protocol.__name__:
             names[name] = FunctionType(value.__code__, names, name, value.__defaults__, value.__closure__)
             names[name].__kwdefaults__ = value.__kwdefaults__
     for name, source in sources.items():
@@ -108,7 +100,7 @@ def _forgetting_early(candidate: Candidate, run: Run) -> Flow:
 
 def _altered(candidate: Candidate, run: Run, alter: Callable[[Call], Flow]) -> Flow:
     """Run the real protocol, each of its calls made by ``alter``, which may make others or none."""
-    flow = reconciler.reconcile(candidate, run)
+    flow = the_protocol.reconcile(candidate, run)
     try:
         call = next(flow)
         while True:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import spot_runner_provider
-from spot_runner_provider.reconciler import Call, reconcile
+from spot_runner_provider.protocol.calls import Call
+from spot_runner_provider.protocol.reconcile import reconcile
 from tests.interleavings.actors import Actor, handling, reconciling
 from tests.interleavings.cases import SAME, editor, other_editor
 from tests.interleavings.explorer import Case, Explorer

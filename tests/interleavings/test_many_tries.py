@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from spot_runner_provider.reconciler import AmbiguousPut, Call, Commit, PutConfig, ReadHistory, ReadState, Refused
+from spot_runner_provider.protocol.calls import AmbiguousPut, Call, Commit, PutConfig, ReadHistory, ReadState, Refused
 from tests.interleavings.actors import REAL, Actor, Protocol, reconciling
 from tests.interleavings.cases import NEWER, SAME
 from tests.interleavings.invariants import MOST_INTENTS, verdict

@@ -9,9 +9,8 @@ from spot_runner_provider.ami_state import AmiState
 from spot_runner_provider.build import Image
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import (
+from spot_runner_provider.protocol.calls import (
     Call,
-    Candidate,
     Commit,
     Committed,
     ForgetIntent,
@@ -20,6 +19,7 @@ from spot_runner_provider.reconciler import (
     PutConfig,
     ReadHistory,
 )
+from spot_runner_provider.protocol.candidate import Candidate
 from tests.interleavings.model import CONFIG, Annotate, FinishBuild, PassTime, PutItem, PutParameter, StartBuild
 
 

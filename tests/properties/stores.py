@@ -10,7 +10,7 @@ from typing import Any
 from spot_runner_provider.ami_state import AmiState, MalformedRecord
 from spot_runner_provider.build import Image, latest, pipelines_of
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import (
+from spot_runner_provider.protocol.calls import (
     Call,
     Commit,
     Committed,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from spot_runner_provider.batch import Batch
 from spot_runner_provider.detection import survey
-from spot_runner_provider.outcome import Outcome
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import Candidate, Run
+from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.protocol.outcome import Outcome
 from spot_runner_provider.report import report
 from tests.properties.stores import Memory
 from tests.properties.values import (

@@ -23,9 +23,9 @@ from spot_runner_provider.ami_state import (
 )
 from spot_runner_provider.detection import survey
 from spot_runner_provider.intent import Intent
-from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace
-from spot_runner_provider.reconciler import Candidate
+from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
 from tests.properties.values import anything, mostly, names, statuses, texts, through_xcom, timestamps
 
 NOW = datetime(2026, 2, 11, 16, 0, tzinfo=UTC)

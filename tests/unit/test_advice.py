@@ -7,7 +7,8 @@ import pytest
 from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.build import Ami, Image, UndatedImage
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import Candidate, Run, reconcile
+from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.protocol.reconcile import reconcile
 
 from .values import ACCOUNT, NOW, REGION
 

@@ -25,18 +25,17 @@ from spot_runner_provider.breaker import PUTS_IN_A_ROW
 from spot_runner_provider.build import Ami, Image
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import (
+from spot_runner_provider.protocol.calls import (
     AmbiguousPut,
     Busy,
-    Candidate,
     Committed,
     ConfigurationError,
     Lost,
     Refused,
     ResourceRefused,
-    Run,
     Throttled,
 )
+from spot_runner_provider.protocol.candidate import Candidate, Run
 
 from .values import ACCOUNT, NOW, REGION
 

@@ -18,7 +18,7 @@ from botocore.parsers import ResponseParserError
 
 from spot_runner_provider.breaker import IN_A_ROW, PUTS_IN_A_ROW, Breaker, Reach, reach_of
 from spot_runner_provider.preset_config import InvalidConfig
-from spot_runner_provider.reconciler import AmbiguousPut, Busy, ConfigurationError, PutConfig, ReadConfig, Throttled
+from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, ConfigurationError, PutConfig, ReadConfig, Throttled
 
 URL = "https://ssm.us-east-1.amazonaws.com"
 UNANSWERED = ReadTimeoutError(endpoint_url=URL)

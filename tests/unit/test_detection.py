@@ -7,7 +7,7 @@ import pytest
 
 from spot_runner_provider.ami_state import MalformedRecord
 from spot_runner_provider.detection import divide, sift, survey
-from spot_runner_provider.reconciler import Candidate
+from spot_runner_provider.protocol.candidate import Candidate
 
 from .values import NOW, ago, note, record, without
 

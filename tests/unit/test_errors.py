@@ -26,7 +26,7 @@ from spot_runner_provider.errors import (
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.connection import settled
 from spot_runner_provider.hooks.image_builder import is_gone
-from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.protocol.calls import ConfigurationError
 
 POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from spot_runner_provider.ami_state import TEXT_LIMIT
-from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.promotion import Promotion, UnknownPlace, uri
+from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
 
 from .values import ACCOUNT, REGION
 

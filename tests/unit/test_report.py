@@ -1,6 +1,6 @@
 import pytest
 
-from spot_runner_provider.outcome import Outcome
+from spot_runner_provider.protocol.outcome import Outcome
 from spot_runner_provider.report import Answers, Instance, Silence, message_of, needs_attention, overall_status, report
 
 CHECKED = "2026-02-11T16:05:48.123Z"

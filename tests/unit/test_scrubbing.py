@@ -26,7 +26,7 @@ from botocore.parsers import QueryParser, ResponseParserError
 from spot_runner_provider.hooks import scrubbing
 from spot_runner_provider.hooks.connection import guard
 from spot_runner_provider.hooks.scrubbing import remember, scrub_records, scrubbed, scrubbed_text
-from spot_runner_provider.reconciler import ConfigurationError
+from spot_runner_provider.protocol.calls import ConfigurationError
 
 HIDDEN = "s3cretWord"
 

@@ -9,9 +9,10 @@ from botocore.exceptions import ReadTimeoutError
 
 from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.intent import Intent
-from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.promotion import Promotion
-from spot_runner_provider.reconciler import Candidate, ConfigurationError
+from spot_runner_provider.protocol.calls import ConfigurationError
+from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
 from spot_runner_provider.waiting import Progress, Watch
 
 from .values import ACCOUNT, NOW, REGION

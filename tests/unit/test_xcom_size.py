@@ -7,7 +7,7 @@ import pytest
 from spot_runner_provider.audit import Audit, Finding
 from spot_runner_provider.detection import divide, survey
 from spot_runner_provider.notify import message
-from spot_runner_provider.outcome import Outcome, Result
+from spot_runner_provider.protocol.outcome import Outcome, Result
 from spot_runner_provider.report import report
 from spot_runner_provider.xcom_size import fitted, size
 

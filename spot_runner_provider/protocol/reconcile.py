@@ -10,31 +10,53 @@ compare-and-set, so a write-ahead note (the intent) closes the gap:
 
 The commit is the one moment that counts: whoever loses it leaves the parameter alone.
 
-The protocol does no I/O. :func:`reconcile` is a generator that yields one :class:`Call` after the other, is sent
-each answer (or has its exception thrown in), and returns a :class:`~spot_runner_provider.outcome.Result`. So the
-same code runs in a batch, where calls of many presets are bundled, and in a test that tries every interleaving.
+The protocol does no I/O. :func:`reconcile` is a generator. It yields one
+:class:`~spot_runner_provider.protocol.calls.Call` after the other and is sent each answer, or has its exception thrown
+in; it returns a :class:`~spot_runner_provider.protocol.outcome.Result`. So the same code runs in a batch, where calls
+of many presets are bundled, and in a test that tries every interleaving.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, check_preset_name, job_id, shorten
+from spot_runner_provider.ami_state import AmiState, Status, job_id, shorten
 from spot_runner_provider.build import Image, Meaning, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.intent import Intent, base_of, key_of, redundant
-from spot_runner_provider.outcome import Outcome, Replacement, Result
 from spot_runner_provider.preset_config import (
     ConfigVersion,
     InvalidConfig,
     ami_of,
     merge,
     merge_covered,
-    parameter_name,
     replaced_ami,
 )
+from spot_runner_provider.protocol.calls import (
+    AmbiguousPut,
+    Busy,
+    Call,
+    Commit,
+    Committed,
+    DescribeConfig,
+    FindPipeline,
+    ForgetIntent,
+    LatestImage,
+    LogIntent,
+    Lost,
+    Pause,
+    PutConfig,
+    PutsInVain,
+    ReadConfig,
+    ReadHistory,
+    ReadState,
+    Refused,
+    Throttled,
+)
+from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
 
 CLOCK_SKEW = timedelta(seconds=60)
 """``updatedAt`` is set this much before the lookup. Other writers drop their event when ``updatedAt`` is not older
@@ -44,289 +66,8 @@ MAX_ROUNDS = 20
 """Puts in vain after which the parameter is left to the next try, the intent standing."""
 
 
-# What the protocol asks of its three stores.
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request to a store, for one preset.
-
-    A call is a value, so that a test can say which one it expects:
-
-    >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime(2026, 2, 11, 16))
-    >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
-    >>> next(reconcile(Candidate("linux-x64", seen), run)) == FindPipeline("spot-runner-linux-x64")
-    True
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class FindPipeline(Call):
-    """Answered by the ARN of the pipeline with exactly this name, or ``None``."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class LatestImage(Call):
-    """Answered by the pipeline's most recently created :class:`Image`, details included, or ``None``."""
-
-    pipeline_arn: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadState(Call):
-    """Answered by the record as it is now (a consistent read), or ``None`` if there is none."""
-
-    preset_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commit(Call):
-    """Write ``corrected`` if the record is still ``seen``. Answered by a :class:`Committed` or a :class:`Lost`."""
-
-    seen: AmiState
-    corrected: AmiState
-
-
-@dataclass(frozen=True, slots=True)
-class LogIntent(Call):
-    """Put the intent, whatever stands under its key."""
-
-    intent: Intent
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetIntent(Call):
-    """Delete the intent with this key; that it is gone already is no error."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadConfig(Call):
-    """Answered by the newest :class:`ConfigVersion` of the parameter, or ``None`` if there is none."""
-
-    preset_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class DescribeConfig(Call):
-    """Answered by the same version with its tier and key."""
-
-    preset_name: str
-    config: ConfigVersion
-
-
-@dataclass(frozen=True, slots=True)
-class ReadHistory(Call):
-    """Answered by every version that SSM still has, oldest first; none if the parameter is gone."""
-
-    preset_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class PutConfig(Call):
-    """Make ``text`` the newest version, type, key and tier as ``config`` has them. Answered by its number.
-
-    :raises Throttled: thrown in if SSM refuses it for now.
-    :raises Busy: thrown in if SSM is just updating this parameter for somebody else. A moment has passed then.
-    :raises AmbiguousPut: thrown in if nobody can say whether it was applied.
-    """
-
-    preset_name: str
-    config: ConfigVersion
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pause(Call):
-    """Wait until SSM may take the put that it throttled. Answered by whether it may; if not, it is asked again.
-
-    :raises PutsInVain: thrown in if SSM has taken no put for so long that nobody waits any longer.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """The condition held; the record is the corrected one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The condition did not hold; ``present`` is the record that stands, ``None`` if it is gone or malformed."""
-
-    present: AmiState | None
-
-
-class Refused(Exception):
-    """A store refused the call, so that it was certainly not applied; the text names resource and remedy.
-
-    A store's refusal comes back to who asked for it, unless there is something to tidy up before, or to wait for:
-
-    >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime(2026, 2, 11, 16))
-    >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
-    >>> flow = reconcile(Candidate("linux-x64", seen), run)
-    >>> next(flow)
-    FindPipeline(name='spot-runner-linux-x64')
-    >>> flow.throw(ConfigurationError("Access denied: allow imagebuilder:ListImagePipelines"))
-    Traceback (most recent call last):
-        ...
-    spot_runner_provider.reconciler.ConfigurationError: Access denied: allow imagebuilder:ListImagePipelines
-    """
-
-
-class ConfigurationError(Refused):
-    """Nothing can work until a person changes a setting, a permission or a resource; the text says which."""
-
-
-class ResourceRefused(ConfigurationError):
-    """A store refuses this one resource for good, for what it is or for its limits: no other preset's concern."""
-
-
-class Throttled(Refused):
-    """A store takes no such call, from anybody, for now."""
-
-
-class Busy(Refused):
-    """A store is at work on the same resource for somebody else."""
-
-
-class AmbiguousPut(Exception):
-    """The reply of a put was lost: it was applied, or it was not."""
-
-
-class PutsInVain(Exception):
-    """SSM took no put for too long; or others changed the parameter in between, or no reply came, again and again."""
-
-
-def resource_of(call: Call, config_prefix: str) -> str:
-    """Return what ``call`` is about, in the words of an error message.
-
-    :param config_prefix: the path above the parameters.
-
-    >>> resource_of(ReadState("linux-x64"), "/spot-runner/configs")
-    'record AMI#linux-x64'
-    >>> resource_of(ReadHistory("linux-x64"), "/spot-runner/configs")
-    'parameter /spot-runner/configs/linux-x64'
-    """
-    match call:
-        case FindPipeline(name):
-            return f"pipeline {name}"
-        case LatestImage(arn):
-            return f"pipeline {arn}"
-        case ReadState(preset) | Commit(AmiState(preset_name=preset)):
-            return f"record {job_id(preset)}"
-        case LogIntent(Intent(job_id=key)) | ForgetIntent(key):
-            return f"intent {key}"
-        case ReadConfig(preset) | DescribeConfig(preset) | ReadHistory(preset) | PutConfig(preset):
-            return f"parameter {parameter_name(config_prefix, preset)}"
-        case Pause():
-            return "a throttled put"
-    return "the preset"
-
-
 Answer = TypeVar("Answer")
 Flow = Generator[Call, Any, Answer]
-
-
-# What to reconcile, and for whom.
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A preset with work to do: its record as detected, and intents that dead tries of earlier runs left.
-
-    ``state`` is ``None`` if only the intents are left. ``earlier`` are the intents that earlier tries of the same run
-    left, which may live yet.
-
-    >>> item = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
-    ...         "updatedAt": "2026-02-11T15:35:48.123Z", "buildId": None}
-    >>> candidate = Candidate.from_json(item)
-    >>> candidate.state.ami_id, candidate.intents
-    ('ami-0a1d', ())
-    >>> candidate.to_json() == item
-    True
-    """
-
-    preset_name: str
-    state: AmiState | None = None
-    intents: tuple[Intent, ...] = ()
-    earlier: tuple[Intent, ...] = ()
-
-    @property
-    def standing(self) -> tuple[Intent, ...]:
-        """All intents that stand, as far as is known."""
-        return *self.intents, *self.earlier
-
-    def retried(self, intents: Iterable[Intent], owner: str) -> Self:
-        """Return the candidate of a later try of the run ``owner``, given the intents that stand in the table.
-
-        >>> left = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
-        >>> Candidate("linux-x64").retried([left], "dag/run").earlier == (left,)
-        True
-        """
-        known = {intent.job_id for intent in self.intents}
-        ours = (intent for intent in intents if intent.preset_name == self.preset_name and intent.is_of(owner))
-        return replace(self, earlier=tuple(intent for intent in ours if intent.job_id not in known))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what reconciling needs, and no more, for XCom."""
-        state = {} if self.state is None else self.state.to_json()
-        state.pop("errorMessage", None)
-        return (
-            {"presetName": self.preset_name}
-            | state
-            | ({"intents": [intent.to_json() for intent in self.intents]} if self.intents else {})
-        )
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote.
-
-        :raises MalformedRecord: naming what is wrong.
-        """
-        name = check_preset_name(value.get("presetName"))
-        intents = value.get("intents", [])
-        if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
-            raise MalformedRecord("intents is no list of intents")
-        return cls(
-            preset_name=name,
-            state=AmiState.from_json(value) if value.get("status") else None,
-            intents=tuple(Intent.from_item({"presetName": name, **intent}) for intent in intents),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """For whom, and how, presets are reconciled.
-
-    ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
-    the tries apart, so that no try overwrites the intent of another that may still be alive. ``repeated`` says that
-    there was an earlier try, which may have put what this one finds.
-
-    >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
-    >>> run.pipeline_name, run.parameter_of("linux-x64"), run.dry_run
-    ('spot-runner-{preset}', '/spot-runner/configs/linux-x64', False)
-    """
-
-    owner: str
-    attempt: str
-    region: str
-    clock: Callable[[], datetime]
-    pipeline_name: str = "spot-runner-{preset}"
-    config_prefix: str = "/spot-runner/configs"
-    repeated: bool = False
-    dry_run: bool = False
-
-    @property
-    def signature(self) -> str:
-        """The owner and the try, which sign an intent."""
-        return f"{self.owner}/{self.attempt}"
-
-    def parameter_of(self, preset_name: str) -> str:
-        """Return the name of a preset's parameter."""
-        return parameter_name(self.config_prefix, preset_name)
 
 
 # The protocol.

@@ -9,14 +9,11 @@ import pytest
 from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.build import Ami, Image, UndatedImage
 from spot_runner_provider.intent import Intent
-from spot_runner_provider.outcome import Replacement
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.reconciler import (
-    MAX_ROUNDS,
+from spot_runner_provider.protocol.calls import (
     AmbiguousPut,
     Busy,
     Call,
-    Candidate,
     Commit,
     Committed,
     DescribeConfig,
@@ -32,13 +29,12 @@ from spot_runner_provider.reconciler import (
     ReadHistory,
     ReadState,
     Refused,
-    Run,
     Throttled,
-    reconcile,
     resource_of,
-    retold,
-    untouched,
 )
+from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.protocol.outcome import Replacement
+from spot_runner_provider.protocol.reconcile import MAX_ROUNDS, reconcile, retold, untouched
 
 from .values import ACCOUNT, NOW, REGION
 

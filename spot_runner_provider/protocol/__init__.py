@@ -1,0 +1,1 @@
+"""The write protocol for one preset: it does no I/O, and knows neither Airflow nor AWS's libraries."""

@@ -1,0 +1,108 @@
+"""What to reconcile, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Self
+
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, check_preset_name
+from spot_runner_provider.intent import Intent
+from spot_runner_provider.preset_config import parameter_name
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A preset with work to do: its record as detected, and intents that dead tries of earlier runs left.
+
+    ``state`` is ``None`` if only the intents are left. ``earlier`` are the intents that earlier tries of the same run
+    left, which may live yet.
+
+    >>> item = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
+    ...         "updatedAt": "2026-02-11T15:35:48.123Z", "buildId": None}
+    >>> candidate = Candidate.from_json(item)
+    >>> candidate.state.ami_id, candidate.intents
+    ('ami-0a1d', ())
+    >>> candidate.to_json() == item
+    True
+    """
+
+    preset_name: str
+    state: AmiState | None = None
+    intents: tuple[Intent, ...] = ()
+    earlier: tuple[Intent, ...] = ()
+
+    @property
+    def standing(self) -> tuple[Intent, ...]:
+        """All intents that stand, as far as is known."""
+        return *self.intents, *self.earlier
+
+    def retried(self, intents: Iterable[Intent], owner: str) -> Self:
+        """Return the candidate of a later try of the run ``owner``, given the intents that stand in the table.
+
+        >>> left = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
+        >>> Candidate("linux-x64").retried([left], "dag/run").earlier == (left,)
+        True
+        """
+        known = {intent.job_id for intent in self.intents}
+        ours = (intent for intent in intents if intent.preset_name == self.preset_name and intent.is_of(owner))
+        return replace(self, earlier=tuple(intent for intent in ours if intent.job_id not in known))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what reconciling needs, and no more, for XCom."""
+        state = {} if self.state is None else self.state.to_json()
+        state.pop("errorMessage", None)
+        return (
+            {"presetName": self.preset_name}
+            | state
+            | ({"intents": [intent.to_json() for intent in self.intents]} if self.intents else {})
+        )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote.
+
+        :raises MalformedRecord: naming what is wrong.
+        """
+        name = check_preset_name(value.get("presetName"))
+        intents = value.get("intents", [])
+        if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
+            raise MalformedRecord("intents is no list of intents")
+        return cls(
+            preset_name=name,
+            state=AmiState.from_json(value) if value.get("status") else None,
+            intents=tuple(Intent.from_item({"presetName": name, **intent}) for intent in intents),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """For whom, and how, presets are reconciled.
+
+    ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
+    the tries apart, so that no try overwrites the intent of another that may still be alive. ``repeated`` says that
+    there was an earlier try, which may have put what this one finds.
+
+    >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
+    >>> run.pipeline_name, run.parameter_of("linux-x64"), run.dry_run
+    ('spot-runner-{preset}', '/spot-runner/configs/linux-x64', False)
+    """
+
+    owner: str
+    attempt: str
+    region: str
+    clock: Callable[[], datetime]
+    pipeline_name: str = "spot-runner-{preset}"
+    config_prefix: str = "/spot-runner/configs"
+    repeated: bool = False
+    dry_run: bool = False
+
+    @property
+    def signature(self) -> str:
+        """The owner and the try, which sign an intent."""
+        return f"{self.owner}/{self.attempt}"
+
+    def parameter_of(self, preset_name: str) -> str:
+        """Return the name of a preset's parameter."""
+        return parameter_name(self.config_prefix, preset_name)
