@@ -196,9 +196,9 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
 def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[str, Finding], dict[str, Exception]]:
     """Read parameters; return what is wrong with them as far as the index tells, and why some could not be read.
 
-    A chunk may be refused because of the key of a single one, and is then read one by one: unless nothing could be
-    read so far, one by one neither, lest a missing permission cost a call for each preset. Once SSM itself fails
-    for everybody nobody waits for it any longer: the repair comes after the audit. A chunk counts as one preset then.
+    SSM may refuse a whole chunk because of one parameter's key, so a refused chunk is read name by name. Before
+    anything has been read, only one chunk is, so that a missing permission does not cost a call per preset. Once SSM
+    fails for everybody the rest is not asked for: the repair waits for the audit. A chunk counts as one preset then.
     """
     suspects: dict[str, Finding] = {}
     unread: dict[str, Exception] = {}

@@ -81,8 +81,8 @@ class Run:
     """For whom, and how, presets are reconciled.
 
     ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
-    the tries apart, so that no try overwrites the intent of another that may still be alive. ``repeated`` says that
-    there was an earlier try, which may have put what this one finds.
+    the tries apart, so that no try overwrites the intent of another that may still be alive. ``repeated``: an earlier
+    try of this run may already have written the parameter.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
     >>> run.pipeline_name, run.parameter_of("linux-x64"), run.dry_run

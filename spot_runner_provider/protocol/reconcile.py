@@ -1,14 +1,41 @@
 """The write protocol for one preset.
 
-DynamoDB holds the truth and the SSM parameter follows it. Nothing spans the two stores, and SSM has no
-compare-and-set, so a write-ahead note (the intent) closes the gap:
+Theory of operation
+-------------------
 
-1. look up the pipeline and its latest image;  2. judge it;
-3. a build that failed: one conditional update of the record, and that is all;
-4. a build that succeeded: **read** the parameter, **log** the intent, **commit** the record on condition that it
-   is still the one that was detected, make the parameter **follow** the record, **forget** the intent.
+A preset has two homes: a record in DynamoDB and a parameter in SSM. The record is the truth; the parameter follows it.
+No transaction spans the two, and SSM has no compare-and-set. Other programs write both at any moment: the handler of
+Image Builder's event, people who edit the parameter, whoever starts the next build, and other runs of ours.
 
-The commit is the one moment that counts: whoever loses it leaves the parameter alone.
+The steps:
+
+1. **Look up** the pipeline and its latest image, and judge it. A build that goes on, or one that tells nothing, ends
+   here: nothing is written.
+2. A build that **failed** takes one conditional update of the record. The record keeps its AMI, so the parameter is
+   right already.
+3. A build that **succeeded** takes five steps:
+
+   - **read** the parameter, and refuse one that cannot be updated before anything is written;
+   - **log** an intent: a note in the same table that the parameter may be about to change, with its version;
+   - **commit** the record, on condition that it is still the one that was detected;
+   - make the parameter **follow** the record;
+   - **forget** the intent.
+
+The commit is the one moment that counts. Whoever loses it leaves the parameter alone.
+
+*Following* is a loop, since a put may cover somebody's edit. Each put of SSM answers with a version. If that is the
+next one, nobody came in between. If it is not, the versions in between tell which edits were covered, and another put
+restores them. After each put the record is read again: it may have a newer AMI by now, and then the parameter follows
+that one.
+
+*An intent* outlives the try that logged it. A worker that dies between commit and put leaves a record that no longer
+looks stale, and only the intent tells that the parameter is behind. A later run finds an intent that is older than five
+minutes, and finishes it: the parameter follows whatever the record says by then. A retry of the same run finds it
+sooner, while its try may still live. Such an intent stays until the next run. It may be dropped only if another one
+stands for it by name, since a try forgets its own intent without knowing who else counts on it.
+
+*A reply may be lost* after its write was applied. A commit that is repeated then fails its own condition. The record
+tells: it is signed with the run. A put whose reply was lost is found by its text among the versions.
 
 The protocol does no I/O. :func:`reconcile` is a generator. It yields one
 :class:`~spot_runner_provider.protocol.calls.Call` after the other and is sent each answer, or has its exception thrown
@@ -242,9 +269,8 @@ def _give_way(
 ) -> Flow[tuple[Result, bool]]:
     """Leave the record to whoever was newer.
 
-    A settled or new build's record that keeps the AMI of our intent can have it from nobody but us: our commit was
-    applied, its reply was lost, and another program replaced the record before its repetition. Then the parameter
-    must follow still: now, if that build failed; by the intent, if it goes on.
+    If the new record carries our AMI, our commit did land: its reply was lost, and another program replaced the record
+    before the repetition. If that program's build failed, the parameter follows now. If it goes on, our intent stands.
 
     :return: what it came to, and whether our intent is needed no longer.
     """
@@ -265,10 +291,10 @@ def _follow_up(
 ) -> Flow[tuple[Result, bool]]:
     """Let the parameter follow our commit.
 
-    :param repeated: whether an earlier try made the commit, and may have put.
-    :return: what it came to, and whether nobody came in between. If somebody did, the intent stands for another look:
-        who read the parameter while our put covered an edit may still write that back, and a put whose reply was lost
-        may still arrive.
+    :param repeated: whether an earlier try made the commit. It may have written the parameter too.
+    :return: what it came to, and whether nobody came in between. If somebody did, the intent must stand. A person who
+        read the parameter while our put covered an edit may still write that back. A put whose reply was lost may still
+        arrive.
     """
     try:
         present, alone, replacement = yield from _follow(record, [config], run, intent)
@@ -338,6 +364,7 @@ def _follow(
                 rounds -= 1  # waiting is not in vain
                 while not (yield Pause()):
                     intent = yield from _renewed(intent, run)
+                # Race: while we waited, the handler of a newer build's event may have replaced the record.
                 meanwhile: AmiState | None = yield ReadState(preset)
                 if meanwhile is None or meanwhile.usable_ami is None:
                     # A build that goes on may fail, and keep an AMI that was not put: then the intent tells of it.
@@ -347,6 +374,7 @@ def _follow(
                 history = yield from _history(preset)
                 continue
             except Busy:
+                # Race: somebody else's put is under way, and what it writes must not get lost under ours.
                 history = yield from _history(preset)
                 continue
             except Refused:
@@ -357,6 +385,7 @@ def _follow(
                 version = None
             unless_put = None
             if version != newest.version + 1:
+                # Race: somebody put between our read and our put, which covered that; or no reply says so.
                 alone = False
                 history = yield from _history(preset)
                 version = version or next(
@@ -371,6 +400,7 @@ def _follow(
             base, until, covering = version, None, None
             before = before or newest
             replacement = _replacement(before, record)
+        # Race: a newer build's event may have replaced the record, and put the parameter before our put covered that.
         present: AmiState | None = yield ReadState(preset)
         if present is None or present.usable_ami in (None, ami_id):
             return present or record, alone, replacement
@@ -395,6 +425,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     record: AmiState | None = yield ReadState(preset)
     draft = _draft(record, preset, run)
     if record is not None and record.status is Status.BUILDING:
+        # Race: a try that was taken for dead may live, and commit after all: then its intent is needed.
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail="an earlier run's try stands unfinished")
     if record is not None and record.usable_ami is None and (record.ami_id or record.status is Status.READY):
         if not run.dry_run:
