@@ -168,7 +168,7 @@ class Intent:
             self,
             param_version=base_of([self, *others]),
             puts_until=render_timestamp(max(each.last_put_at for each in others)),
-            stands_for=tuple(sorted(each.job_id for each in others)),
+            stands_for=tuple(sorted({each.job_id for each in others} - {self.job_id})),
         )
 
     def is_due(self, now: datetime) -> bool:
@@ -230,9 +230,14 @@ def redundant(intents: Collection[Intent]) -> list[Intent]:
 
     def stands_for(one: Intent, other: Intent) -> bool:
         reaches = one.param_version <= other.param_version and one.last_put_at >= other.last_put_at
-        return reaches and other.job_id in one.stands_for
+        return one.job_id != other.job_id and reaches and other.job_id in one.stands_for
 
-    return [one for one in intents if any(stands_for(other, one) for other in intents)]
+    kept, dropped = list(intents), []
+    for one in intents:  # one after the other: where two name each other, a run having been created anew, one stays
+        if any(stands_for(other, one) for other in kept):
+            kept.remove(one)
+            dropped.append(one)
+    return dropped
 
 
 def is_intent(job_id: str | None) -> bool:

@@ -478,7 +478,8 @@ def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[tuple[
             record, history, run, own, base=base, until=until, unless_put=merged
         )
     except Refused:
-        yield from _forget(candidate.intents)  # ours stands for theirs
+        # Ours stands for theirs. It is one of theirs by key if the run was deleted and created anew.
+        yield from _forget(intent for intent in candidate.intents if intent.job_id != own.job_id)
         raise
     if replacement is None and run.repeated:
         replacement = _replacement_of_earlier_try(record, replaced_ami([v for v in history if v.version >= base]))

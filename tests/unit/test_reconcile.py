@@ -704,6 +704,26 @@ class TestUnfinished:
         script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, merged, *self.FORGOT_BOTH)
         assert play(self.CANDIDATE, *script) is refusal
 
+    def test_a_put_that_is_refused_leaves_our_intent_though_a_run_of_the_same_id_left_one_under_its_key(self):
+        left = replace(self.LEFT, job_id=self.OWN)
+        put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), refusal := Refused("no permission"))
+        own = self.logged(left=())
+        merged = (LogIntent(replace(own[0].intent, puts_until="2026-02-11T15:55:00.000Z")), None)
+        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), own, put, merged)
+        assert play(Candidate(PRESET, READY, (left,)), *script) is refusal
+
+    def test_an_intent_that_names_itself_stands(self):
+        named = replace(self.LEFT, stands_for=(self.LEFT.job_id,))
+        assert (
+            play(
+                Candidate(PRESET, SEEN, (named,)),
+                FOUND,
+                built(replace(AVAILABLE, status="BUILDING")),
+                (ReadState(PRESET), SEEN),
+            ).outcome
+            == "still_building"
+        )
+
     def test_without_a_put_where_it_agrees_already(self):
         history = (ReadHistory(PRESET), [*self.HISTORY, ConfigVersion(7, TEXT)])
         script = (LOOKED, history, self.logged(), LOOKED, *self.FORGOT_ALL)
