@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -32,6 +31,7 @@ from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.triggers.images import ImagesTrigger
 from tests.integration.deployment import Deployment, TaskInstance, detect, reconcile
 from tests.integration.test_secrets import finds
+from tests.nightly import NIGHTLY
 
 PRESET = "linux-x64"
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/1"
@@ -253,7 +253,7 @@ PIECES = st.sampled_from((*BLANKS, *UNSEEN, *SIGNS, *LONG)) | st.text(
 )
 """What may stand before, in and after a credential. An environment variable takes no NUL."""
 
-EXAMPLES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 4
+EXAMPLES = 100 if NIGHTLY else 4
 """Of each place; each is three tasks."""
 
 WORDS = {"key id": "S3CRETKEYID000000", "secret": "s3cretPassword", "token": "s3cretSessionToken"}

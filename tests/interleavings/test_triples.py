@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
 
 from tests.interleavings.cases import SKEWS, Faults, three_tries, triples
 from tests.interleavings.explorer import Exploration, Explorations
+from tests.nightly import NIGHTLY
 
 FAULTS = [Faults(crashes, lost, retried) for crashes, lost in [(1, 0), (0, 1)] for retried in (False, True)]
 
@@ -16,7 +16,6 @@ HUGE = [f"R1+R2 of the same run+E newer ({fault}, retried)" for fault in ("crash
 """Minutes each, so they are left to ``make test-nightly``."""
 
 MORE = [*triples(skews=SKEWS), *(case for faults in FAULTS for case in triples(faults))]
-NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 FOUND = Explorations(
     # the first of each fault is the smallest
