@@ -95,9 +95,7 @@ class Intent:
         parse_timestamp(item.get("updatedAt"))
         if (puts_until := item.get("putsUntil")) is not None:
             parse_timestamp(puts_until)
-        stands_for = item.get("standsFor") or []
-        if not isinstance(stands_for, list) or not all(isinstance(other, str) for other in stands_for):
-            raise MalformedRecord("standsFor is no list of keys")
+        names = item.get("standsFor")
         return cls(
             job_id=key,
             preset_name=name,
@@ -106,7 +104,7 @@ class Intent:
             ami_id=item.get("amiId"),
             build_id=item.get("buildId"),
             puts_until=puts_until,
-            stands_for=tuple(stands_for),
+            stands_for=tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else (),
         )
 
     def to_item(self) -> dict[str, Any]:
@@ -123,14 +121,16 @@ class Intent:
             "standsFor": list(self.stands_for),
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, standing: Collection[str] = ()) -> dict[str, Any]:
         """Return what finishing it needs, for XCom.
+
+        :param standing: the keys of the intents that go with it; of others it does not tell that it stands for them.
 
         >>> Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", 7, "ami-0e3f").to_json()
         {'jobId': 'AMI-INTENT#linux-x64#dag/run/1', 'updatedAt': '2026-02-11T16:00:00.000Z', 'paramVersion': 7}
         """
         own = {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
-        others = {"putsUntil": self.puts_until, "standsFor": list(self.stands_for)}
+        others = {"putsUntil": self.puts_until, "standsFor": [key for key in self.stands_for if key in standing]}
         return own | {name: value for name, value in others.items() if value}
 
     @property
@@ -143,15 +143,6 @@ class Intent:
     def last_put_at(self) -> datetime:
         """The moment after which no put that it tells of can have covered anything."""
         return parse_timestamp(self.puts_until) if self.puts_until else self.given_up_at
-
-    def is_of(self, owner: str) -> bool:
-        """Return whether a try of the run ``owner`` (``<dag_id>/<run_id>``) wrote it.
-
-        >>> intent = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
-        >>> intent.is_of("dag/run"), intent.is_of("dag/ru")
-        (True, False)
-        """
-        return self.job_id.startswith(f"{_key_prefix(self.preset_name)}{shown(owner)}/")
 
     def standing_for(self, others: Collection[Self]) -> Self:
         """Return the same intent, for others as well: so that whoever finishes it makes good what they covered.
@@ -168,7 +159,7 @@ class Intent:
             self,
             param_version=base_of([self, *others]),
             puts_until=render_timestamp(max(each.last_put_at for each in others)),
-            stands_for=tuple(sorted({each.job_id for each in others} - {self.job_id})),
+            stands_for=tuple(sorted(each.job_id for each in others)),
         )
 
     def is_due(self, now: datetime) -> bool:
@@ -230,14 +221,9 @@ def redundant(intents: Collection[Intent]) -> list[Intent]:
 
     def stands_for(one: Intent, other: Intent) -> bool:
         reaches = one.param_version <= other.param_version and one.last_put_at >= other.last_put_at
-        return one.job_id != other.job_id and reaches and other.job_id in one.stands_for
+        return reaches and other.job_id in one.stands_for
 
-    kept, dropped = list(intents), []
-    for one in intents:  # one after the other: where two name each other, a run having been created anew, one stays
-        if any(stands_for(other, one) for other in kept):
-            kept.remove(one)
-            dropped.append(one)
-    return dropped
+    return [one for one in intents if any(other is not one and stands_for(other, one) for other in intents)]
 
 
 def is_intent(job_id: str | None) -> bool:

@@ -15,7 +15,7 @@ NEEDED = {
     ami_state.RECORD_TYPE: frozenset({"presetName", "status", "amiId"}),
     intent.RECORD_TYPE: frozenset({"presetName", "paramVersion", "putsUntil", "standsFor"}),
 }
-"""``recordType`` -> the attributes that each sound item of that type has, beside the keys of table and index."""
+"""``recordType`` -> the attributes that each item of that type is written with, beside the keys of table and index."""
 
 
 def is_suspicious(record_type: str, names: Iterable[str]) -> bool:

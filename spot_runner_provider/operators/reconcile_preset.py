@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -366,7 +367,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
         run = Run(
             owner=f"{ti.dag_id}/{ti.run_id}",
-            attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}",
+            # An executor may start the same try twice, a wait resumes it, and a run may be created anew under its id.
+            attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}/{uuid4().hex[:8]}",
             region=region,
             clock=clock.now,
             pipeline_name=template,
@@ -387,7 +389,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             self._log_result(result)
         if run.repeated and candidates and not dry_run:
             standing = self._standing()
-            candidates = [each.retried(standing.get(each.preset_name, ()), run.owner) for each in candidates]
+            candidates = [each.retried(standing.get(each.preset_name, ())) for each in candidates]
         batch = Batch(
             Stores(states, images, configs),
             run,

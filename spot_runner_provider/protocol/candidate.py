@@ -14,10 +14,9 @@ from spot_runner_provider.preset_config import parameter_name
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A preset with work to do: its record as detected, and intents that dead tries of earlier runs left.
+    """A preset with work to do: its record as detected, and intents that dead tries left.
 
-    ``state`` is ``None`` if only the intents are left. ``earlier`` are the intents that earlier tries of the same run
-    left, which may live yet.
+    ``state`` is ``None`` if only the intents are left. ``living`` are the intents of tries that may live yet.
 
     >>> item = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
     ...         "updatedAt": "2026-02-11T15:35:48.123Z", "buildId": None}
@@ -31,32 +30,39 @@ class Candidate:
     preset_name: str
     state: AmiState | None = None
     intents: tuple[Intent, ...] = ()
-    earlier: tuple[Intent, ...] = ()
+    living: tuple[Intent, ...] = ()
 
     @property
     def standing(self) -> tuple[Intent, ...]:
         """All intents that stand, as far as is known."""
-        return *self.intents, *self.earlier
+        return *self.intents, *self.living
 
-    def retried(self, intents: Iterable[Intent], owner: str) -> Self:
-        """Return the candidate of a later try of the run ``owner``, given the intents that stand in the table.
+    def retried(self, intents: Iterable[Intent]) -> Self:
+        """Return the candidate of a later try of its run, given the preset's intents that stand in the table by now.
 
         >>> left = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
-        >>> Candidate("linux-x64").retried([left], "dag/run").earlier == (left,)
+        >>> Candidate("linux-x64").retried([left]).living == (left,)
         True
         """
-        known = {intent.job_id for intent in self.intents}
-        ours = (intent for intent in intents if intent.preset_name == self.preset_name and intent.is_of(owner))
-        return replace(self, earlier=tuple(intent for intent in ours if intent.job_id not in known))
+        standing = {intent.job_id: intent for intent in intents}
+        dead = {intent.job_id for intent in self.intents}
+        return replace(
+            self,
+            # Race: a try that was taken for dead may have renewed its intent since.
+            intents=tuple(standing.get(intent.job_id, intent) for intent in self.intents),
+            living=tuple(intent for key, intent in standing.items() if key not in dead),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what reconciling needs, and no more, for XCom."""
         state = {} if self.state is None else self.state.to_json()
         state.pop("errorMessage", None)
+        keys = {intent.job_id for intent in self.standing}
+        intents = {"intents": self.intents, "living": self.living}
         return (
             {"presetName": self.preset_name}
             | state
-            | ({"intents": [intent.to_json() for intent in self.intents]} if self.intents else {})
+            | {name: [intent.to_json(keys) for intent in some] for name, some in intents.items() if some}
         )
 
     @classmethod
@@ -66,23 +72,28 @@ class Candidate:
         :raises MalformedRecord: naming what is wrong.
         """
         name = check_preset_name(value.get("presetName"))
-        intents = value.get("intents", [])
-        if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
-            raise MalformedRecord("intents is no list of intents")
         return cls(
             preset_name=name,
             state=AmiState.from_json(value) if value.get("status") else None,
-            intents=tuple(Intent.from_item({"presetName": name, **intent}) for intent in intents),
+            intents=_intents(value, "intents", name),
+            living=_intents(value, "living", name),
         )
+
+
+def _intents(value: Mapping[str, Any], key: str, preset_name: str) -> tuple[Intent, ...]:
+    intents = value.get(key, [])
+    if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
+        raise MalformedRecord(f"{key} is no list of intents")
+    return tuple(Intent.from_item({"presetName": preset_name, **intent}) for intent in intents)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """For whom, and how, presets are reconciled.
 
-    ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` tells
-    the tries apart, so that no try overwrites the intent of another that may still be alive. ``repeated``: an earlier
-    try of this run may already have written the parameter.
+    ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` is of one
+    execution of a try, so that none overwrites, or forgets, the intent of another that may still be alive.
+    ``repeated``: an earlier try of this run may already have written the parameter.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
     >>> run.pipeline_name, run.parameter_of("linux-x64"), run.dry_run

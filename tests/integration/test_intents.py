@@ -105,3 +105,19 @@ def test_what_people_change_and_take_back_while_a_put_is_refused_stays_taken_bac
     pass_time(minutes=15)
     run("scheduled__3")
     assert deployment.parameter(PRESET) == preset_config(NEW)
+
+
+def test_a_run_that_is_created_anew_under_its_id_keeps_what_the_old_one_left(deployment, pass_time, goes_wrong):
+    again = TaskInstance("again")
+    deployment.stale(PRESET)
+    for operation, kind in [("PutParameter", KILLED), ("ssm.PutParameter", "ParameterMaxVersionLimitExceeded")]:
+        well = goes_wrong(operation, kind)
+        (batch,), _ = detect()
+        with contextlib.suppress(WorkerDied):
+            reconcile(batch, again)
+        well()
+        assert deployment.intents() != []
+        pass_time(minutes=6)
+    run("later")
+    assert (deployment.record(PRESET)["amiId"], deployment.parameter(PRESET)) == (NEW, preset_config(NEW))
+    assert deployment.intents() == []

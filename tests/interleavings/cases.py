@@ -174,6 +174,9 @@ def beyond(protocol: Protocol = REAL) -> Iterator[Case]:
     for name, others in {"": [], "+H": [editing]}.items():
         actors = (one, later, passing_time(6 * 60), *others)
         yield Case(f"R1+R2 finishing{name}, six minutes pass", world, actors)
+        yield Case(
+            f"R1+R2 starting at any moment{name} (crash)", world, (first(world, Faults(1), protocol), later, *others), 1
+        )
     two = second(world, "run1", protocol, crashes=True)
     yield Case("R1+R2 of the same run+H, both die", world, (first(world, Faults(1), protocol), two, editing), crashes=2)
 

@@ -18,6 +18,9 @@ RUNS, TRIES = 12, 4
 BETWEEN_TRIES, BETWEEN_RUNS = 30, 15 * 60
 """Seconds."""
 
+QUICKLY = 60
+"""Seconds between runs of which the next begins before the last one's intent counts as abandoned."""
+
 Fate = Callable[[int, Call], Exception | bool]
 """Given a call's number and the call: whether the try dies before it, or what the call ends in."""
 
@@ -38,7 +41,7 @@ def attempt(world: World, actor: Actor, fate: Fate) -> World:
     return world
 
 
-def failing_runs(fate: Callable[[], Fate], protocol: Protocol = REAL) -> World:
+def failing_runs(fate: Callable[[], Fate], protocol: Protocol = REAL, *, pause: int = BETWEEN_RUNS) -> World:
     """Return the world after all runs; no more intents than may be stand after any try."""
     world = stale_world(SAME)
     for number in range(1, RUNS + 1):
@@ -48,7 +51,7 @@ def failing_runs(fate: Callable[[], Fate], protocol: Protocol = REAL) -> World:
             world = attempt(world, actor, fate())
             assert len(world.intents) <= MOST_INTENTS, f"after try {tries} of run {number}"
             world = world._replace(time=world.time + BETWEEN_TRIES)
-        world = world._replace(time=world.time + BETWEEN_RUNS)
+        world = world._replace(time=world.time + pause)
     return world
 
 
@@ -56,9 +59,10 @@ def ends_right(world: World) -> list[str]:
     return [str(problem) for problem in verdict(world, REAL)]
 
 
+@pytest.mark.parametrize("pause", [BETWEEN_RUNS, QUICKLY])
 @pytest.mark.parametrize("number", range(16))
-def test_each_try_dies_before_the_same_call(number):
-    world = failing_runs(lambda: lambda calls, call: calls == number)
+def test_each_try_dies_before_the_same_call(number, pause):
+    world = failing_runs(lambda: lambda calls, call: calls == number, pause=pause)
     assert ends_right(world) == []
 
 
@@ -71,8 +75,9 @@ def test_each_try_fails_with_the_same_call(kind, error):
     assert ends_right(world) == []
 
 
+@pytest.mark.parametrize("pause", [BETWEEN_RUNS, QUICKLY])
 @pytest.mark.parametrize("seed", range(200))
-def test_each_try_dies_or_fails_anywhere(seed):
+def test_each_try_dies_or_fails_anywhere(seed, pause):
     chance = random.Random(seed)
 
     def fate() -> Fate:
@@ -80,7 +85,7 @@ def test_each_try_dies_or_fails_anywhere(seed):
         puts = isinstance(error, AmbiguousPut)
         return lambda calls, call: calls >= last and isinstance(call, PutConfig if puts else Call) and error
 
-    assert ends_right(failing_runs(fate)) == []
+    assert ends_right(failing_runs(fate, pause=pause)) == []
 
 
 def test_the_build_that_is_the_latest_may_change_in_between():

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from spot_runner_provider.ami_state import MalformedRecord, render_timestamp
-from spot_runner_provider.intent import Intent, base_of
+from spot_runner_provider.intent import Intent, base_of, redundant
 
 from .values import NOW, note, without
 
@@ -69,13 +70,23 @@ def test_refused_by_the_attribute_that_is_wrong(item, names):
 
 
 @pytest.mark.parametrize("run", ["r" * 250, "a\tb", "\u202e", "run\u00e9"], ids=["long", "tab", "turned", "accent"])
-def test_what_a_try_logs_is_never_refused_and_is_its_runs(run):
-    owner = f"{'d' * 250}/{run}"
-    logged = Intent.of(
-        "x" * 116, owner=f"{owner}/{'t' * 250}/1", at=NOW, param_version=7, ami_id="ami-1", build_id="arn"
-    )
+def test_what_a_try_logs_is_never_refused(run):
+    owner = f"{'d' * 250}/{run}/{'t' * 250}/1023/10/0123abcd"
+    logged = Intent.of("x" * 116, owner=owner, at=NOW, param_version=7, ami_id="ami-1", build_id="arn")
     assert Intent.from_item(logged.to_item()) == logged
-    assert logged.is_of(owner)
+
+
+@pytest.mark.parametrize("names", [None, 7, "AMI-INTENT#linux-x64#dag/run/1", {"a": 1}, [7, None, ["x"], "\0" * 9999]])
+def test_names_that_are_none_leave_the_intent_as_good_as_any(names):
+    """A name only allows to drop another intent, so a wrong one loses nothing: and it goes no further."""
+    read = Intent.from_item(note(standsFor=names))
+    other = Intent.from_item(note(owner="dag/run/2"))
+    assert redundant([read, other]) == []
+    assert "standsFor" not in read.to_json({read.job_id, other.job_id})
+
+
+def test_an_intent_that_names_itself_is_not_redundant():
+    assert redundant([replace(INTENT, stands_for=(INTENT.job_id,))]) == []
 
 
 @pytest.mark.parametrize(

@@ -704,26 +704,6 @@ class TestUnfinished:
         script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, merged, *self.FORGOT_BOTH)
         assert play(self.CANDIDATE, *script) is refusal
 
-    def test_a_put_that_is_refused_leaves_our_intent_though_a_run_of_the_same_id_left_one_under_its_key(self):
-        left = replace(self.LEFT, job_id=self.OWN)
-        put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), refusal := Refused("no permission"))
-        own = self.logged(left=())
-        merged = (LogIntent(replace(own[0].intent, puts_until="2026-02-11T15:55:00.000Z")), None)
-        script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), own, put, merged)
-        assert play(Candidate(PRESET, READY, (left,)), *script) is refusal
-
-    def test_an_intent_that_names_itself_stands(self):
-        named = replace(self.LEFT, stands_for=(self.LEFT.job_id,))
-        assert (
-            play(
-                Candidate(PRESET, SEEN, (named,)),
-                FOUND,
-                built(replace(AVAILABLE, status="BUILDING")),
-                (ReadState(PRESET), SEEN),
-            ).outcome
-            == "still_building"
-        )
-
     def test_without_a_put_where_it_agrees_already(self):
         history = (ReadHistory(PRESET), [*self.HISTORY, ConfigVersion(7, TEXT)])
         script = (LOOKED, history, self.logged(), LOOKED, *self.FORGOT_ALL)
@@ -820,7 +800,7 @@ class TestUnfinished:
     def test_a_second_try_leaves_that_to_the_next_run(self):
         """The first one may live, and put; so the second one's intent stays, and stands for all."""
         first = replace(self.LEFT, job_id="AMI-INTENT#linux-x64#dag/run/1")
-        candidate = replace(Candidate(PRESET, SEEN, (self.LEFT,)), earlier=(first,))
+        candidate = replace(Candidate(PRESET, SEEN, (self.LEFT,)), living=(first,))
         both = (self.LEFT.job_id, first.job_id)
         logged, putting = (
             (LogIntent(replace(self.merged(until)[0].intent, stands_for=both)), None)
@@ -840,6 +820,11 @@ class TestUnfinished:
         refused = (PUT[0], refusal := Refused("no permission"))
         script = (self.merged(), COMMITTED, self.merged(puts_until=None), refused, self.merged())
         assert play(candidate, FOUND, BUILT, READ, *script) is refusal
+
+    def test_a_retry_knows_of_a_try_that_was_taken_for_dead_and_has_renewed_its_intent(self):
+        renewed = self.LEFT.renewed(NOW)
+        retried = Candidate(PRESET, SEEN, (self.LEFT,)).retried([renewed, self.OTHER])
+        assert (retried.intents, retried.living) == ((renewed,), (self.OTHER,))
 
     STANDS_FOR_LEFT = OTHER.standing_for([LEFT])
 
@@ -861,18 +846,18 @@ class TestUnfinished:
         assert play(candidate, FOUND, in_progress, (ReadState(PRESET), SEEN), run=DRY_RUN).outcome == "still_building"
 
     @pytest.mark.parametrize("commit", ["committed", "lost", "refused"])
-    @pytest.mark.parametrize("earlier", [True, False])
-    def test_ours_stays_if_it_may_be_the_last_to_tell_of_an_earlier_try(self, earlier, commit):
+    @pytest.mark.parametrize("beside", [True, False])
+    def test_ours_stays_if_it_may_be_the_last_to_tell_of_another_try(self, beside, commit):
         first = replace(self.LEFT, job_id="AMI-INTENT#linux-x64#dag/run/1")
-        candidate = Candidate(PRESET, SEEN).retried([first] if earlier else [], RUN.owner)
-        log = [(LogIntent(INTENT.standing_for([first] if earlier else [])), None)]
-        putting = [(LogIntent(log[0][0].intent.renewed(NOW)), None)] if earlier else []
+        candidate = Candidate(PRESET, SEEN).retried([first] if beside else [])
+        log = [(LogIntent(INTENT.standing_for([first] if beside else [])), None)]
+        putting = [(LogIntent(log[0][0].intent.renewed(NOW)), None)] if beside else []
         ends = {
             "committed": (COMMITTED, *putting, PUT, LOOKED),
             "lost": ((COMMITTED[0], Lost(NEWER)),),
             "refused": ((COMMITTED[0], Refused("no")),),
         }
-        play(candidate, FOUND, BUILT, READ, *log, *ends[commit], *([] if earlier else [FORGOT]))
+        play(candidate, FOUND, BUILT, READ, *log, *ends[commit], *([] if beside else [FORGOT]))
 
     def test_a_stale_record_that_goes_on_building_keeps_its_intents(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
