@@ -141,15 +141,13 @@ def survey(
     candidates = []
     for name in sorted(states.keys() | standing.keys() - unread):
         found = states.get(name)
-        left = standing.get(name, ())
-        abandoned = tuple(intent for intent in left if intent.is_abandoned(now))
+        abandoned = tuple(intent for intent in standing.get(name, ()) if intent.is_abandoned(now))
         if found is not None and found.status is Status.BUILDING:
             due = named is not None or found.is_stale(now, stale_after)
         else:
             due = bool(abandoned)
         if due:
-            living = tuple(intent for intent in left if not intent.is_abandoned(now))
-            candidates.append(Candidate(name, found, abandoned, living))
+            candidates.append(Candidate(name, found, abandoned))
     return Survey(
         checked_at=now,
         states=tuple(states[name] for name in sorted(states)),

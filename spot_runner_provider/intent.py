@@ -144,6 +144,15 @@ class Intent:
         """The moment after which no put that it tells of can have covered anything."""
         return parse_timestamp(self.puts_until) if self.puts_until else self.given_up_at
 
+    def is_of(self, owner: str) -> bool:
+        """Return whether a try of the run ``owner`` (``<dag_id>/<run_id>``) wrote it.
+
+        >>> intent = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
+        >>> intent.is_of("dag/run"), intent.is_of("dag/ru")
+        (True, False)
+        """
+        return self.job_id.startswith(f"{key_of(self.preset_name, owner)}/")
+
     def standing_for(self, others: Collection[Self]) -> Self:
         """Return the same intent, for others as well: so that whoever finishes it makes good what they covered.
 

@@ -389,7 +389,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             self._log_result(result)
         if run.repeated and candidates and not dry_run:
             standing = self._standing()
-            candidates = [each.retried(standing.get(each.preset_name, ())) for each in candidates]
+            candidates = [each.retried(standing.get(each.preset_name, ()), run.owner) for each in candidates]
         batch = Batch(
             Stores(states, images, configs),
             run,

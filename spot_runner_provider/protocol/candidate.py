@@ -16,7 +16,8 @@ from spot_runner_provider.preset_config import parameter_name
 class Candidate:
     """A preset with work to do: its record as detected, and intents that dead tries left.
 
-    ``state`` is ``None`` if only the intents are left. ``living`` are the intents of tries that may live yet.
+    ``state`` is ``None`` if only the intents are left. ``living`` are the intents of earlier tries of
+    the same run, which may live yet.
 
     >>> item = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
     ...         "updatedAt": "2026-02-11T15:35:48.123Z", "buildId": None}
@@ -37,11 +38,11 @@ class Candidate:
         """All intents that stand, as far as is known."""
         return *self.intents, *self.living
 
-    def retried(self, intents: Iterable[Intent]) -> Self:
-        """Return the candidate of a later try of its run, given the preset's intents that stand in the table by now.
+    def retried(self, intents: Iterable[Intent], owner: str) -> Self:
+        """Return the candidate of a later try of the run ``owner``, given the preset's intents that stand by now.
 
         >>> left = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
-        >>> Candidate("linux-x64").retried([left]).living == (left,)
+        >>> Candidate("linux-x64").retried([left], "dag/run").living == (left,)
         True
         """
         standing = {intent.job_id: intent for intent in intents}
@@ -50,19 +51,18 @@ class Candidate:
             self,
             # Race: a try that was taken for dead may have renewed its intent since.
             intents=tuple(standing.get(intent.job_id, intent) for intent in self.intents),
-            living=tuple(intent for key, intent in standing.items() if key not in dead),
+            living=tuple(each for key, each in standing.items() if each.is_of(owner) and key not in dead),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return what reconciling needs, and no more, for XCom."""
         state = {} if self.state is None else self.state.to_json()
         state.pop("errorMessage", None)
-        keys = {intent.job_id for intent in self.standing}
-        intents = {"intents": self.intents, "living": self.living}
+        keys = {intent.job_id for intent in self.intents}
         return (
             {"presetName": self.preset_name}
             | state
-            | {name: [intent.to_json(keys) for intent in some] for name, some in intents.items() if some}
+            | ({"intents": [intent.to_json(keys) for intent in self.intents]} if self.intents else {})
         )
 
     @classmethod
@@ -72,19 +72,14 @@ class Candidate:
         :raises MalformedRecord: naming what is wrong.
         """
         name = check_preset_name(value.get("presetName"))
+        intents = value.get("intents", [])
+        if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
+            raise MalformedRecord("intents is no list of intents")
         return cls(
             preset_name=name,
             state=AmiState.from_json(value) if value.get("status") else None,
-            intents=_intents(value, "intents", name),
-            living=_intents(value, "living", name),
+            intents=tuple(Intent.from_item({"presetName": name, **intent}) for intent in intents),
         )
-
-
-def _intents(value: Mapping[str, Any], key: str, preset_name: str) -> tuple[Intent, ...]:
-    intents = value.get(key, [])
-    if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
-        raise MalformedRecord(f"{key} is no list of intents")
-    return tuple(Intent.from_item({"presetName": preset_name, **intent}) for intent in intents)
 
 
 @dataclass(frozen=True, slots=True)

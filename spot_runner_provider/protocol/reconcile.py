@@ -30,9 +30,9 @@ that one.
 
 *An intent* outlives the try that logged it. A worker that dies between commit and put leaves a record that no longer
 looks stale, and only the intent tells that the parameter is behind. A later run finds an intent that is older than five
-minutes, and finishes it: the parameter follows whatever the record says by then. A retry, or a run that starts at once,
-finds it sooner, while its try may still live. Such an intent stays until a later run. It may be dropped only if another
-one stands for it by name, since a try forgets its own intent without knowing who else counts on it.
+minutes, and finishes it: the parameter follows whatever the record says by then. A retry of the same run finds it
+sooner, while its try may still live. Then both intents stay until the next run. An intent may be dropped only if
+another one names it: a try forgets its own intent without knowing who else counts on it.
 
 *A reply may be lost* after its write was applied. A commit that is repeated then fails its own condition. The record
 tells: it is signed with the run. A put whose reply was lost is found by its text among the versions.
@@ -120,7 +120,7 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
     StopIteration: Result(preset_name='linux-x64', outcome=<Outcome.STILL_BUILDING: 'still_building'>, ...)
     """
     result = own = None
-    # However many tries die or fail, two intents stand at most: the last one, and the one before, which it names.
+    # However many tries die or fail, two intents are left: the last one, and the one before, which it names.
     yield from _forget([] if run.dry_run else redundant(candidate.standing))
     if candidate.state is not None and candidate.state.status is Status.BUILDING:
         result, corrected = yield from _look_up(candidate.state, run)
@@ -246,7 +246,7 @@ def _commit_ready(
     try:
         committed = yield Commit(seen, corrected)
     except Refused:
-        if not candidate.standing:
+        if not candidate.standing:  # else ours stands for them
             yield ForgetIntent(intent.job_id)
         raise
     record = _own(committed, corrected, run)
@@ -257,7 +257,7 @@ def _commit_ready(
     else:
         repeated = run.repeated and isinstance(committed, Lost)
         result, alone = yield from _follow_up(record, config, intent, draft, run, repeated=repeated)
-    # Race: a try that lives beside us may put after us, and another try may have dropped its intent because of ours.
+    # Race: an earlier try may live and put after us, and a later one may have dropped its intent because of ours.
     if not alone or candidate.living:
         return result, intent
     if not candidate.intents:  # else finishing those goes on under ours

@@ -188,7 +188,7 @@ def reconciling(
         if found is None:
             return None
         if what.repeated:
-            found = found.retried((yield ListIntents()))
+            found = found.retried((yield ListIntents()), what.owner)
         return (yield from protocol.reconcile(found, what))
 
     return Actor(name, start, protocol=protocol, **options)

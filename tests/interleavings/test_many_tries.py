@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from spot_runner_provider.intent import ABANDONED_AFTER
 from spot_runner_provider.protocol.calls import AmbiguousPut, Call, Commit, PutConfig, ReadHistory, ReadState, Refused
 from tests.interleavings.actors import REAL, Actor, Protocol, reconciling
 from tests.interleavings.cases import NEWER, SAME
@@ -19,7 +21,7 @@ BETWEEN_TRIES, BETWEEN_RUNS = 30, 15 * 60
 """Seconds."""
 
 QUICKLY = 60
-"""Seconds between runs of which the next begins before the last one's intent counts as abandoned."""
+"""Seconds between runs of which the next begins before the last one's tries are taken for dead."""
 
 Fate = Callable[[int, Call], Exception | bool]
 """Given a call's number and the call: whether the try dies before it, or what the call ends in."""
@@ -49,21 +51,26 @@ def failing_runs(fate: Callable[[], Fate], protocol: Protocol = REAL, *, pause: 
         for tries in range(1, TRIES + 1) if candidate else ():
             actor = reconciling(f"R{number}", candidate, run=f"run{number}", attempt=tries, protocol=protocol)
             world = attempt(world, actor, fate())
-            assert len(world.intents) <= MOST_INTENTS, f"after try {tries} of run {number}"
+            assert len(world.intents) <= most(pause), f"after try {tries} of run {number}"
             world = world._replace(time=world.time + BETWEEN_TRIES)
         world = world._replace(time=world.time + pause)
     return world
 
 
-def ends_right(world: World) -> list[str]:
-    return [str(problem) for problem in verdict(world, REAL)]
+def most(pause: int) -> int:
+    """Return how many intents may stand: tries of two runs within five minutes know nothing of each other."""
+    return MOST_INTENTS * (1 + ABANDONED_AFTER // timedelta(seconds=pause + TRIES * BETWEEN_TRIES))
+
+
+def ends_right(world: World, pause: int = BETWEEN_RUNS) -> list[str]:
+    return [str(problem) for problem in verdict(world, REAL, most=most(pause))]
 
 
 @pytest.mark.parametrize("pause", [BETWEEN_RUNS, QUICKLY])
 @pytest.mark.parametrize("number", range(16))
 def test_each_try_dies_before_the_same_call(number, pause):
     world = failing_runs(lambda: lambda calls, call: calls == number, pause=pause)
-    assert ends_right(world) == []
+    assert ends_right(world, pause) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_each_try_dies_or_fails_anywhere(seed, pause):
         puts = isinstance(error, AmbiguousPut)
         return lambda calls, call: calls >= last and isinstance(call, PutConfig if puts else Call) and error
 
-    assert ends_right(failing_runs(fate, pause=pause)) == []
+    assert ends_right(failing_runs(fate, pause=pause), pause) == []
 
 
 def test_the_build_that_is_the_latest_may_change_in_between():

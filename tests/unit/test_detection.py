@@ -136,15 +136,12 @@ def test_abandoned_intents_make_candidates_of_settled_records(items, intents, ca
     assert flagged(look(items, intents)) == candidates
 
 
-def test_intents_of_tries_that_may_live_go_along_with_a_candidate():
-    dead, living = note(owner="a", **ABANDONED), note(owner="b", **ALIVE, standsFor=["AMI-INTENT#linux-x64#a", "odd"])
-    (candidate,) = look([record(updatedAt=ago(hours=1))], [dead, living]).candidates
-    read = Candidate.from_json(candidate.to_json())
-    assert [[intent.job_id for intent in some] for some in (read.intents, read.living)] == [
-        [dead["jobId"]],
-        [living["jobId"]],
-    ]
-    assert read.living[0].stands_for == (dead["jobId"],)
+def test_a_candidate_tells_what_its_intents_stand_for_if_that_goes_along():
+    first = note(owner="a", **ABANDONED)
+    second = note(owner="b", **ABANDONED, standsFor=[first["jobId"], "AMI-INTENT#linux-x64#gone", "\0"])
+    (candidate,) = look([record(updatedAt=ago(hours=1))], [first, second]).candidates
+    named = {intent.job_id: intent.stands_for for intent in Candidate.from_json(candidate.to_json()).intents}
+    assert named == {first["jobId"]: (), second["jobId"]: (first["jobId"],)}
 
 
 def test_named_presets_bring_their_intents_along():

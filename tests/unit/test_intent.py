@@ -70,10 +70,12 @@ def test_refused_by_the_attribute_that_is_wrong(item, names):
 
 
 @pytest.mark.parametrize("run", ["r" * 250, "a\tb", "\u202e", "run\u00e9"], ids=["long", "tab", "turned", "accent"])
-def test_what_a_try_logs_is_never_refused(run):
-    owner = f"{'d' * 250}/{run}/{'t' * 250}/1023/10/0123abcd"
-    logged = Intent.of("x" * 116, owner=owner, at=NOW, param_version=7, ami_id="ami-1", build_id="arn")
+def test_what_a_try_logs_is_never_refused_and_is_its_runs(run):
+    owner = f"{'d' * 250}/{run}"
+    attempt = f"{'t' * 250}/1023/10/0123abcd"
+    logged = Intent.of("x" * 116, owner=f"{owner}/{attempt}", at=NOW, param_version=7, ami_id="ami-1", build_id="arn")
     assert Intent.from_item(logged.to_item()) == logged
+    assert logged.is_of(owner)
 
 
 @pytest.mark.parametrize("names", [None, 7, "AMI-INTENT#linux-x64#dag/run/1", {"a": 1}, [7, None, ["x"], "\0" * 9999]])

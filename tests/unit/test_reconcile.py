@@ -822,9 +822,9 @@ class TestUnfinished:
         assert play(candidate, FOUND, BUILT, READ, *script) is refusal
 
     def test_a_retry_knows_of_a_try_that_was_taken_for_dead_and_has_renewed_its_intent(self):
-        renewed = self.LEFT.renewed(NOW)
-        retried = Candidate(PRESET, SEEN, (self.LEFT,)).retried([renewed, self.OTHER])
-        assert (retried.intents, retried.living) == ((renewed,), (self.OTHER,))
+        renewed, first = self.LEFT.renewed(NOW), replace(self.LEFT, job_id="AMI-INTENT#linux-x64#dag/run/1")
+        retried = Candidate(PRESET, SEEN, (self.LEFT,)).retried([renewed, first, self.OTHER], RUN.owner)
+        assert (retried.intents, retried.living) == ((renewed,), (first,))
 
     STANDS_FOR_LEFT = OTHER.standing_for([LEFT])
 
@@ -849,7 +849,7 @@ class TestUnfinished:
     @pytest.mark.parametrize("beside", [True, False])
     def test_ours_stays_if_it_may_be_the_last_to_tell_of_another_try(self, beside, commit):
         first = replace(self.LEFT, job_id="AMI-INTENT#linux-x64#dag/run/1")
-        candidate = Candidate(PRESET, SEEN).retried([first] if beside else [])
+        candidate = Candidate(PRESET, SEEN).retried([first] if beside else [], RUN.owner)
         log = [(LogIntent(INTENT.standing_for([first] if beside else [])), None)]
         putting = [(LogIntent(log[0][0].intent.renewed(NOW)), None)] if beside else []
         ends = {
