@@ -2,28 +2,26 @@
 
 Every actor is a generator that yields a call and is sent the answer. A generator cannot be copied, but it is pure:
 the same answers lead to the same next call. So where an actor stands is the list of what it was answered, and a
-:class:`Step` of it, once replayed, is remembered.
+:class:`Step` of it, once reached, is remembered.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from spot_runner_provider.ami_state import AmiState, Status, render_timestamp
 from spot_runner_provider.build import Image
-from spot_runner_provider.protocol import reconcile as the_protocol
 from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, Call, Refused, Throttled
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from tests.interleavings.model import (
     PRESET,
     REGION,
     Annotate,
-    CommitRule,
     Detect,
     FinishBuild,
     GetItem,
@@ -34,14 +32,12 @@ from tests.interleavings.model import (
     PutParameter,
     StartBuild,
     ami_of_image,
-    commit,
     dumps,
     moment,
 )
+from tests.interleavings.protocols import REAL, Flow, Protocol
 
-Flow = Generator[Call, Any, Any]
 Clock = Callable[[], datetime]
-Reconcile = Callable[[Candidate, Run], Flow]
 
 _numbers = itertools.count()
 
@@ -49,12 +45,15 @@ _numbers = itertools.count()
 class Step:
     """Where an actor stands: the call that it is about to make, or, with none left, what it came to.
 
-    ``events`` is how it got here: the seconds that its start and each answer fell on, and the answers.
+    ``events`` is how it got here: the seconds that its start and each answer fell on, and the answers. The generator
+    that got here goes on with the first answer that is asked for; for any other, a new one takes the way once more.
     """
 
-    __slots__ = ("_next", "_start", "call", "error", "events", "number", "result")
+    __slots__ = ("_next", "_running", "_start", "call", "error", "events", "number", "result")
 
-    def __init__(self, start: Callable[[Clock], Flow], events: tuple[tuple[int, Any], ...]) -> None:
+    def __init__(
+        self, start: Callable[[Clock], Flow], events: tuple[tuple[int, Any], ...], running: _Running | None = None
+    ) -> None:
         self.number = next(_numbers)
         self.events = events
         self.call: Call | None = None
@@ -62,32 +61,24 @@ class Step:
         self.error: Exception | None = None
         self._start = start
         self._next: dict[tuple[int, Any], Step] = {}
-        self._replay()
+        self._running: _Running | None = running or _Running(start)
+        for time, answer in events if running is None else events[-1:]:
+            self._go_on(self._running, time, answer)
 
-    def _replay(self) -> None:
-        now = [0]
-        flow = self._start(lambda: moment(now[0]))
+    def _go_on(self, running: _Running, time: int, answer: Any) -> None:
         try:
-            for number, (time, answer) in enumerate(self.events):
-                now[0] = time
-                if number == 0:
-                    self.call = next(flow)
-                elif isinstance(answer, Exception):
-                    self.call = flow.throw(answer)
-                else:
-                    self.call = flow.send(answer)
+            self.call = running.answered(time, answer)
         except StopIteration as stop:
             self.call, self.result = None, stop.value
         except Exception as error:
             self.call, self.error = None, error
-        finally:
-            flow.close()
 
     def answered(self, time: int, answer: Any) -> Step:
         """Return where the actor stands once its call is answered (or has an exception thrown in)."""
         key = (time, repr(answer) if isinstance(answer, Exception) else answer)
         if key not in self._next:
-            self._next[key] = Step(self._start, (*self.events, (time, answer)))
+            running, self._running = self._running, None
+            self._next[key] = Step(self._start, (*self.events, (time, answer)), running)
         return self._next[key]
 
     @property
@@ -96,20 +87,21 @@ class Step:
         return [answer for _, answer in self.events[1:]]
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """What our reconcilers run: the real thing, or a mutant of it.
+class _Running:
+    """A generator that has begun, and the second that its clock says."""
 
-    ``commit`` is what the table makes of a commit; ``repeats``, whether the client repeats a put by itself when the
-    reply is lost.
-    """
+    __slots__ = ("_flow", "_time")
 
-    reconcile: Reconcile = the_protocol.reconcile
-    commit: CommitRule = commit
-    repeats: bool = False
+    def __init__(self, start: Callable[[Clock], Flow]) -> None:
+        self._time = 0
+        self._flow = start(lambda: moment(self._time))
 
-
-REAL = Protocol()
+    def answered(self, time: int, answer: Any) -> Call:
+        """Return its next call, given the answer to the last one; ``None`` begins."""
+        self._time = time
+        if isinstance(answer, Exception):
+            return self._flow.throw(answer)
+        return self._flow.send(answer)
 
 
 @dataclass(eq=False)

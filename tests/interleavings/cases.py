@@ -8,9 +8,7 @@ from typing import Any
 
 from spot_runner_provider.build import Image
 from tests.interleavings.actors import (
-    REAL,
     Actor,
-    Protocol,
     annotating,
     building,
     editing,
@@ -21,6 +19,7 @@ from tests.interleavings.actors import (
 )
 from tests.interleavings.explorer import Case, dying
 from tests.interleavings.model import World, detect, image, moment, stale_world
+from tests.interleavings.protocols import REAL, Protocol
 
 SAME, NEWER = image(1), image(2)
 BROKEN, NEWER_BROKEN = image(1, status="FAILED"), image(2, status="FAILED")

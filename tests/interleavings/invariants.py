@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 from spot_runner_provider.ami_state import Status
 from spot_runner_provider.audit import drift, settled
 from spot_runner_provider.protocol.calls import Commit, ForgetIntent, LogIntent, PutConfig
-from tests.interleavings.actors import Protocol, reconciling
+from tests.interleavings.actors import reconciling
 from tests.interleavings.model import CONFIG, Tables, Version, World, moment, newest_config, perform
+from tests.interleavings.protocols import Protocol
 
 NEXT_RUN = 15 * 60
 """Seconds between one run and the next."""

@@ -5,54 +5,20 @@ it changes what the stores make of a call.
 """
 
 from __future__ import annotations
-import __future__
 
-import inspect
-import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from types import FunctionType
 from typing import Any
 
 from spot_runner_provider import preset_config
 from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
-from spot_runner_provider.protocol import reconcile as the_protocol
 from spot_runner_provider.protocol.calls import Call, Commit, Committed, ForgetIntent, LogIntent, Lost, ReadState
 from spot_runner_provider.protocol.candidate import Candidate, Run
-from tests.interleavings.actors import Flow, Protocol, Reconcile
 from tests.interleavings.model import Record, World, commit, overwrite, update_item
-
-Text = tuple[str, str, str]
-"""A function of the reconciler, a text in its source, and what to put in its place."""
-
-
-def rewritten(*changes: Text, **replaced: Any) -> Reconcile:
-    """Return the real :func:`reconcile`, over functions whose source is changed.
-
-    :param changes: applied in this order.
-    :param replaced: names of the module that stand for something else.
-    :raises LookupError: if a text is not in the source exactly once.
-    """
-    names = dict(vars(the_protocol))
-    sources: dict[str, str] = {}
-    for name, old, new in changes:
-        source = sources.get(name) or inspect.getsource(names[name])
-        if source.count(old) != 1:
-            raise LookupError(f"{source.count(old)} times in {name}, not once: {old!r}")
-        sources[name] = source.replace(old, new)
-    for name, value in vars(the_protocol).items():
-        if isinstance(value, FunctionType) and value.__module__ == the_protocol.__name__:
-            names[name] = FunctionType(value.__code__, names, name, value.__defaults__, value.__closure__)
-            names[name].__kwdefaults__ = value.__kwdefaults__
-    for name, source in sources.items():
-        flags = __future__.annotations.compiler_flag
-        exec(compile(textwrap.dedent(source), f"mutant of {name}", "exec", flags), names)
-    names.update(replaced)
-    made: Reconcile = names["reconcile"]
-    return made
-
+from tests.interleavings.protocols import REAL, Flow, Protocol, rewritten
 
 # What the table makes of a commit.
 
@@ -100,7 +66,7 @@ def _forgetting_early(candidate: Candidate, run: Run) -> Flow:
 
 def _altered(candidate: Candidate, run: Run, alter: Callable[[Call], Flow]) -> Flow:
     """Run the real protocol, each of its calls made by ``alter``, which may make others or none."""
-    flow = the_protocol.reconcile(candidate, run)
+    flow = REAL.reconcile(candidate, run)
     try:
         call = next(flow)
         while True:
@@ -159,8 +125,8 @@ _STANDING = "    record = _own(committed, corrected, run)\n"
 _FOLLOW = "yield from _follow_up(record, config, intent, draft, run, repeated=repeated)"
 
 MUTANTS: Mapping[str, Callable[[], Protocol]] = {
-    "no condition": lambda: Protocol(commit=_unconditional),
-    "condition updatedAt < now": lambda: Protocol(commit=_if_older),
+    "no condition": lambda: replace(REAL, commit=_unconditional),
+    "condition updatedAt < now": lambda: replace(REAL, commit=_if_older),
     "SSM before the commit": lambda: Protocol(rewritten(("_commit_ready", _LOG, _LOG + _PUT_FIRST))),
     "no intent": lambda: Protocol(_without_intent),
     "intent after the commit": lambda: Protocol(
@@ -185,9 +151,9 @@ MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     "own write taken for a defeat": lambda: Protocol(
         rewritten(("_own", "present.reconciled_by == run.owner", "False"))
     ),
-    "hidden repeats of PutParameter": lambda: Protocol(repeats=True),
+    "hidden repeats of PutParameter": lambda: replace(REAL, repeats=True),
     "failed branch touches SSM": lambda: Protocol(
         rewritten(("_commit_failed", _STANDING, _STANDING + _PUT_ON_FAILURE))
     ),
-    "whole-item put": lambda: Protocol(commit=_whole_item),
+    "whole-item put": lambda: replace(REAL, commit=_whole_item),
 }

@@ -15,7 +15,7 @@ from tests.interleavings.actors import Actor, handling, reconciling
 from tests.interleavings.cases import SAME, editor, other_editor
 from tests.interleavings.explorer import Case, Explorer
 from tests.interleavings.model import World, detect, moment, perform, perform_other, stale_world
-from tests.interleavings.mutants import rewritten
+from tests.interleavings.protocols import rewritten
 
 WORLD = stale_world(SAME)
 

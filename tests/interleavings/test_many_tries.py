@@ -10,11 +10,11 @@ import pytest
 
 from spot_runner_provider.intent import ABANDONED_AFTER
 from spot_runner_provider.protocol.calls import AmbiguousPut, Call, Commit, PutConfig, ReadHistory, ReadState, Refused
-from tests.interleavings.actors import REAL, Actor, Protocol, reconciling
+from tests.interleavings.actors import Actor, reconciling
 from tests.interleavings.cases import NEWER, SAME
 from tests.interleavings.invariants import MOST_INTENTS, verdict
 from tests.interleavings.model import World, detect, moment, perform, stale_world
-from tests.interleavings.mutants import rewritten
+from tests.interleavings.protocols import REAL, Protocol, rewritten
 
 RUNS, TRIES = 12, 4
 BETWEEN_TRIES, BETWEEN_RUNS = 30, 15 * 60

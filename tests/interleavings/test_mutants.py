@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from tests.figures import Figure
-from tests.interleavings.actors import REAL, Protocol
 from tests.interleavings.cases import Faults, alone, finishing, pairs, repeated_edits, three_tries, triples
 from tests.interleavings.explorer import Case, Finding, explore
 from tests.interleavings.invariants import Problem
 from tests.interleavings.mutants import MUTANTS
+from tests.interleavings.protocols import REAL, Protocol
 
 FAULTS = Faults(1, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from spot_runner_provider.ami_state import AmiState
@@ -76,6 +77,7 @@ def say(value: Any) -> str:
     return str(value)
 
 
+@cache
 def _text(text: str) -> str:
     """Return what a parameter's value holds that differs from the first one, ``ami`` always."""
     values = json.loads(text)
