@@ -21,7 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         "versions": [__version__],
         "cli": ["spot_runner_provider.cli.definition.get_commands"],
         "extra-links": [
-            f"spot_runner_provider.links.{link}"
+            f"spot_runner_provider.operators.links.{link}"
             for link in ("PipelineLink", "ParameterLink", "RecordLink", "LogGroupLink")
         ],
         "triggers": [{"integration-name": "Spot runner", "python-modules": ["spot_runner_provider.triggers.images"]}],

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import shorten
+from spot_runner_provider.ami_state import shorten, shown
 from spot_runner_provider.protocol.outcome import Result
 
 ALIAS = "spot-runner"
 """Name of the asset alias that promotions go through unless the task has one of its own."""
 
 _REGION, _ACCOUNT = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}"), re.compile(r"\d{12}", re.ASCII)
+
+log = logging.getLogger(__name__)
 
 
 class UnknownPlace(LookupError):
@@ -63,6 +67,22 @@ class Promotion:
                 "buildId": replaced.build_id and shorten(replaced.build_id),
             },
         )
+
+
+def promotions_of(results: Iterable[Result]) -> list[Promotion]:
+    """Return what results are to tell others; it is logged where account and region are not known.
+
+    >>> promotions_of([Result("linux-x64", None)])
+    []
+    """
+    found = []
+    for result in results:
+        try:
+            if promotion := Promotion.of(result):
+                found.append(promotion)
+        except UnknownPlace as error:
+            log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, shown(str(error)))
+    return found
 
 
 def uri(account: str, region: str, preset_name: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,31 +14,21 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, conf
 
-from spot_runner_provider import arguments, asset_events, clock
-from spot_runner_provider.ami_state import (
-    AmiState,
-    MalformedRecord,
-    Status,
-    parse_timestamp,
-    render_timestamp,
-    shorten,
-    shown,
-)
+from spot_runner_provider import arguments, clock
+from spot_runner_provider.ami_state import parse_timestamp, render_timestamp, shorten, shown
 from spot_runner_provider.batch import Batch, Stores
 from spot_runner_provider.breaker import Breaker
 from spot_runner_provider.cancellation import Cancellation
-from spot_runner_provider.console import Console
-from spot_runner_provider.detection import sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
-from spot_runner_provider.intent import Intent, is_intent
-from spot_runner_provider.links import ConsoleLink, LogGroupLink, ParameterLink, PipelineLink, RecordLink
-from spot_runner_provider.promotion import Promotion, UnknownPlace
-from spot_runner_provider.protocol.calls import ConfigurationError, ReadHistory
-from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.operators import asset_events, links
+from spot_runner_provider.operators.labels import LABEL_VARIABLE, label
+from spot_runner_provider.operators.selection import Selection, check_items, first_name, name_of
+from spot_runner_provider.promotion import promotions_of
+from spot_runner_provider.protocol.calls import ConfigurationError
+from spot_runner_provider.protocol.candidate import Run
 from spot_runner_provider.protocol.outcome import Outcome, Result
-from spot_runner_provider.protocol.reconcile import retold, untouched
 from spot_runner_provider.run_conf import RunConf
 from spot_runner_provider.triggers.images import ImagesTrigger
 from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
@@ -48,12 +37,6 @@ from spot_runner_provider.xcom_size import fitted
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
-
-LABEL_VARIABLE = "preset_names"
-"""Template variable that names the presets of a mapped task, for its ``map_index_template``."""
-
-LABEL_LIMIT = 200
-"""Characters of a mapped task's label; Airflow's column holds 250 and nothing shortens it."""
 
 TRIGGERER_GRACE = timedelta(minutes=10)
 """How much later than the trigger itself Airflow may end the wait: then there was no triggerer, and the try fails."""
@@ -102,7 +85,12 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     """
 
     aws_hook_class = AmiStateHook
-    operator_extra_links = (PipelineLink(), ParameterLink(), RecordLink(), LogGroupLink())
+    operator_extra_links = (
+        links.PipelineLink(),
+        links.ParameterLink(),
+        links.RecordLink(),
+        links.LogGroupLink(),
+    )
     template_fields: Sequence[str] = aws_template_fields(
         "presets", "table_name", "config_prefix", "pipeline_name", "index_name", "max_workers", "is_dry_run"
     )
@@ -223,7 +211,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
                 f"{len(barred)} of {len(progress.results)} presets cannot be finished before a person has mended "
                 f"something: {shorten(', '.join(barred))}. {told.rstrip('.')}. The others are done"
             )
-        self._promote(progress.promotions, context)
+        asset_events.add_each(progress.promotions, self.outlets, context)
         return _values(progress)
 
     def _push(self, progress: Progress, context: Context) -> None:
@@ -234,7 +222,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     def _given(self, context: Context) -> list[Any]:
         """Return what is to be reconciled, unless somebody believes that this run does something else."""
         given = arguments.items("presets", self.presets)
-        context[LABEL_VARIABLE] = label([_name(item) for item in given])  # type: ignore[literal-required]
+        context[LABEL_VARIABLE] = label([name_of(item) for item in given])  # type: ignore[literal-required]
         run = RunConf.of(context, dry_run=arguments.boolean("dry_run", self.is_dry_run))
         run.check()
         names = [str(item.get("presetName") if isinstance(item, Mapping) else item) for item in given]
@@ -313,7 +301,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         try:
             return progress.then(self._reconcile(ended, context["ti"], resumed=True))
         except (arguments.InvalidArgument, ConfigurationError) as error:
-            results = [Result(_name(item), Outcome.REFUSED, f"its build has ended, but {error}") for item in ended]
+            results = [Result(name_of(item), Outcome.REFUSED, f"its build has ended, but {error}") for item in ended]
             for result in results:
                 self._log_result(result)
             barred = tuple(result.preset_name for result in results)
@@ -346,9 +334,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
         :param resumed: whether this try has been at it before, so that the links of the whole batch are there.
         """
-        for item in given:
-            if not isinstance(item, str | Mapping):
-                raise arguments.no_name("presets", item)
+        check_items(given)
         arguments.check_rendered(self, self._written)
         self.verify = arguments.connection(self.aws_conn_id, self.region_name, self.verify)
         table_name = arguments.table_name(self.table_name)
@@ -376,20 +362,16 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             repeated=resumed or ti.try_number > 1,
             dry_run=dry_run,
         )
-        first = _first_preset(given)
-        if not resumed:
-            here = Console.of_region(region if first else None)
-            self._link(ti, ParameterLink(), here, lambda console: console.parameter(configs.name_of(first)))
-            self._link(ti, RecordLink(), here, lambda console: console.record(table_name, first))
-            for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
-                self._link(ti, link, None)
+        first = first_name(given)
+        if self.do_xcom_push and not resumed:
+            links.push_resources(ti, region, table_name, configs.name_of(first), first)
         breaker = Breaker()
-        candidates, settled = self._candidates(given, configs, run.owner if run.repeated else None, breaker)
+        selection = Selection(states, configs, run.owner if run.repeated else None, breaker)
+        candidates, settled = selection.select(given)
         for result in settled:
             self._log_result(result)
-        if run.repeated and candidates and not dry_run:
-            standing = self._standing()
-            candidates = [each.retried(standing.get(each.preset_name, ()), run.owner) for each in candidates]
+        if not dry_run:
+            candidates = selection.retried(candidates)
         batch = Batch(
             Stores(states, images, configs),
             run,
@@ -399,135 +381,12 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             breaker=breaker,
         )
         results = [*settled, *batch.reconcile(candidates)]
-        arn = images.pipelines.get(template.replace("{preset}", first))
-        if arn and not resumed:
-            self._link(ti, PipelineLink(), Console.of_arn(arn), lambda console: console.pipeline(arn))
-        logged = (
-            (result.image_arn, result.log_group)
-            for result in results
-            if result.outcome is Outcome.CORRECTED_FAILED and result.log_group and result.build_id == result.image_arn
-        )
-        image_arn, log_group = next(logged, (None, ""))
-        if log_group:
-            self._link(ti, LogGroupLink(), Console.of_arn(image_arn), lambda console: console.log_group(log_group))
-        return Progress.of(results, candidates, self._promotions(results))
-
-    def _link(
-        self, ti: Any, link: ConsoleLink, console: Console | None, address: Callable[[Console], str] = lambda _: ""
-    ) -> None:
-        """Make and push a link's address, an empty one without a console; a link is never a reason to fail."""
-        if not self.do_xcom_push:
-            return
-        try:
-            ti.xcom_push(key=link.xcom_key, value=address(console) if console else "")
-        except Exception as error:
-            self.log.warning("no link to the %s: %s", link.name, shown(str(error)))
-
-    def _promotions(self, results: Sequence[Result]) -> list[Promotion]:
-        found = []
-        for result in results:
-            try:
-                if promotion := Promotion.of(result):
-                    found.append(promotion)
-            except UnknownPlace as error:
-                self.log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, shown(str(error)))
-        return found
-
-    def _promote(self, promotions: Sequence[Promotion], context: Context) -> None:
-        """Hand Airflow the event of each promotion; that it cannot be sent is no reason to fail."""
-        for promotion in promotions:
-            try:
-                asset_events.add(promotion, self.outlets, context)
-            except Exception as error:
-                preset_name = promotion.extra["presetName"]
-                self.log.warning("preset %s: no asset event of its new AMI: %s", preset_name, shown(str(error)))
-
-    def _candidates(
-        self, given: Sequence[Any], configs: PresetConfigHook, owner: str | None, breaker: Breaker
-    ) -> tuple[list[Candidate], list[Result]]:
-        """Return what there is to reconcile, and results for what there is not.
-
-        :param owner: who signed what an earlier try of this run wrote; ``None`` if there was no earlier try.
-        """
-        candidates: dict[str, Candidate] = {}
-        settled: list[Result] = []
-        named = []
-        for item in given:
-            if isinstance(item, str):
-                named.append(item)
-                continue
-            try:
-                candidate = Candidate.from_json(item)
-            except MalformedRecord as error:
-                settled.append(Result(_name(item), Outcome.ERROR, f"not read: {error}"))
-            else:
-                candidates[candidate.preset_name] = candidate
-        if named:
-            found, refused = self._look_up(named, configs, owner, breaker)
-            candidates |= found
-            settled += refused
-        return list(candidates.values()), settled
-
-    def _look_up(
-        self, names: list[str], configs: PresetConfigHook, owner: str | None, breaker: Breaker
-    ) -> tuple[dict[str, Candidate], list[Result]]:
-        """Read the records of named presets, and what earlier runs left unfinished there.
-
-        What an earlier try of this run has begun and not finished is a candidate as that try saw it.
-        """
-        good, refused = sift(names)
-        found = survey(
-            (),
-            self.hook.list_intents(),
-            now=clock.now(),
-            stale_after=timedelta(0),
-            named=self.hook.read_items(good),
-        )
-        candidates = {
-            state.preset_name: Candidate(state.preset_name, replace(state, status=Status.BUILDING))
-            for state in found.states
-            if owner and state.reconciled_by == owner and state.preset_name in found.unfinished
-        } | {candidate.preset_name: candidate for candidate in found.candidates}
-        return candidates, [
-            *(
-                Result(refusal.preset_name or str(refusal.job_id), Outcome.ERROR, f"malformed: {refusal.reason}")
-                for refusal in (*refused, *found.malformed)
-                if not is_intent(refusal.job_id)  # detection lists it; its preset goes on without
-            ),
-            *(
-                self._settled(state, configs, owner, breaker)
-                for state in found.states
-                if state.preset_name not in candidates
-            ),
-        ]
-
-    def _standing(self) -> dict[str, list[Intent]]:
-        """Return the intents that stand, by preset; detection tells of those that cannot be read."""
-        found: dict[str, list[Intent]] = {}
-        for item in self.hook.list_intents():
-            with suppress(MalformedRecord):
-                intent = Intent.from_item(item)
-                found.setdefault(intent.preset_name, []).append(intent)
-        return found
-
-    def _settled(self, state: AmiState, configs: PresetConfigHook, owner: str | None, breaker: Breaker) -> Result:
-        """Return the result of a preset with nothing to do: an earlier try's once more, if that one settled it."""
-        if owner is None or state.reconciled_by != owner:
-            return untouched(state)
-        if state.status is not Status.READY:
-            return retold(state, ())
-        try:
-            if refusal := breaker.refusal(ReadHistory):
-                raise refusal
-            history = configs.history(state.preset_name)
-            breaker.worked(ReadHistory)
-            return retold(state, history)
-        except Exception as error:
-            breaker.failed(ReadHistory, [state.preset_name], error)
-            self.log.warning(
-                "preset %s: what became of its parameter is not known: %s", state.preset_name, shown(str(error))
-            )
-            return untouched(state)
+        if self.do_xcom_push:
+            arn = images.pipelines.get(template.replace("{preset}", first))
+            if arn and not resumed:
+                links.push_pipeline(ti, arn)
+            links.push_log_group(ti, results)
+        return Progress.of(results, candidates, promotions_of(results))
 
     def _log_result(self, result: Result) -> None:
         warn = result.warn or (result.outcome is not None and result.outcome.needs_attention)
@@ -541,30 +400,5 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         )
 
 
-def label(names: Sequence[str]) -> str:
-    """Return the names of a batch's presets for the UI: the first three, and how many more.
-
-    With native template rendering Airflow would read a label such as ``2022`` as a number and refuse it, so one
-    that reads as a Python literal is quoted.
-
-    >>> label(["linux-arm64", "linux-x64", "windows-2019", "windows-2022", "windows-2025"])
-    'linux-arm64, linux-x64, windows-2019 +2'
-    >>> label(["2022"])
-    "'2022'"
-    """
-    more = f" +{len(names) - 3}" if len(names) > 3 else ""
-    text = shorten(", ".join(names[:3]), LABEL_LIMIT - len(more)) + more
-    return shorten(arguments.verbatim(text), LABEL_LIMIT)
-
-
 def _values(progress: Progress) -> list[dict[str, Any]]:
     return fitted(progress.results, "detail")
-
-
-def _first_preset(given: Sequence[Any]) -> str:
-    names = (item.get("presetName") if isinstance(item, Mapping) else item for item in given)
-    return next((name for name in names if isinstance(name, str)), "")
-
-
-def _name(item: Any) -> str:
-    return shorten(str(item.get("presetName") if isinstance(item, Mapping) else item))

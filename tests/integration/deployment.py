@@ -190,6 +190,9 @@ class TaskInstance:
         # What is pushed must survive JSON: XCom takes nothing else.
         self.pushed[key] = json.loads(json.dumps(value))
 
+    def xcom_pull(self, *, key: str) -> Any:
+        return self.pushed.get(key)
+
 
 def detect(ti: TaskInstance | None = None, **arguments: Any) -> tuple[list[list[dict[str, Any]]], dict[str, Any]]:
     """Run the detecting task; return its batches and the XCom ``states``."""

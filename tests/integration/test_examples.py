@@ -51,7 +51,7 @@ NOW = datetime(2026, 2, 11, 16, 5, 48, 123000, tzinfo=UTC)
 
 OVER_HTTP = ("call_log", "wait_until_held", "empty", "set_seed", "set_latency", "set_rate", "release")
 WITHOUT = {
-    "asset_events.UnknownAlias": "it takes an Airflow 2 that has not parsed a DAG",
+    "operators.asset_events.UnknownAlias": "it takes an Airflow 2 that has not parsed a DAG",
     "embedded.strict.Refusal": "it never leaves Strict, whose example has the answer that becomes of it",
     "operators.reconcile_preset.ReconcilePresetOperator.execute_complete": "Airflow calls it, after a deferral",
     "protocol.calls.Committed": "it is an answer of AmiStateHook.commit, and in the example of that",
@@ -161,7 +161,8 @@ def session() -> Iterator[Any]:
 
 
 NAMESPACES = {
-    "asset_events": {"context": "context"},
+    "operators.asset_events": {"context": "context"},
+    "operators.links": {"context": "context"},
     "batch": {"aws": "deployed"},
     "cli.commands": {"aws": "deployed"},
     **{f"cli.commands.{name}": {"database": "no_deployments"} for name in ("detect", "reconcile", "status")},
@@ -175,6 +176,7 @@ NAMESPACES = {
     "hooks": {"aws": "deployed"},
     "operators.detect_stale": {"context": "context"},
     "operators.reconcile_preset": {"context": "context"},
+    "operators.selection": {"aws": "deployed"},
     "operators.neighbours": {"context": "context_of_last_task", "dag": "dag", "report": "grouped"},
     "operators.report_status": {"context": "context_of_last_task", "dag": "dag"},
     "settings": {"aws": "aws"},

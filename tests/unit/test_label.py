@@ -1,7 +1,7 @@
 import pytest
 from jinja2.nativetypes import NativeEnvironment
 
-from spot_runner_provider.operators.reconcile_preset import LABEL_LIMIT, label
+from spot_runner_provider.operators.labels import LABEL_LIMIT, label
 
 
 @pytest.mark.parametrize(

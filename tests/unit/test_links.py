@@ -3,7 +3,7 @@
 import pytest
 
 from spot_runner_provider import get_provider_info
-from spot_runner_provider.links import ConsoleLink
+from spot_runner_provider.operators.links import ConsoleLink
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 
 NAMES = {

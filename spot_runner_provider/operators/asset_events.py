@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
+from spot_runner_provider.ami_state import shown
 from spot_runner_provider.promotion import ALIAS, Promotion
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
 
 
 class UnknownAlias(LookupError):
@@ -42,6 +46,19 @@ def add(promotion: Promotion, outlets: Iterable[Any], context: Context) -> None:
         if not AIRFLOW_V_3_0_PLUS:
             _check_known(alias)
         context["outlet_events"][alias].add(Asset(uri=promotion.uri), extra=promotion.extra)
+
+
+def add_each(promotions: Iterable[Promotion], outlets: Iterable[Any], context: Context) -> None:
+    """Let Airflow send each event that it can send; the others are logged, and no reason to fail.
+
+    >>> add_each([Promotion("spot-runner://123456789012/us-east-1/linux-x64", {"amiId": "ami-0e3f"})], [], context)
+    """
+    for promotion in promotions:
+        try:
+            add(promotion, outlets, context)
+        except Exception as error:
+            preset_name = promotion.extra["presetName"]
+            log.warning("preset %s: no asset event of its new AMI: %s", preset_name, shown(str(error)))
 
 
 def _aliases(outlets: Iterable[Any]) -> list[Any]:

@@ -1,0 +1,172 @@
+"""Selecting what to reconcile of what a task was given: a batch as detection returns it, or names of presets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from spot_runner_provider import arguments, clock
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, shorten, shown
+from spot_runner_provider.breaker import Breaker
+from spot_runner_provider.detection import sift, survey
+from spot_runner_provider.intent import Intent, is_intent
+from spot_runner_provider.protocol.calls import ReadHistory
+from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.protocol.outcome import Outcome, Result
+from spot_runner_provider.protocol.reconcile import retold, untouched
+
+if TYPE_CHECKING:
+    from spot_runner_provider.hooks.ami_state import AmiStateHook
+    from spot_runner_provider.hooks.preset_config import PresetConfigHook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Finds what there is to reconcile, and tells of what there is not.
+
+    :param states: where records and intents are read.
+    :param configs: where it is read what an earlier try has put.
+    :param owner: who signed what an earlier try of this run wrote; ``None`` if there was no earlier try.
+    :param breaker: what is known to fail for everybody.
+
+    >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
+    >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
+    >>> selection = Selection(AmiStateHook(table_name="spot-runner-state"), PresetConfigHook())
+    >>> candidates, settled = selection.select(["linux-x64", "windows-2022"])
+    >>> [candidate.preset_name for candidate in candidates], [result.detail for result in settled]
+    (['linux-x64'], ['the record is ready: nothing to reconcile'])
+    """
+
+    states: AmiStateHook
+    configs: PresetConfigHook
+    owner: str | None = None
+    breaker: Breaker = field(default_factory=Breaker)
+
+    def select(self, given: Iterable[Mapping[str, Any] | str]) -> tuple[list[Candidate], list[Result]]:
+        """Return what there is to reconcile, and results for what there is not.
+
+        :param given: candidates as XCom has them, and names of presets. Named presets are read first.
+        """
+        candidates: dict[str, Candidate] = {}
+        settled: list[Result] = []
+        named = []
+        for item in given:
+            if isinstance(item, str):
+                named.append(item)
+                continue
+            try:
+                candidate = Candidate.from_json(item)
+            except MalformedRecord as error:
+                settled.append(Result(name_of(item), Outcome.ERROR, f"not read: {error}"))
+            else:
+                candidates[candidate.preset_name] = candidate
+        if named:
+            found, refused = self._look_up(named)
+            candidates |= found
+            settled += refused
+        return list(candidates.values()), settled
+
+    def retried(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return the candidates of a later try, each with what stands by now of the earlier tries.
+
+        >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
+        >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
+        >>> selection = Selection(AmiStateHook(table_name="spot-runner-state"), PresetConfigHook(), owner="dag/run")
+        >>> selection.retried([Candidate("linux-x64")])[0].living
+        ()
+        """
+        if self.owner is None or not candidates:
+            return list(candidates)
+        standing: dict[str, list[Intent]] = {}
+        for item in self.states.list_intents():
+            with suppress(MalformedRecord):  # detection tells of it
+                intent = Intent.from_item(item)
+                standing.setdefault(intent.preset_name, []).append(intent)
+        return [each.retried(standing.get(each.preset_name, ()), self.owner) for each in candidates]
+
+    def _look_up(self, names: list[str]) -> tuple[dict[str, Candidate], list[Result]]:
+        """Read the records of named presets, and what earlier runs left unfinished there.
+
+        What an earlier try of this run has begun and not finished is a candidate as that try saw it.
+        """
+        good, refused = sift(names)
+        found = survey(
+            (),
+            self.states.list_intents(),
+            now=clock.now(),
+            stale_after=timedelta(0),
+            named=self.states.read_items(good),
+        )
+        candidates = {
+            state.preset_name: Candidate(state.preset_name, replace(state, status=Status.BUILDING))
+            for state in found.states
+            if self._is_own(state) and state.preset_name in found.unfinished
+        } | {candidate.preset_name: candidate for candidate in found.candidates}
+        return candidates, [
+            *(
+                Result(refusal.preset_name or str(refusal.job_id), Outcome.ERROR, f"malformed: {refusal.reason}")
+                for refusal in (*refused, *found.malformed)
+                if not is_intent(refusal.job_id)  # detection lists it; its preset goes on without
+            ),
+            *(self._settled(state) for state in found.states if state.preset_name not in candidates),
+        ]
+
+    def _is_own(self, state: AmiState) -> bool:
+        """Return whether an earlier try of this run wrote the record."""
+        return self.owner is not None and state.reconciled_by == self.owner
+
+    def _settled(self, state: AmiState) -> Result:
+        """Return the result of a preset with nothing to do: an earlier try's once more, if that one settled it."""
+        if not self._is_own(state):
+            return untouched(state)
+        if state.status is not Status.READY:
+            return retold(state, ())
+        try:
+            if refusal := self.breaker.refusal(ReadHistory):
+                raise refusal
+            history = self.configs.history(state.preset_name)
+            self.breaker.worked(ReadHistory)
+            return retold(state, history)
+        except Exception as error:
+            self.breaker.failed(ReadHistory, [state.preset_name], error)
+            log.warning(
+                "preset %s: what became of its parameter is not known: %s", state.preset_name, shown(str(error))
+            )
+            return untouched(state)
+
+
+def check_items(given: Iterable[Any]) -> None:
+    """Check that each of what a task was given may stand for a preset.
+
+    :raises InvalidArgument: for what is neither a text nor a mapping.
+
+    >>> check_items(["linux-x64", {"presetName": "linux-arm64"}])
+    """
+    for item in given:
+        if not isinstance(item, str | Mapping):
+            raise arguments.no_name("presets", item)
+
+
+def name_of(item: Any) -> str:
+    """Return the name of the preset that an item stands for, cut to what fits a message.
+
+    >>> name_of({"presetName": "linux-x64"}), name_of("linux-arm64")
+    ('linux-x64', 'linux-arm64')
+    """
+    return shorten(str(item.get("presetName") if isinstance(item, Mapping) else item))
+
+
+def first_name(given: Iterable[Any]) -> str:
+    """Return the name of the first preset that has one, an empty text if none has.
+
+    >>> first_name([{"presetName": None}, {"presetName": "linux-x64"}])
+    'linux-x64'
+    """
+    names = (item.get("presetName") if isinstance(item, Mapping) else item for item in given)
+    return next((name for name in names if isinstance(name, str)), "")
