@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.hooks
 import botocore.session
 import pytest
 from airflow.providers.common.compat.sdk import DAG
@@ -43,10 +44,11 @@ MOTO_ONLY = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_loader() -> Iterator[None]:
-    """Let all sessions share what botocore reads from disk: each task makes its own, for some tenths of a second."""
+def remembering_botocore() -> Iterator[None]:
+    """Let botocore's sessions share what they read and inspect: each task makes one, which takes tenths of a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        patch.setattr(botocore.hooks, "accepts_kwargs", cache(botocore.hooks.accepts_kwargs))
         yield
 
 
@@ -56,23 +58,27 @@ def ministack() -> Iterator[Ministack]:
         yield ministack
 
 
-@pytest.fixture(params=EMULATORS)
-def aws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
-    """An embedded AWS with an empty state table, to which the connection ``aws_default`` leads.
+@pytest.fixture(scope="module", params=EMULATORS)
+def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedAws]:
+    """An embedded AWS for a module's tests. Each runs twice: on moto, and with ministack's DynamoDB and SSM."""
+    upstream = request.getfixturevalue("ministack").url if request.param == "ministack" else None
+    with EmbeddedAws(upstream=upstream) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "client", cache(server.client))  # making a client takes longer than most calls
+        yield server
 
-    Every test runs twice: on moto, and with DynamoDB and SSM from ministack.
-    """
-    upstream = None
-    if request.param == "ministack":
+
+@pytest.fixture
+def aws(request: pytest.FixtureRequest, server: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> EmbeddedAws:
+    """The same with an empty state table and nothing else, to which the connection ``aws_default`` leads."""
+    if request.node.callspec.params["server"] == "ministack":
         if reason := MOTO_ONLY.get(request.function.__name__):
             pytest.skip(reason)
-        ministack: Ministack = request.getfixturevalue("ministack")
-        ministack.empty()
-        upstream = ministack.url
-    with EmbeddedAws(upstream=upstream) as aws:
-        create_table(aws.client("dynamodb", bystander=True))
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(aws))
-        yield aws
+        request.getfixturevalue("ministack").empty()
+    server.empty()
+    server.set_seed(0)
+    create_table(server.client("dynamodb", bystander=True))
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", airflow_connection(server))
+    return server
 
 
 @contextmanager

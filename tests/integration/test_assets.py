@@ -18,7 +18,7 @@ from tests.integration.test_plugin import IS_3
 
 pytestmark = [
     pytest.mark.usefixtures("known_alias"),
-    pytest.mark.parametrize("aws", ["moto"], indirect=True),  # nothing here depends on the emulator
+    pytest.mark.parametrize("server", ["moto"], indirect=True),  # nothing here depends on the emulator
 ]
 
 PRESET = "linux-x64"

@@ -24,7 +24,7 @@ try:
 except ImportError:
     from airflow.utils.timeout import timeout
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # what is tested is the caller
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # what is tested is the caller
 
 CALL_TIMEOUT = 1.0
 """Seconds after which an attempt of a call ends by itself, connecting included."""

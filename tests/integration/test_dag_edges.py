@@ -11,7 +11,7 @@ from tests.demo_checks import Snapshot
 from tests.integration.deployment import NEW, OLD, Deployment
 from tests.integration.test_dag_run import DAG_FILE, Run
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 NOTHING = Snapshot({}, {})
 

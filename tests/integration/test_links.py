@@ -15,7 +15,7 @@ from spot_runner_provider.embedded.seed import TABLE
 from tests.integration.deployment import TaskInstance, WorkerDied, reconcile
 from tests.integration.test_dag_run import DAG_FILE
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 PIPELINE, PARAMETER, RECORD = "_link_PipelineLink", "_link_ParameterLink", "_link_RecordLink"
 LOG_GROUP = "_link_LogGroupLink"

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import Stats
 from spot_runner_provider.embedded.seed import TABLE
 from tests.integration.finished_run import ran
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 
 @pytest.fixture

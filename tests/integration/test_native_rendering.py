@@ -15,7 +15,7 @@ from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOpera
 from spot_runner_provider.operators.report_status import ReportStatusOperator
 from tests.integration.deployment import TaskInstance
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 REQUIRED = {
     DetectStaleOperator: {"table_name": TABLE},

@@ -22,7 +22,7 @@ from tests.integration.finished_run import FinishedRun, ran
 from tests.integration.test_dag_edges import NOTHING, states
 from tests.integration.test_dag_run import DAG_FILE, Run
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 
 class Teller(BaseNotifier):

@@ -15,7 +15,7 @@ from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from tests.integration.deployment import NEW, TaskInstance, detect, reconcile
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # what is tested is the caller
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # what is tested is the caller
 
 TRIES = 2
 QUICK = {"connect_timeout": 0.5, "read_timeout": 0.5, "retries": {"mode": "standard", "total_max_attempts": TRIES}}

@@ -15,7 +15,7 @@ from tests.integration.deployment import Deployment
 from tests.integration.test_dag_edges import states
 from tests.integration.test_dag_run import DAG_FILE, Run
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 NOTHING = Snapshot({}, {})
 REFUSED = {"detect_stale": "failed", "reconcile_preset": "upstream_failed", "report_status": "failed"}

@@ -14,7 +14,7 @@ import pytest
 from spot_runner_provider.embedded.seed import ami_state, preset_config, put_items
 from tests.integration.deployment import NEW, OLD, TaskInstance, detect, reconcile
 
-pytestmark = pytest.mark.parametrize("aws", ["moto"], indirect=True)  # nothing here depends on the emulator
+pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator
 
 PRESETS = 1000
 MEGABYTE = 1_000_000

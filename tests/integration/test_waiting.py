@@ -35,7 +35,7 @@ from tests.integration.test_links import links
 
 pytestmark = [
     pytest.mark.usefixtures("known_alias"),
-    pytest.mark.parametrize("aws", ["moto"], indirect=True),  # Image Builder is moto's in both
+    pytest.mark.parametrize("server", ["moto"], indirect=True),  # Image Builder is moto's in both
 ]
 
 GET_IMAGE = "imagebuilder.GetImage"
