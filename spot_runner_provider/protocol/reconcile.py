@@ -46,7 +46,7 @@ of many presets are bundled, and in a test that tries every interleaving.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -224,15 +224,7 @@ def _commit_ready(
     preset, ami_id = seen.preset_name, corrected.ami_id
     assert ami_id is not None
     try:
-        config: ConfigVersion | None = yield ReadConfig(preset)
-        if config is None:
-            raise InvalidConfig.missing()
-        text = merge([config], ami_id)
-        if not config.with_text(text, config.version).fits:
-            if config.tier is None:
-                config = yield DescribeConfig(preset, config)
-            if not config.with_text(text, config.version).fits:
-                raise InvalidConfig.too_large(config.tier)
+        config = yield from _read(preset, ami_id)
     except InvalidConfig as error:
         detail = f"{_what(error, preset, run)}; record and parameter unchanged. {error.remedy}"
         return replace(draft, outcome=Outcome.CONFIG_INVALID, detail=detail), None
@@ -265,6 +257,22 @@ def _commit_ready(
     return result, None
 
 
+def _read(preset: str, ami_id: str) -> Flow[ConfigVersion]:
+    """Read the parameter.
+
+    :raises InvalidConfig: if it is missing, holds nothing that could be updated, or would not have room for the AMI.
+    """
+    config: ConfigVersion | None = yield ReadConfig(preset)
+    if config is None:
+        raise InvalidConfig.missing()
+    text = merge([config], ami_id)
+    if config.tier is None and not config.with_text(text, config.version).fits:
+        config = yield DescribeConfig(preset, config)
+    if not config.with_text(text, config.version).fits:
+        raise InvalidConfig.too_large(config.tier)
+    return config
+
+
 def _give_way(
     lost: Lost, seen: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run
 ) -> Flow[tuple[Result, bool]]:
@@ -275,16 +283,17 @@ def _give_way(
 
     :return: what it came to, and whether our intent is needed no longer.
     """
-    present, alone, replacement = lost.present, True, None
+    present, given_way = lost.present, _superseded(draft, lost)
     if present and present.ami_id == intent.ami_id != seen.ami_id:
         if present.status is Status.BUILDING:
-            return _superseded(draft, lost), False
+            return given_way, False
         if present.status is Status.FAILED:
             try:
-                _, alone, replacement = yield from _follow(present, [config], run, intent)
+                followed = yield from _Following(present, [config], run, intent).follow()
             except InvalidConfig:
-                return _superseded(draft, lost), False
-    return replace(_superseded(draft, lost), replacement=replacement), alone
+                return given_way, False
+            return replace(given_way, replacement=followed.replacement), followed.alone
+    return given_way, True
 
 
 def _follow_up(
@@ -298,7 +307,7 @@ def _follow_up(
         arrive.
     """
     try:
-        present, alone, replacement = yield from _follow(record, [config], run, intent)
+        followed = yield from _Following(record, [config], run, intent).follow()
     except InvalidConfig as error:
         result = replace(
             _corrected(draft, record, record, detail=""),
@@ -308,113 +317,178 @@ def _follow_up(
             "The next run finishes it",
         )
         return result, False
+    replacement = followed.replacement
     detected = None if draft.previous_ami_id == record.ami_id else draft.previous_ami_id
     if replacement and config.secure:
         replacement = replace(replacement, previous_ami_id=detected)
     elif replacement is None and repeated:
         before = detected or replaced_ami((yield ReadHistory(record.preset_name)))
         replacement = _replacement_of_earlier_try(record, before)
-    return replace(_corrected(draft, record, present, detail=draft.detail), replacement=replacement), alone
+    result = _corrected(draft, record, followed.record, detail=draft.detail)
+    return replace(result, replacement=replacement), followed.alone
 
 
-def _follow(
-    record: AmiState,
-    history: Sequence[ConfigVersion],
-    run: Run,
-    intent: Intent | None = None,
-    *,
-    base: int | None = None,
-    until: datetime | None = None,
-    unless_put: Intent | None = None,
-) -> Flow[tuple[AmiState, bool, Replacement | None]]:
-    """Make the parameter follow the record, and the record that stands after that.
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """What following came to: the record last seen, and what our puts replaced.
 
+    ``alone``: each put came right after the version that it was made from.
+    """
+
+    record: AmiState
+    alone: bool
+    replacement: Replacement | None
+
+
+class _Following:
+    """Makes the parameter follow the record: what one try knows of both, and what its puts may have covered.
+
+    :param record: as it is now.
     :param history: versions, oldest first; the newest is what the parameter holds.
     :param intent: our own, which is renewed before it looks abandoned.
     :param base: the version that the first put of this try, or of a dead one, was made from; the newest if omitted.
     :param until: as in :func:`~spot_runner_provider.preset_config.merge`.
     :param unless_put: the intent in place of ours if nothing is put after all; ours, as it was given, if omitted.
-    :return: the record last seen, whether each put came right after the version that it was made from, and what our
-        puts replaced.
-    :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
-    :raises PutsInVain: after :data:`MAX_ROUNDS`.
     """
-    preset, alone = record.preset_name, True
-    before: ConfigVersion | None = None
-    replacement: Replacement | None = None
-    base = history[-1].version if base is None else base
-    covering: tuple[ConfigVersion, ConfigVersion] | None = None  # what our last put was made from, and that put
-    unless_put = unless_put or intent
-    rounds = 0
-    while (rounds := rounds + 1) <= MAX_ROUNDS:
-        ami_id = record.usable_ami
-        if ami_id is None:
-            return record, alone, replacement
-        newest = history[-1]
-        if covering:
-            text = merge_covered(history, ami_id, base=covering[0], put=covering[1])
-        else:
-            text = merge(history, ami_id, base=base, until=until)
-        if text != newest.text:
-            if not newest.with_text(text, newest.version).fits:
-                raise InvalidConfig.too_large(newest.tier)
-            intent = yield from _renewed(intent, run)
-            try:
-                version = yield PutConfig(preset, newest, text)
-            except Throttled:
-                rounds -= 1  # waiting is not in vain
-                while not (yield Pause()):
-                    intent = yield from _renewed(intent, run)
-                # Race: while we waited, the handler of a newer build's event may have replaced the record.
-                meanwhile: AmiState | None = yield ReadState(preset)
-                if meanwhile is None or meanwhile.usable_ami is None:
-                    # A build that goes on may fail, and keep an AMI that was not put: then the intent tells of it.
-                    keeps = meanwhile is not None and meanwhile.ami_id == ami_id
-                    return meanwhile or record, alone and not keeps, replacement
-                record = meanwhile
-                history = yield from _history(preset)
-                continue
-            except Busy:
-                # Race: somebody else's put is under way, and what it writes must not get lost under ours.
-                history = yield from _history(preset)
-                continue
-            except Refused:
-                if unless_put and unless_put.puts_until:  # what others edit from now on is nothing that a put covered
-                    yield LogIntent(unless_put)
-                raise
-            except AmbiguousPut:
-                version = None
-            unless_put = None
-            if version != newest.version + 1:
-                # Race: somebody put between our read and our put, which covered that; or no reply says so.
-                alone = False
-                history = yield from _history(preset)
-                version = version or next(
-                    (each.version for each in history if each.version > newest.version and each.text == text), None
-                )
-                if version:
-                    covering = newest, newest.with_text(text, version)
-                    before = before or newest
-                    replacement = _replacement(before, record)
-                continue
-            history = [*history, newest.with_text(text, version)]
-            base, until, covering = version, None, None
-            before = before or newest
-            replacement = _replacement(before, record)
-        # Race: a newer build's event may have replaced the record, and put the parameter before our put covered that.
-        present: AmiState | None = yield ReadState(preset)
-        if present is None or present.usable_ami in (None, ami_id):
-            return present or record, alone, replacement
-        record = present
-    raise PutsInVain(f"others changed {run.parameter_of(preset)}, or no reply came, {MAX_ROUNDS} times")
 
+    def __init__(
+        self,
+        record: AmiState,
+        history: Sequence[ConfigVersion],
+        run: Run,
+        intent: Intent,
+        *,
+        base: int | None = None,
+        until: datetime | None = None,
+        unless_put: Intent | None = None,
+    ) -> None:
+        self._record = record
+        self._history = history
+        self._run = run
+        self._intent = intent
+        self._base = history[-1].version if base is None else base
+        self._until = until
+        self._unless_put: Intent | None = unless_put or intent
+        self._first: ConfigVersion | None = None
+        """What our first put was made from."""
+        self._covering: tuple[ConfigVersion, ConfigVersion] | None = None
+        """What our last put was made from, and that put, if it covered somebody else's."""
+        self._alone = True
+        self._replacement: Replacement | None = None
 
-def _renewed(intent: Intent | None, run: Run) -> Flow[Intent | None]:
-    """Log an intent of our own anew before it looks abandoned."""
-    if intent and intent.is_due(now := run.clock()):
-        intent = intent.renewed(now)
-        yield LogIntent(intent)
-    return intent
+    def follow(self) -> Flow[_Followed]:
+        """Put until the parameter names the AMI that the record names after that.
+
+        :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
+        :raises PutsInVain: after :data:`MAX_ROUNDS`.
+        """
+        in_vain = 0
+        while in_vain < MAX_ROUNDS:
+            ami_id = self._record.usable_ami
+            if ami_id is None:
+                return self._followed()
+            text = self._merged(ami_id)
+            if text != self._history[-1].text:
+                try:
+                    came_between = yield from self._put(text)
+                except Throttled:  # waiting is not in vain
+                    if (yield from self._wait(ami_id)):
+                        continue
+                    return self._followed()
+                if came_between:
+                    in_vain += 1
+                    continue
+            # Race: a newer build's event may have replaced the record, and put the parameter before our put covered
+            # that.
+            present: AmiState | None = yield ReadState(self._record.preset_name)
+            if present is None:
+                return self._followed()
+            self._record = present
+            if present.usable_ami in (None, ami_id):
+                return self._followed()
+            in_vain += 1
+        parameter = self._run.parameter_of(self._record.preset_name)
+        raise PutsInVain(f"others changed {parameter}, or no reply came, {MAX_ROUNDS} times")
+
+    def _merged(self, ami_id: str) -> str:
+        """Return what the parameter must hold."""
+        if self._covering:
+            base, put = self._covering
+            return merge_covered(self._history, ami_id, base=base, put=put)
+        return merge(self._history, ami_id, base=self._base, until=self._until)
+
+    def _put(self, text: str) -> Flow[bool]:
+        """Put, and return whether somebody came in between, or may have."""
+        newest = self._history[-1]
+        if not newest.with_text(text, newest.version).fits:
+            raise InvalidConfig.too_large(newest.tier)
+        yield from self._renew()
+        try:
+            version: int | None = yield PutConfig(self._record.preset_name, newest, text)
+        except Throttled:
+            raise
+        except Busy:
+            # Race: somebody else's put is under way, and what it writes must not get lost under ours.
+            yield from self._read_history()
+            return True
+        except Refused:
+            # What others edit from now on is nothing that a put covered.
+            if self._unless_put and self._unless_put.puts_until:
+                yield LogIntent(self._unless_put)
+            raise
+        except AmbiguousPut:
+            version = None
+        self._unless_put = None
+        if version != newest.version + 1:
+            # Race: somebody put between our read and our put, which covered that; or no reply says so.
+            self._alone = False
+            yield from self._read_history()
+            version = version or self._found(text, newest)
+            if version:
+                self._covering = newest, newest.with_text(text, version)
+                self._replaced(newest)
+            return True
+        self._history = [*self._history, newest.with_text(text, version)]
+        self._base, self._until, self._covering = version, None, None
+        self._replaced(newest)
+        return False
+
+    def _wait(self, ami_id: str) -> Flow[bool]:
+        """Wait until SSM may take the put of ``ami_id``, and return whether the record still asks for a put."""
+        while not (yield Pause()):
+            yield from self._renew()
+        # Race: while we waited, the handler of a newer build's event may have replaced the record.
+        present: AmiState | None = yield ReadState(self._record.preset_name)
+        if present is not None:
+            self._record = present
+        if present is not None and present.usable_ami is not None:
+            yield from self._read_history()
+            return True
+        # A build that goes on may fail, and keep an AMI that was not put: then the intent tells of it.
+        keeps = present is not None and present.ami_id == ami_id
+        self._alone = self._alone and not keeps
+        return False
+
+    def _renew(self) -> Flow[None]:
+        """Log our intent anew before it looks abandoned."""
+        if self._intent.is_due(now := self._run.clock()):
+            self._intent = self._intent.renewed(now)
+            yield LogIntent(self._intent)
+
+    def _read_history(self) -> Flow[None]:
+        self._history = yield from _history(self._record.preset_name)
+
+    def _found(self, text: str, newest: ConfigVersion) -> int | None:
+        """Return the version that a put whose reply was lost made after ``newest``, if there is one."""
+        later = (each.version for each in self._history if each.version > newest.version and each.text == text)
+        return next(later, None)
+
+    def _replaced(self, newest: ConfigVersion) -> None:
+        self._first = self._first or newest
+        self._replacement = _replacement(self._first, self._record)
+
+    def _followed(self) -> _Followed:
+        return _Followed(self._record, self._alone, self._replacement)
 
 
 def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
@@ -442,7 +516,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
         return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
     if record is not None and record.usable_ami is not None:
         try:
-            record, alone, replacement = yield from _finish_put(record, candidate, run)
+            followed = yield from _finish_put(record, candidate, run)
         except InvalidConfig as error:
             return replace(
                 draft,
@@ -451,8 +525,8 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
                 detail=f"{_what(error, preset, run)}; an earlier run's try stands unfinished. {error.remedy}. "
                 "The next run finishes it",
             )
-        draft = replace(_draft(record, preset, run), replacement=replacement)
-        if not alone:
+        draft = replace(_draft(followed.record, preset, run), replacement=followed.replacement)
+        if not followed.alone:
             return replace(draft, outcome=Outcome.FINISHED, detail="finished; the next run looks at it again")
     yield from _forget_all(candidate, run)
     return replace(
@@ -462,7 +536,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     )
 
 
-def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[tuple[AmiState, bool, Replacement | None]]:
+def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[_Followed]:
     """Let the parameter follow, under an intent of our own: the dead tries' do not tell what our puts may cover.
 
     It begins where theirs did, so that who finishes it, if this try dies too, sees all that any of them covered.
@@ -475,15 +549,15 @@ def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[tuple[
     own = replace(merged, puts_until=None)
     yield LogIntent(own)
     try:
-        record, alone, replacement = yield from _follow(
-            record, history, run, own, base=base, until=until, unless_put=merged
-        )
+        following = _Following(record, history, run, own, base=base, until=until, unless_put=merged)
+        followed: _Followed = yield from following.follow()
     except Refused:
         yield from _forget(candidate.intents)  # ours stands for theirs
         raise
-    if replacement is None and run.repeated:
-        replacement = _replacement_of_earlier_try(record, replaced_ami([v for v in history if v.version >= base]))
-    return record, alone, replacement
+    if followed.replacement is None and run.repeated:
+        before = replaced_ami([version for version in history if version.version >= base])
+        return replace(followed, replacement=_replacement_of_earlier_try(followed.record, before))
+    return followed
 
 
 def _forget(intents: Iterable[Intent]) -> Flow[None]:

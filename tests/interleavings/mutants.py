@@ -111,7 +111,9 @@ def _outreached(intents: Collection[Intent]) -> list[Intent]:
     ]
 
 
-_LOOK = "present: AmiState | None = yield ReadState(preset)"
+_LOOK = """
+            present: AmiState | None = yield ReadState(self._record.preset_name)
+            if present is None:"""
 _LOG = "    yield LogIntent(intent)\n"
 _PUT_FIRST = """    if (text := merge([config], ami_id)) != config.text:
         config = config.with_text(text, (yield PutConfig(preset, config, text)))
@@ -133,14 +135,16 @@ MUTANTS: Mapping[str, Callable[[], Protocol]] = {
         rewritten(("_commit_ready", _LOG, ""), ("_commit_ready", _FOLLOW, f"(yield LogIntent(intent)) or ({_FOLLOW})"))
     ),
     "intent forgotten before the second look": lambda: Protocol(_forgetting_early),
-    "no second look": lambda: Protocol(rewritten(("_follow", _LOOK, "present = record"))),
+    "no second look": lambda: Protocol(
+        rewritten(("_Following", _LOOK, _LOOK.replace("yield ReadState(self._record.preset_name)", "self._record")))
+    ),
     "no merge": lambda: Protocol(rewritten(merge=_no_merge, merge_covered=_no_merge)),
     "merge takes the covered version": lambda: Protocol(
         rewritten(merge=_covered_version, merge_covered=_covered_version)
     ),
     "merge guesses what our put covered": lambda: Protocol(rewritten(merge_covered=_guessed)),
     "intent forgotten though a throttled put is open": lambda: Protocol(
-        rewritten(("_follow", "alone and not keeps", "alone"))
+        rewritten(("_Following", "self._alone and not keeps", "self._alone"))
     ),
     "finishing without an intent": lambda: Protocol(rewritten(("_finish_put", "    yield LogIntent(own)\n", ""))),
     "finishing intent of the newest version": lambda: Protocol(

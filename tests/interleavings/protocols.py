@@ -1,18 +1,15 @@
 """The protocol that our reconcilers run: the real one, or one that is changed.
 
-Its functions are the real ones, in a namespace of their own, so that a change reaches nothing else. In it the pure
+It is the real source, run in a namespace of its own, so that a change reaches nothing else. In it the pure
 functions that read and write JSON remember what they returned: the same few texts are merged millions of times.
 """
 
 from __future__ import annotations
-import __future__
 
 import inspect
-import textwrap
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
-from types import FunctionType
 from typing import Any
 
 from spot_runner_provider import preset_config
@@ -26,30 +23,26 @@ Flow = Generator[Call, Any, Any]
 Reconcile = Callable[[Candidate, Run], Flow]
 
 Text = tuple[str, str, str]
-"""A function of the reconciler, a text in its source, and what to put in its place."""
+"""A function, or class, of the protocol, a text in its source, and what to put in its place."""
 
 
 def rewritten(*changes: Text, **replaced: Any) -> Reconcile:
-    """Return the real :func:`reconcile`, over functions whose source is changed.
+    """Return the real :func:`reconcile`, its source changed.
 
     :param changes: applied in this order.
     :param replaced: names of the module that stand for something else.
     :raises LookupError: if a text is not in the source exactly once.
     """
-    names = dict(vars(the_protocol))
-    sources: dict[str, str] = {}
+    module = inspect.getsource(the_protocol)
+    parts: dict[str, str] = {}
     for name, old, new in changes:
-        source = sources.get(name) or inspect.getsource(names[name])
-        if source.count(old) != 1:
-            raise LookupError(f"{source.count(old)} times in {name}, not once: {old!r}")
-        sources[name] = source.replace(old, new)
-    for name, value in vars(the_protocol).items():
-        if isinstance(value, FunctionType) and value.__module__ == the_protocol.__name__:
-            names[name] = FunctionType(value.__code__, names, name, value.__defaults__, value.__closure__)
-            names[name].__kwdefaults__ = value.__kwdefaults__
-    for name, source in sources.items():
-        flags = __future__.annotations.compiler_flag
-        exec(compile(textwrap.dedent(source), f"mutant of {name}", "exec", flags), names)
+        part = parts.get(name) or inspect.getsource(getattr(the_protocol, name))
+        if part.count(old) != 1:
+            raise LookupError(f"{part.count(old)} times in {name}, not once: {old!r}")
+        parts[name] = part.replace(old, new)
+        module = module.replace(part, parts[name])
+    names: dict[str, Any] = {"__name__": the_protocol.__name__}
+    exec(compile(module, str(the_protocol.__file__), "exec"), names)
     names.update(_REMEMBERED | replaced)
     made: Reconcile = names["reconcile"]
     return made
