@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spot_runner_provider.ami_state import shown
@@ -32,7 +31,6 @@ from spot_runner_provider.protocol.calls import (
     ReadState,
     Refused,
     ResourceRefused,
-    Throttled,
     resource_of,
 )
 from spot_runner_provider.protocol.candidate import Candidate, Run
@@ -40,9 +38,7 @@ from spot_runner_provider.protocol.outcome import Outcome, Result
 from spot_runner_provider.protocol.reconcile import Flow, reconcile
 
 if TYPE_CHECKING:
-    from spot_runner_provider.hooks.ami_state import AmiStateHook
-    from spot_runner_provider.hooks.image_builder import ImageBuilderHook
-    from spot_runner_provider.hooks.preset_config import PresetConfigHook
+    from spot_runner_provider.hooks.stores import Stores
 
 BUNDLE = 10
 """Presets that go through the protocol side by side: the names that ListImagePipelines and GetParameters take.
@@ -78,69 +74,6 @@ pipeline, a parameter or its key may be denied to one preset alone."""
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The three stores that the protocol speaks to. Their methods are called from several threads.
-
-    >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
-    >>> from spot_runner_provider.hooks.image_builder import ImageBuilderHook
-    >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
-    >>> stores = Stores(AmiStateHook(table_name="spot-runner-state"), ImageBuilderHook(), PresetConfigHook())
-    >>> stores.perform([FindPipeline("spot-runner-linux-x64"), FindPipeline("spot-runner-linux-riscv64")])
-    ['arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64', None]
-    >>> [config.version for config in stores.perform_one(ReadHistory("linux-x64"))]
-    [1]
-    """
-
-    states: AmiStateHook
-    images: ImageBuilderHook
-    configs: PresetConfigHook
-
-    @property
-    def call_timeout(self) -> float:
-        """Seconds after which an attempt of a call ends by itself."""
-        return self.states.call_timeout
-
-    def perform(self, calls: Sequence[Any]) -> list[Any]:
-        """Return the answers to ``calls``, which are all of one kind, in as few requests as AWS allows.
-
-        :raises Exception: what the hook raises; see there. Then each call may have been applied, or not.
-        """
-        match calls[0]:
-            case FindPipeline():
-                arns = self.images.find_pipelines([call.name for call in calls])
-                return [arns[call.name] for call in calls]
-            case ReadConfig():
-                configs = self.configs.read([call.preset_name for call in calls])
-                return [configs[call.preset_name] for call in calls]
-            case ReadState():
-                states = self.states.read_states([call.preset_name for call in calls])
-                return [states[call.preset_name] for call in calls]
-            case LogIntent():
-                self.states.log_intents([call.intent for call in calls])
-            case ForgetIntent():
-                self.states.forget_intents([call.job_id for call in calls])
-        return [None] * len(calls)
-
-    def perform_one(self, call: Call) -> Any:
-        """Return the answer to one call.
-
-        :raises Exception: what the hook raises; see there.
-        """
-        match call:
-            case LatestImage(arn):
-                return self.images.latest_image(arn)
-            case DescribeConfig(preset, config):
-                return self.configs.describe(preset, config)
-            case ReadHistory(preset):
-                return self.configs.history(preset)
-            case Commit(seen, corrected):
-                return self.states.commit(seen, corrected)
-            case PutConfig(preset, config, text):
-                return self.configs.put(preset, config, text)
-        return self.perform([call])[0]
-
-
 class Batch:
     """Reconcile many presets, each for itself: what goes wrong with one never touches another.
 
@@ -165,6 +98,7 @@ class Batch:
     >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
     >>> from spot_runner_provider.hooks.image_builder import ImageBuilderHook
     >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
+    >>> from spot_runner_provider.hooks.stores import Stores
     >>> stores = Stores(AmiStateHook(table_name="spot-runner-state"), ImageBuilderHook(), PresetConfigHook())
     >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime.now(UTC))
     >>> states = stores.states.read_states(["linux-x64", "linux-arm64"])
@@ -306,34 +240,25 @@ class Batch:
         """Return the answer to one call, or the exception that it ended in."""
         if refusal := self._refusal(progress):
             return refusal
-        match progress.call:
-            case LatestImage():
-                return self._look_up(place, progress)
-            case PutConfig():
-                answer = self._attempt(progress)
-                _tell(self._puts, progress.permit, answer)
-                return answer
-        return self._attempt(progress)
-
-    def _look_up(self, place: int, progress: _Progress) -> Any:
-        """Return the answer to a lookup, which waits for its turn and is repeated while Image Builder throttles."""
-        while not self._lookups.is_starved:
-            self._check()
-            permit = self._lookups.take(place, seconds=WAKE_AFTER)
-            if not permit.calls:
-                continue
-            answer = self._attempt(progress)
-            _tell(self._lookups, permit, answer)
-            if not isinstance(answer, Throttled):
-                return answer
-        return Throttled(f"Image Builder has throttled every listing for {PATIENCE:.0f} s")
-
-    def _attempt(self, progress: _Progress) -> Any:
         try:
-            with self._guarded([progress]):
-                return self._stores.perform_one(progress.call)
+            match progress.call:
+                case LatestImage():
+                    return self._lookups.repeat(
+                        lambda: self._perform(progress),
+                        place=place,
+                        seconds=WAKE_AFTER,
+                        check=self._check,
+                        in_vain="Image Builder has throttled every listing",
+                    )
+                case PutConfig():
+                    return self._puts.attempt(lambda: self._perform(progress), progress.permit)
+            return self._perform(progress)
         except Exception as error:
             return error
+
+    def _perform(self, progress: _Progress) -> Any:
+        with self._guarded([progress]):
+            return self._stores.perform_one(progress.call)
 
     def _check(self) -> None:
         """Go no further in a batch that has ended."""
@@ -388,13 +313,6 @@ def _is_of_a_setting(error: ConfigurationError) -> bool:
 
 class _Ended(BaseException):
     """The batch has ended for every preset. No error of the call that it is raised in."""
-
-
-def _tell(pace: Pace, permit: Permit, answer: Any) -> None:
-    if isinstance(answer, Throttled):
-        pace.throttled(permit)
-    elif not isinstance(answer, Exception):
-        pace.worked(permit)
 
 
 class _Progress:

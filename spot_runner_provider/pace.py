@@ -16,7 +16,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from spot_runner_provider.protocol.calls import Throttled
 
 REDUCTION = 0.02
 """Part of the rate by which a throttle lowers it."""
@@ -44,6 +46,9 @@ LULL = 60.0
 
 SMOOTHING = 0.2
 """Weight of the last call in the mean time from a permit to the answer."""
+
+
+T = TypeVar("T")
 
 
 class Permit(NamedTuple):
@@ -137,6 +142,55 @@ class Pace:
         if self._peak is None:
             return 0.0
         return max(0.0, self._open_at - self._now()) if min(self._line) == ticket else float("inf")
+
+    def repeat(
+        self,
+        call: Callable[[], T],
+        *,
+        place: int,
+        seconds: float,
+        check: Callable[[], None],
+        in_vain: str,
+    ) -> T:
+        """Wait until a call may be made, and make it; while AWS throttles it, do so again.
+
+        :param call: raises :class:`Throttled` if AWS throttles it.
+        :param place: as in :meth:`take`.
+        :param seconds: of waiting, after which ``check`` is called again.
+        :param check: raises what ends the wait.
+        :param in_vain: what to say if AWS has taken nothing for :data:`PATIENCE`.
+        :raises Throttled: in that case.
+
+        >>> Pace(expected=3.0).repeat(lambda: "done", place=0, seconds=1.0, check=lambda: None, in_vain="All throttled")
+        'done'
+        """
+        while not self.is_starved:
+            check()
+            permit = self.take(place, seconds=seconds)
+            if not permit.calls:
+                continue
+            try:
+                return self.attempt(call, permit)
+            except Throttled:
+                continue
+        raise Throttled(f"{in_vain} for {PATIENCE:.0f} s")
+
+    def attempt(self, call: Callable[[], T], permit: Permit) -> T:
+        """Make a call under a permit, and learn from what comes of it. An error tells nothing of the quota.
+
+        :param call: raises :class:`Throttled` if AWS throttles it.
+
+        >>> pace = Pace(expected=3.0)
+        >>> pace.attempt(lambda: "done", pace.take(place=0))
+        'done'
+        """
+        try:
+            answer = call()
+        except Throttled:
+            self.throttled(permit)
+            raise
+        self.worked(permit)
+        return answer
 
     def worked(self, permit: Permit) -> None:
         """Tell that AWS took a call."""

@@ -16,12 +16,13 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from spot_runner_provider import arguments, clock
 from spot_runner_provider.ami_state import parse_timestamp, render_timestamp, shorten, shown
-from spot_runner_provider.batch import Batch, Stores
+from spot_runner_provider.batch import Batch
 from spot_runner_provider.breaker import Breaker
 from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
+from spot_runner_provider.hooks.stores import Stores
 from spot_runner_provider.operators import asset_events, links
 from spot_runner_provider.operators.labels import LABEL_VARIABLE, label
 from spot_runner_provider.operators.selection import Selection, check_items, first_name, name_of
@@ -343,13 +344,13 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)
         template = arguments.pipeline_name(self.pipeline_name)
-        # Clients are made here, in the task's own thread: connections are not looked up from others.
-        states = self.hook
-        images = ImageBuilderHook(beside=states, **super()._hook_parameters)
-        configs = PresetConfigHook(prefix=prefix, beside=states, **super()._hook_parameters)
-        states.connect(self._cancellation)
-        configs.connect(self._cancellation)
-        region = images.connect(self._cancellation)
+        hook_parameters = super()._hook_parameters
+        stores = Stores(
+            self.hook,
+            ImageBuilderHook(beside=self.hook, **hook_parameters),
+            PresetConfigHook(prefix=prefix, beside=self.hook, **hook_parameters),
+        )
+        region = stores.connect(self._cancellation)
 
         run = Run(
             owner=f"{ti.dag_id}/{ti.run_id}",
@@ -364,16 +365,16 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         )
         first = first_name(given)
         if self.do_xcom_push and not resumed:
-            links.push_resources(ti, region, table_name, configs.name_of(first), first)
+            links.push_resources(ti, region, table_name, stores.configs.name_of(first), first)
         breaker = Breaker()
-        selection = Selection(states, configs, run.owner if run.repeated else None, breaker)
+        selection = Selection(stores.states, stores.configs, run.owner if run.repeated else None, breaker)
         candidates, settled = selection.select(given)
         for result in settled:
             self._log_result(result)
         if not dry_run:
             candidates = selection.retried(candidates)
         batch = Batch(
-            Stores(states, images, configs),
+            stores,
             run,
             max_workers=max_workers,
             on_result=self._log_result,
@@ -382,7 +383,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         )
         results = [*settled, *batch.reconcile(candidates)]
         if self.do_xcom_push:
-            arn = images.pipelines.get(template.replace("{preset}", first))
+            arn = stores.images.pipelines.get(template.replace("{preset}", first))
             if arn and not resumed:
                 links.push_pipeline(ti, arn)
             links.push_log_group(ti, results)

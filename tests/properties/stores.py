@@ -29,7 +29,7 @@ from spot_runner_provider.protocol.calls import (
 
 @dataclass
 class Memory:
-    """Answers as :class:`~spot_runner_provider.batch.Stores` does, over plain values.
+    """Answers as :class:`~spot_runner_provider.hooks.stores.Stores` does, over plain values.
 
     ``records`` and ``configs`` are by preset, ``listed`` by the pipeline's ARN, ``images`` by their own, ``intents`` by
     key. ``pipelines`` and images are what Image Builder answers.

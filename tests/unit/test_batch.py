@@ -20,9 +20,10 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from spot_runner_provider.ami_state import AmiState, Status
-from spot_runner_provider.batch import BUNDLE, Batch, Stores
+from spot_runner_provider.batch import BUNDLE, Batch
 from spot_runner_provider.breaker import PUTS_IN_A_ROW
 from spot_runner_provider.build import Ami, Image
+from spot_runner_provider.hooks.stores import Stores
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol.calls import (

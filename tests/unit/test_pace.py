@@ -9,6 +9,7 @@ import pytest
 
 from spot_runner_provider import pace
 from spot_runner_provider.pace import Pace
+from spot_runner_provider.protocol.calls import Throttled
 
 
 class Clock:
@@ -322,3 +323,63 @@ def test_the_first_in_line_goes_first():
     for thread in threads:
         thread.join()
     assert order == [1, 2, 3]
+
+
+def ending_in(*answers):
+    """A call that ends in each of ``answers`` in turn: is raised if it is an exception."""
+    left = iter(answers)
+
+    def call():
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return call
+
+
+def repeated(limiter, call, check=lambda: None):
+    return limiter.repeat(call, place=0, seconds=1.0, check=check, in_vain="all was throttled")
+
+
+def test_what_is_throttled_is_repeated_at_the_rate(limiter, clock):
+    began = clock.time
+    assert repeated(limiter, ending_in(Throttled(), Throttled(), "answer")) == "answer"
+    assert limiter.rate is not None
+    assert clock.time > began
+
+
+def test_what_else_a_call_ends_in_is_not_repeated_and_tells_nothing_of_the_quota(limiter):
+    with pytest.raises(TimeoutError):
+        repeated(limiter, ending_in(TimeoutError()))
+    assert limiter.rate is None
+    with pytest.raises(Throttled):
+        limiter.attempt(ending_in(Throttled()), limiter.take(place=0))
+    rate = limiter.rate
+    with pytest.raises(TimeoutError):
+        repeated(limiter, ending_in(TimeoutError()))
+    assert limiter.rate <= rate
+
+
+def test_who_repeats_in_vain_ends_and_so_does_whoever_comes_after(limiter, monkeypatch):
+    monkeypatch.setattr(pace, "PATIENCE", 10.0)
+    with pytest.raises(Throttled, match=r"^all was throttled for 10 s$"):
+        repeated(limiter, ending_in(*[Throttled()] * 100))
+    with pytest.raises(Throttled, match="all was throttled"):
+        repeated(limiter, ending_in())
+
+
+def test_who_waits_is_asked_each_second_whether_to_go_on(limiter):
+    class Ended(Exception):
+        pass
+
+    limiter.throttled(limiter.take(place=0))
+    limiter._open_at = limiter._now() + 60
+    checks = iter([None, None, Ended()])
+
+    def check():
+        if error := next(checks):
+            raise error
+
+    with pytest.raises(Ended):
+        repeated(limiter, ending_in(), check)
