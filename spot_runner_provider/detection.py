@@ -112,12 +112,11 @@ def survey(
     >>> found.malformed
     (Malformed(job_id='AMI#nameless', preset_name=None, reason='presetName is missing', kind='presetName is missing'),)
     """
-    refused: list[Malformed] = []
+    refused = [
+        Malformed(job_id(name), name, NO_RECORD, NO_RECORD) for name, item in (named or {}).items() if item is None
+    ]
     states: dict[str, AmiState] = {}
     unread: set[str] = set()
-    for name, item in (named or {}).items():
-        if item is None:
-            refused.append(Malformed(job_id(name), name, NO_RECORD, NO_RECORD))
     for item in items if named is None else [item for item in named.values() if item is not None]:
         try:
             state = AmiState.from_item(item)
@@ -126,17 +125,9 @@ def survey(
             unread.add(str(item.get("presetName")))
         else:
             states[state.preset_name] = state
-
-    standing: dict[str, list[Intent]] = {}
-    for item in intents:
-        if named is not None and str(item.get("presetName")) not in named:
-            continue
-        try:
-            intent = Intent.from_item(item)
-        except MalformedRecord as error:
-            refused.append(Malformed.of(item, error))
-        else:
-            standing.setdefault(intent.preset_name, []).append(intent)
+    standing, refused_intents = _standing(
+        item for item in intents if named is None or str(item.get("presetName")) in named
+    )
 
     candidates = []
     for name in sorted(states.keys() | standing.keys() - unread):
@@ -151,11 +142,25 @@ def survey(
     return Survey(
         checked_at=now,
         states=tuple(states[name] for name in sorted(states)),
-        malformed=tuple(refused),
+        malformed=(*refused, *refused_intents),
         candidates=tuple(candidates),
         unfinished=frozenset(standing),
         named=named is not None,
     )
+
+
+def _standing(items: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[Intent]], list[Malformed]]:
+    """Return the intents of each preset, and the items that are none."""
+    standing: dict[str, list[Intent]] = {}
+    refused = []
+    for item in items:
+        try:
+            intent = Intent.from_item(item)
+        except MalformedRecord as error:
+            refused.append(Malformed.of(item, error))
+        else:
+            standing.setdefault(intent.preset_name, []).append(intent)
+    return standing, refused
 
 
 def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:

@@ -143,10 +143,7 @@ class Answers:
         :param instances: in the order of their map indexes; a value that is no list of results counts as nothing.
         :param absence: why there are none, if so.
         """
-        offers: dict[str, dict[int, Mapping[str, Any]]] = {}
-        for number, instance in enumerate(instances):
-            for result in about_presets(instance.value):
-                offers.setdefault(result["presetName"], {})[number] = result
+        offers = _by_preset(instances)
         answers: dict[int, list[Mapping[str, Any]]] = {}
         unanswered: dict[str, int] = {}
         for place, batch in enumerate(batches):
@@ -168,10 +165,7 @@ class Answers:
                 return Silence.EARLIER_TRY
             if len(instances) == len(batches) and place not in answers:
                 return instances[place].silence
-            if all(instance.state == "skipped" for instance in instances):
-                return Silence.SKIPPED
-            whys = (instance.silence for instance in rest)
-            return next((why for why in whys if why is not Silence.SKIPPED), Silence.LEFT_OUT)
+            return _common_silence(instances, rest)
 
         silent = {name: silence(name, place) for name, place in unanswered.items()}
         is_hidden = any(instance.state == "failed" for instance in rest) and {*silent.values()} <= {Silence.SKIPPED}
@@ -186,6 +180,26 @@ class Answers:
             ),
             complaints=("a task that reconciles failed, and told of no preset that was flagged",) if is_hidden else (),
         )
+
+
+def _by_preset(instances: Sequence[Instance]) -> dict[str, dict[int, Mapping[str, Any]]]:
+    """Return what was told of each preset, by the number of the instance that told it."""
+    offers: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for number, instance in enumerate(instances):
+        for result in about_presets(instance.value):
+            offers.setdefault(result["presetName"], {})[number] = result
+    return offers
+
+
+def _common_silence(instances: Sequence[Instance], rest: Sequence[Instance]) -> Silence:
+    """Return why nothing was told of a preset whose task nobody can name.
+
+    :param rest: the instances that told nothing that counts.
+    """
+    if all(instance.state == "skipped" for instance in instances):
+        return Silence.SKIPPED
+    whys = (instance.silence for instance in rest)
+    return next((why for why in whys if why is not Silence.SKIPPED), Silence.LEFT_OUT)
 
 
 def about_presets(value: Any) -> Sequence[Mapping[str, Any]]:

@@ -109,17 +109,12 @@ def _keys(service: str, body: dict[str, Any]) -> Iterator[str]:
             if "KeyConditionExpression" in body:
                 yield from (v["S"] for v in body.get("ExpressionAttributeValues", {}).values() if "S" in v)
         case "ssm":
-            for name in [body.get("Name"), *body.get("Names", [])]:
-                if name is not None:
-                    yield name.partition(":")[0]
-            for condition in body.get("ParameterFilters", []):
-                yield from condition.get("Values", [])
+            yield from (name.partition(":")[0] for name in [body.get("Name"), *body.get("Names", [])] if name)
+            yield from (value for one in body.get("ParameterFilters", []) for value in one.get("Values", []))
         case "imagebuilder":
-            for condition in body.get("filters", []):
-                yield from condition.get("values", [])
-            for name in ("name", "imagePipelineArn", "imageBuildVersionArn"):
-                if name in body:
-                    yield body[name].rpartition(":")[2].partition("/")[2] or body[name]
+            yield from (value for one in body.get("filters", []) for value in one.get("values", []))
+            given = (body[name] for name in ("name", "imagePipelineArn", "imageBuildVersionArn") if name in body)
+            yield from (name.rpartition(":")[2].partition("/")[2] or name for name in given)
 
 
 def _job_ids(value: Any) -> Iterator[str]:

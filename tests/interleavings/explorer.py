@@ -12,7 +12,7 @@ import gc
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -210,16 +210,21 @@ class Explorer:
             for error in FOR_NOW:
                 refused = step.answered(world.time, error)
                 yield self._move(f"{told} -> {error}", actor, world, refused, lost=1)
-        if not actor.faulty:
-            return
-        if isinstance(call, Commit | LogIntent | ForgetIntent):
-            yield Move(f"{told} -> {say(answer)}, the reply is lost: once more", self._number(after), place, lost=1)
+        if actor.faulty:
+            yield from self._faults(actor, world, step, place, told, answer, after)
+
+    def _faults(
+        self, actor: Actor, world: World, step: Step, place: int, told: str, answer: Any, after: World
+    ) -> Iterator[Move]:
+        """Yield what else may become of a call that would be answered so, and lead to ``after``."""
+        call = step.call
         if isinstance(call, Commit):
             yield self._move(f"{told} -> refused", actor, world, step.answered(world.time, REFUSED), lost=1)
-        if isinstance(call, PutConfig):
-            if actor.protocol.repeats:
-                yield Move(f"{told} -> {say(answer)}, the reply is lost: once more", self._number(after), place, lost=1)
-                return
+        if isinstance(call, Commit | LogIntent | ForgetIntent) or (
+            isinstance(call, PutConfig) and actor.protocol.repeats
+        ):
+            yield Move(f"{told} -> {say(answer)}, the reply is lost: once more", self._number(after), place, lost=1)
+        elif isinstance(call, PutConfig):
             unsure = step.answered(world.time, LOST_REPLY)
             yield self._move(f"{told} -> applied, the reply is lost", actor, after, unsure, lost=1)
             yield self._move(f"{told} -> not applied, no reply", actor, world, unsure, lost=1)

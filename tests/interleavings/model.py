@@ -267,19 +267,11 @@ def perform(
     :param writer: the reconciler that asks.
     :param now: what its clock says.
     """
-    tables = world.real
     match call:
-        case Detect():
-            return detect(world, now), world
-        case ListIntents():
-            return world.intents, world
-        case FindPipeline(name):
-            return (PIPELINE if name == f"spot-runner-{PRESET}" else None), world
-        case LatestImage():
-            return (world.images[-1] if world.images else None), world
         case ReadState():
-            looked = tables._replace(record=tables.record._replace(looked=True))
-            return tables.record.state, world._replace(real=looked)
+            record = world.real.record
+            looked = world.real._replace(record=record._replace(looked=True))
+            return record.state, world._replace(real=looked)
         case Commit():
             return commit_rule(world, call, writer, now)
         case LogIntent(intent):
@@ -287,18 +279,32 @@ def perform(
             return None, world._replace(intents=tuple(sorted([*others, intent], key=lambda each: each.job_id)))
         case ForgetIntent(key):
             return None, world._replace(intents=tuple(each for each in world.intents if each.job_id != key))
-        case ReadConfig():
-            return newest_config(tables), world
-        case DescribeConfig(_, config):
-            return config, world
         case ReadHistory():
-            count = len(tables.versions)
-            versions = tuple(_config(tables, number) for number in range(1, count + 1))
+            count = len(world.real.versions)
+            versions = tuple(_config(world.real, number) for number in range(1, count + 1))
             return versions, world._replace(looked=max(world.looked, count))
         case PutConfig(_, config, text):
             return _put(world, writer, config.version, text)
+    return _answer(world, call, now), world
+
+
+def _answer(world: World, call: Call, now: datetime) -> Any:
+    """Return the answer to a call that leaves the world as it is."""
+    match call:
+        case Detect():
+            return detect(world, now)
+        case ListIntents():
+            return world.intents
+        case FindPipeline(name):
+            return PIPELINE if name == f"spot-runner-{PRESET}" else None
+        case LatestImage():
+            return world.images[-1] if world.images else None
+        case ReadConfig():
+            return newest_config(world.real)
+        case DescribeConfig(_, config):
+            return config
         case Pause():
-            return True, world
+            return True
     raise TypeError(f"no call of a reconciler: {call!r}")
 
 
@@ -322,14 +328,8 @@ def perform_other(world: World, tables: Tables, call: Call, writer: str) -> tupl
             return None, world._replace(time=world.time + seconds), tables
         case GetItem():
             return tables.record.state, world, tables
-        case PutItem(state, built):
-            present = tables.record
-            if present.state.updated_at < state.updated_at:
-                took_back = state.status is Status.FAILED and state.ami_id != present.state.ami_id
-                return True, world, tables._replace(record=Record(state, writer, took_back=took_back))
-            if present.writer.startswith("R") and _is_older(world, present.state.build_id, built):
-                world = world.blame("I7", f"the event of {built.arn[-1]} was refused because of {present.writer}")
-            return False, world, tables
+        case PutItem():
+            return _put_item(world, tables, call, writer)
         case StartBuild(now):
             state = tables.record.state
             if state.updated_at >= now:
@@ -344,6 +344,16 @@ def perform_other(world: World, tables: Tables, call: Call, writer: str) -> tupl
             version = Version(text, writer, base, world.time)
             return None, world, tables._replace(versions=(*tables.versions, version))
     raise TypeError(f"no call of anybody else: {call!r}")
+
+
+def _put_item(world: World, tables: Tables, call: PutItem, writer: str) -> tuple[bool, World, Tables]:
+    present, state = tables.record, call.state
+    if present.state.updated_at < state.updated_at:
+        took_back = state.status is Status.FAILED and state.ami_id != present.state.ami_id
+        return True, world, tables._replace(record=Record(state, writer, took_back=took_back))
+    if present.writer.startswith("R") and _is_older(world, present.state.build_id, call.image):
+        world = world.blame("I7", f"the event of {call.image.arn[-1]} was refused because of {present.writer}")
+    return False, world, tables
 
 
 def detect(world: World, now: datetime) -> Candidate | None:

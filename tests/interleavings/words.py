@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from functools import cache
-from typing import Any
+from collections.abc import Callable
+from functools import cache, singledispatch
+from typing import Any, TypeVar
 
 from spot_runner_provider.ami_state import AmiState
 from spot_runner_provider.build import Image
@@ -18,63 +19,55 @@ from spot_runner_provider.protocol.calls import (
     LogIntent,
     Lost,
     PutConfig,
-    ReadHistory,
 )
 from spot_runner_provider.protocol.candidate import Candidate
 from tests.interleavings.model import CONFIG, Annotate, FinishBuild, PassTime, PutItem, PutParameter, StartBuild
 
+T = TypeVar("T")
 
+
+@singledispatch
 def say(value: Any) -> str:
     """Return a call or an answer in a few words."""
-    match value:
-        case Commit(seen, corrected):
-            return f"Commit {say(corrected)} over {seen.updated_at[11:]}"
-        case PutItem(state):
-            return f"PutItem {say(state)}"
-        case LogIntent(intent):
-            return f"LogIntent {say(intent)}"
-        case ForgetIntent(key):
-            return f"ForgetIntent {key.split('#')[-1]}"
-        case PutConfig(_, config, text):
-            return f"PutConfig {_text(text)} over version {config.version}"
-        case ReadHistory():
-            return "ReadHistory"
-        case PutParameter(base, text):
-            return f"PutParameter {_text(text)} read from version {base}"
-        case FinishBuild(image):
-            return f"FinishBuild {say(image)}"
-        case PassTime(seconds):
-            return f"{seconds} seconds pass"
-        case StartBuild(now):
-            return f"StartBuild at {now[11:]}"
-        case Annotate():
-            return "UpdateItem of another attribute"
-        case Call():
-            return type(value).__name__
-        case AmiState():
-            return f"{value.status}({value.ami_id}, {value.updated_at[11:]})"
-        case Intent():
-            return f"{value.job_id.split('#')[-1]} of version {value.param_version}"
-        case Image():
-            return f"image {value.arn.rsplit('/', 1)[-1]} {value.status}"
-        case ConfigVersion():
-            return f"version {value.version} {_text(value.text)}"
-        case Candidate():
-            parts = [say(value.state) if value.state else "", *(f"intent {say(intent)}" for intent in value.intents)]
-            return " and ".join(part for part in parts if part)
-        case Committed():
-            return "held"
-        case Lost(present):
-            return f"lost to {say(present)}"
-        case (int(), str()):
-            return f"version {value[0]} {_text(value[1])}"
-        case tuple():
-            return "; ".join(say(each) for each in value)
-        case str() if value.startswith("arn:"):
-            return "found"
-        case None:
-            return "nothing"
-    return str(value)
+    return "nothing" if value is None else str(value)
+
+
+def _said(words: Callable[[T], str], kind: type[T]) -> None:
+    say.register(kind)(words)
+
+
+_said(lambda call: type(call).__name__, Call)
+_said(lambda call: f"Commit {say(call.corrected)} over {call.seen.updated_at[11:]}", Commit)
+_said(lambda call: f"PutItem {say(call.state)}", PutItem)
+_said(lambda call: f"LogIntent {say(call.intent)}", LogIntent)
+_said(lambda call: f"ForgetIntent {call.job_id.split('#')[-1]}", ForgetIntent)
+_said(lambda call: f"PutConfig {_text(call.text)} over version {call.config.version}", PutConfig)
+_said(lambda call: f"PutParameter {_text(call.text)} read from version {call.base}", PutParameter)
+_said(lambda call: f"FinishBuild {say(call.image)}", FinishBuild)
+_said(lambda call: f"{call.seconds} seconds pass", PassTime)
+_said(lambda call: f"StartBuild at {call.now[11:]}", StartBuild)
+_said(lambda call: "UpdateItem of another attribute", Annotate)
+_said(lambda state: f"{state.status}({state.ami_id}, {state.updated_at[11:]})", AmiState)
+_said(lambda intent: f"{intent.job_id.split('#')[-1]} of version {intent.param_version}", Intent)
+_said(lambda image: f"image {image.arn.rsplit('/', 1)[-1]} {image.status}", Image)
+_said(lambda version: f"version {version.version} {_text(version.text)}", ConfigVersion)
+_said(lambda answer: "held", Committed)
+_said(lambda answer: f"lost to {say(answer.present)}", Lost)
+_said(lambda text: "found" if text.startswith("arn:") else text, str)
+
+
+@say.register
+def _(candidate: Candidate) -> str:
+    parts = [say(candidate.state) if candidate.state else "", *(f"intent {say(each)}" for each in candidate.intents)]
+    return " and ".join(part for part in parts if part)
+
+
+@say.register
+def _(answers: tuple) -> str:
+    match answers:
+        case (int(version), str(text)):
+            return f"version {version} {_text(text)}"
+    return "; ".join(map(say, answers))
 
 
 @cache

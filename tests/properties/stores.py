@@ -50,8 +50,7 @@ class Memory:
             case FindPipeline(name):
                 return dict(pipelines_of(self.pipelines)).get(name)
             case LatestImage(arn):
-                image = latest(map(Image.from_api, self.listed[arn]))
-                return Image.from_api(self.images[image.arn]) if image and image.is_summary else image
+                return self._latest_image(arn)
             case ReadState(preset):
                 return self._state(preset)
             case Commit(seen, corrected):
@@ -66,14 +65,21 @@ class Memory:
                 versions = self.configs[preset]
                 versions.append(config.with_text(text, versions[-1].version + 1))
                 return versions[-1].version
+        return self._note(call)
+
+    def ami(self, preset: str) -> Any:
+        return json.loads(self.configs[preset][-1].text)["ami"]
+
+    def _note(self, call: Call) -> None:
+        match call:
             case LogIntent(intent):
                 self.intents[intent.job_id] = intent.to_item()
             case ForgetIntent(key):
                 self.intents.pop(key, None)
-        return None
 
-    def ami(self, preset: str) -> Any:
-        return json.loads(self.configs[preset][-1].text)["ami"]
+    def _latest_image(self, arn: str) -> Image | None:
+        image = latest(map(Image.from_api, self.listed[arn]))
+        return Image.from_api(self.images[image.arn]) if image and image.is_summary else image
 
     def _state(self, preset: str) -> AmiState | MalformedRecord | None:
         try:
