@@ -43,6 +43,19 @@ MOTO_ONLY = {
 """Test -> what ministack does otherwise than AWS, or cannot be told to do."""
 
 
+ON_BOTH = {"test_detect.py", "test_index.py", "test_reconcile.py", "test_recovery.py"}
+"""Files whose tests ``make test`` runs on both emulators: they make each call, and each condition, at least once."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is not asked for is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the others on ministack to the long profile: they test what does not depend on the emulator."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec and "ministack" in callspec.params.values() and item.path.name not in ON_BOTH:
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def remembering_botocore() -> Iterator[None]:
     """Let botocore's sessions share what they read and inspect: each task makes one, which takes tenths of a second."""
