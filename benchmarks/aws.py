@@ -14,8 +14,7 @@ from moto.ssm.models import ssm_backends
 
 from benchmarks.processes import FORKS
 from spot_runner_provider.embedded.control import ControlClient
-from spot_runner_provider.embedded.imagebuilder.models import Ami
-from spot_runner_provider.embedded.seed import (
+from spot_runner_provider.embedded.demo.seed import (
     PARAMETER_PREFIX,
     PIPELINE_PREFIX,
     TABLE,
@@ -25,6 +24,7 @@ from spot_runner_provider.embedded.seed import (
     runner_job,
     to_attributes,
 )
+from spot_runner_provider.embedded.imagebuilder.models import Ami
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 OLD, NEW = "ami-0old", "ami-0new"

@@ -20,7 +20,7 @@ from benchmarks.far import FarAws, use
 from benchmarks.figures import in_turn
 from benchmarks.replay import Answer, Recorder, Replay
 from spot_runner_provider.embedded.control import ControlClient
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, PIPELINE_PREFIX, TABLE
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, PIPELINE_PREFIX, TABLE
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from tests.integration import deployment
 from tests.integration.deployment import TaskInstance

@@ -14,7 +14,7 @@ import psutil
 from benchmarks.aws import OLD
 from benchmarks.processes import PATIENCE, connection
 from spot_runner_provider.embedded.control import ControlClient
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE, ami_state, preset_config, put_items
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE, ami_state, preset_config, put_items
 from tests.system.real_airflow import FINISHED, RealAirflow
 
 DAG_ID = "spot_runner_reconcile"

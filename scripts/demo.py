@@ -20,8 +20,8 @@ from environment import PROJECT, airflow_environment
 from progress import Progress
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
-from spot_runner_provider.embedded.demo import MALFORMED, OUTCOMES, RUNNER_JOBS, seed_demo
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE
+from spot_runner_provider.embedded.demo.deployment import MALFORMED, OUTCOMES, RUNNER_JOBS, seed_demo
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.protocol.outcome import Outcome
 

@@ -240,7 +240,7 @@ Airflow is at {url}, user {user}, password {password}
 
   To try, in another terminal in this folder
     Let a build end well and its event get lost; the next run finds and repairs it:
-      {python} -m spot_runner_provider.embedded.lose_event {aws} linux-x64-docker
+      {python} -m spot_runner_provider.embedded.demo.lose_event {aws} linux-x64-docker
     The same without a run, as the person on call would:
       {airflow} spot-runner detect
       {airflow} spot-runner reconcile linux-x64-docker --dry-run

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spot_runner_provider.embedded.call import Call
-from spot_runner_provider.embedded.demo import MALFORMED, OUTCOMES
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE
+from spot_runner_provider.embedded.demo.deployment import MALFORMED, OUTCOMES
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 WRITES = ("Put", "Update", "Delete", "Create", "BatchWrite", "TransactWrite", "Add", "Label", "Start", "Cancel")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 try:
     from spot_runner_provider.embedded.control import ControlClient
-    from spot_runner_provider.embedded.demo import seed_demo
-    from spot_runner_provider.embedded.seed import TABLE, create_table
+    from spot_runner_provider.embedded.demo.deployment import seed_demo
+    from spot_runner_provider.embedded.demo.seed import TABLE, create_table
     from spot_runner_provider.embedded.server import EmbeddedAws
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing: pip install airflow-provider-spot-runner[embedded]")

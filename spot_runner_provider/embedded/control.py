@@ -34,11 +34,10 @@ from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.clients import make_client
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.imagebuilder.models import Ami
+from spot_runner_provider.embedded.layers import Layers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-    from spot_runner_provider.embedded.server import EmbeddedAws
 
 PREFIX = "/embedded/"
 
@@ -52,7 +51,7 @@ class Control:
     {'dynamodb.ListTables': 1}
     """
 
-    def __init__(self, aws: "EmbeddedAws") -> None:
+    def __init__(self, aws: Layers) -> None:
         self._aws = aws
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
@@ -177,7 +176,7 @@ class ControlClient:
     def add_image(self, pipeline: str, *, amis: Iterable[Ami] = (), **image: Any) -> str:
         """Add an image to a pipeline, as :meth:`.ImageBuilderBackend.add_image` does; return its ARN.
 
-        >>> from spot_runner_provider.embedded.seed import create_pipeline
+        >>> from spot_runner_provider.embedded.demo.seed import create_pipeline
         >>> pipeline = create_pipeline(aws.client("imagebuilder"), "linux-x64")
         >>> ControlClient(aws.endpoint_url).add_image(pipeline, status="FAILED", reason="Build timed out")
         'arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/1'

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.config import Config
 
-from spot_runner_provider.embedded.seed import create_table
+from spot_runner_provider.embedded.demo.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 ONCE = Config(retries={"total_max_attempts": 1}, max_pool_connections=16)

@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from spot_runner_provider.embedded import demo
+from spot_runner_provider.embedded.demo import deployment
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE, to_attributes
 from spot_runner_provider.embedded.imagebuilder.models import timestamp
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE, to_attributes
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 
 @pytest.fixture(scope="module")
 def aws():
     with EmbeddedAws() as aws:
-        demo.seed_demo(aws)
+        deployment.seed_demo(aws)
         yield aws
 
 
@@ -48,8 +49,8 @@ def images(aws, preset):
 
 def test_every_preset_is_there_and_documented(aws):
     records = {item["jobId"] for item in items(aws, recordType="AMI")}
-    assert records == {f"AMI#{preset}" for preset in demo.OUTCOMES} | set(demo.MALFORMED)
-    for preset, outcome in demo.OUTCOMES.items():
+    assert records == {f"AMI#{preset}" for preset in deployment.OUTCOMES} | set(deployment.MALFORMED)
+    for preset, outcome in deployment.OUTCOMES.items():
         [row] = [line.split() for line in demo.__doc__.splitlines() if line.startswith(f"{preset} ")]
         if outcome:
             assert row[-1] == outcome
@@ -64,8 +65,8 @@ def test_flagged_are_the_old_ones_that_are_building(aws):
         for item in items(aws, recordType="AMI")
         if item["status"] == "building" and item["updatedAt"] < limit and "presetName" in item
     }
-    quiet = {preset for preset, outcome in demo.OUTCOMES.items() if outcome in (None, "finished")}
-    assert stale == demo.OUTCOMES.keys() - quiet
+    quiet = {preset for preset, outcome in deployment.OUTCOMES.items() if outcome in (None, "finished")}
+    assert stale == deployment.OUTCOMES.keys() - quiet
 
 
 def test_the_newest_image_is_where_careless_code_misses_it(aws):

@@ -6,8 +6,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, put_parameter
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, put_parameter
 
 from .conftest import ONCE
 

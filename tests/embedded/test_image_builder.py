@@ -6,9 +6,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from spot_runner_provider.embedded.demo.seed import create_pipeline
 from spot_runner_provider.embedded.imagebuilder import imagebuilder_backends, register
 from spot_runner_provider.embedded.imagebuilder.models import Ami
-from spot_runner_provider.embedded.seed import create_pipeline
 
 REGION = "eu-central-1"
 SESSION = boto3.Session()

@@ -1,12 +1,12 @@
-"""``python -m spot_runner_provider.embedded.lose_event``."""
+"""``python -m spot_runner_provider.embedded.demo.lose_event``."""
 
 import re
 
 import pytest
 
 from spot_runner_provider import clock
-from spot_runner_provider.embedded.lose_event import main
-from spot_runner_provider.embedded.seed import TABLE, ami_state, create_pipeline, put_items
+from spot_runner_provider.embedded.demo.lose_event import main
+from spot_runner_provider.embedded.demo.seed import TABLE, ami_state, create_pipeline, put_items
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 

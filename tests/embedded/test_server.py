@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from spot_runner_provider.embedded.control import ControlClient
+from spot_runner_provider.embedded.demo.seed import TABLE, create_pipeline, put_items, put_parameter
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.imagebuilder.models import Ami
-from spot_runner_provider.embedded.seed import TABLE, create_pipeline, put_items, put_parameter
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 from .conftest import ONCE

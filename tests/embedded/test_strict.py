@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE, put_parameter
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE, put_parameter
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.call import BYSTANDER_HEADER
 from spot_runner_provider.embedded.control import ControlClient
-from spot_runner_provider.embedded.seed import TABLE, create_table
+from spot_runner_provider.embedded.demo.seed import TABLE, create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from tests.integration import asset_dags

@@ -16,8 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.control import ControlClient
-from spot_runner_provider.embedded.imagebuilder.models import Ami, timestamp
-from spot_runner_provider.embedded.seed import (
+from spot_runner_provider.embedded.demo.seed import (
     PARAMETER_PREFIX,
     TABLE,
     ami_state,
@@ -28,6 +27,7 @@ from spot_runner_provider.embedded.seed import (
     put_parameter,
     to_attributes,
 )
+from spot_runner_provider.embedded.imagebuilder.models import Ami, timestamp
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator

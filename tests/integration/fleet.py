@@ -10,14 +10,14 @@ from typing import Any
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.control import ControlClient
-from spot_runner_provider.embedded.imagebuilder.models import Ami
-from spot_runner_provider.embedded.seed import (
+from spot_runner_provider.embedded.demo.seed import (
     PARAMETER_PREFIX,
     ami_state,
     create_pipeline,
     preset_config,
     put_items,
 )
+from spot_runner_provider.embedded.imagebuilder.models import Ami
 from tests.integration.deployment import OLD, Deployment
 
 ACCOUNT = "123456789012"

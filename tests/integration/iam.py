@@ -17,7 +17,7 @@ from moto.core.exceptions import AccessDeniedError, JsonRESTError
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.call import BYSTANDER_HEADER
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 REGION, ACCOUNT = "us-east-1", EmbeddedAws.account

@@ -8,8 +8,8 @@ from fnmatch import fnmatch
 import pytest
 
 from spot_runner_provider import clock
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, intent
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, intent
 from spot_runner_provider.preset_config import InvalidConfig
 from tests.integration.deployment import NEW, OLD, detect, run
 

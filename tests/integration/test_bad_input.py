@@ -6,8 +6,8 @@ import logging
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from spot_runner_provider.embedded.demo.seed import preset_config, put_parameter
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import preset_config, put_parameter
 from tests.integration.deployment import NEW, OLD, TaskInstance, detect, reconcile, run
 
 PRESET = "linux-x64"

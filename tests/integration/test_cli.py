@@ -20,8 +20,8 @@ from sqlalchemy import select
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
+from spot_runner_provider.embedded.demo.seed import TABLE, ami_state, create_table, preset_config
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import TABLE, ami_state, create_table, preset_config
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.integration.command_line import REPOSITORY, cli
 from tests.integration.deployment import NEW, OLD, Deployment

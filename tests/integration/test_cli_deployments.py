@@ -17,8 +17,8 @@ from airflow.utils.session import create_session
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
+from spot_runner_provider.embedded.demo.seed import ami_state, create_table, preset_config, put_items
 from spot_runner_provider.embedded.imagebuilder.models import Ami
-from spot_runner_provider.embedded.seed import ami_state, create_table, preset_config, put_items
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator

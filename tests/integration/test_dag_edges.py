@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.demo.seed import TABLE
 from tests.demo_checks import Snapshot
 from tests.integration.deployment import NEW, OLD, Deployment
 from tests.integration.test_dag_run import DAG_FILE, Run

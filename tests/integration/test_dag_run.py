@@ -14,8 +14,8 @@ import pytest
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.call import Call
-from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
+from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.promotion import ALIAS
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores

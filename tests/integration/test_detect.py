@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spot_runner_provider.embedded.seed import ami_state, put_items, runner_job
+from spot_runner_provider.embedded.demo.seed import ami_state, put_items, runner_job
 from tests.integration.deployment import detect
 
 NOW = datetime(2026, 2, 11, 15, 0, tzinfo=UTC)

@@ -34,7 +34,7 @@ from sqlalchemy.pool import StaticPool
 
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
-from spot_runner_provider.embedded.seed import TABLE, create_table
+from spot_runner_provider.embedded.demo.seed import TABLE, create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.integration import docstrings
 from tests.integration.deployment import Deployment, TaskInstance
@@ -169,9 +169,10 @@ NAMESPACES = {
     "cli.deployment": {"aws": "deployed", "session": "session"},
     "embedded.clients": {"aws": "aws"},
     "embedded.control": {"aws": "aws"},
-    "embedded.lose_event": {"aws": "deployed"},
+    "embedded.demo.lose_event": {"aws": "deployed"},
     "embedded.imagebuilder.responses": {"aws": "aws"},
-    "embedded.seed": {"aws": "aws"},
+    "embedded.demo.seed": {"aws": "aws"},
+    "embedded.layers.Layers.": {"aws": "aws"},
     "embedded.server.EmbeddedAws.": {"aws": "aws"},
     "hooks": {"aws": "deployed"},
     "operators.detect_stale": {"context": "context"},

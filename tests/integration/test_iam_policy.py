@@ -9,8 +9,8 @@ from airflow.providers.common.compat.sdk import AirflowException
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
-from spot_runner_provider.embedded.seed import TABLE, create_table, preset_config, put_parameter
+from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
+from spot_runner_provider.embedded.demo.seed import TABLE, create_table, preset_config, put_parameter
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores
 from tests.integration.deployment import NEW, OLD, detect, reconcile

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from spot_runner_provider.embedded.demo.seed import TABLE, intent
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import TABLE, intent
 from tests.integration.deployment import NEW, OLD, Deployment, TaskInstance, detect, reconcile
 from tests.integration.test_iam_policy import allows, asked, policy
 

@@ -9,8 +9,8 @@ from airflow.providers.common.compat.sdk import AirflowException
 from botocore.httpsession import URLLib3Session
 
 from spot_runner_provider.embedded.call import BYSTANDER_HEADER
+from spot_runner_provider.embedded.demo.seed import preset_config
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import preset_config
 from tests.integration.deployment import NEW, TaskInstance, WorkerDied, detect, reconcile, run
 
 PRESET = "linux-x64"

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from airflow.providers.common.compat.sdk import Stats
 
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.demo.seed import TABLE
 from tests.integration.finished_run import ran
 
 pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException
 
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.operators.report_status import ReportStatusOperator

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from jinja2 import Environment
 
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.demo.seed import TABLE
 from tests.integration.finished_run import FinishedRun, ran
 from tests.integration.test_dag_edges import NOTHING, states
 from tests.integration.test_dag_run import DAG_FILE, Run

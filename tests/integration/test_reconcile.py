@@ -8,10 +8,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
 from spot_runner_provider import clock
-from spot_runner_provider.embedded.demo import FAILURE_CONTEXT, OTHER_ACCOUNT
+from spot_runner_provider.embedded.demo.deployment import FAILURE_CONTEXT, OTHER_ACCOUNT
+from spot_runner_provider.embedded.demo.seed import preset_config, put_items, put_parameter, runner_job
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.imagebuilder.models import Ami
-from spot_runner_provider.embedded.seed import preset_config, put_items, put_parameter, runner_job
 from tests.integration.deployment import NEW, NEWER, OLD, TaskInstance, detect, reconcile, run
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

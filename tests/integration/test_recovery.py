@@ -8,8 +8,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
 from spot_runner_provider import clock
+from spot_runner_provider.embedded.demo.seed import intent, preset_config
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import intent, preset_config
 from tests.integration.deployment import NEW, NEWER, OLD, TaskInstance, WorkerDied, detect, reconcile, run
 
 PRESET = "linux-x64"

@@ -28,8 +28,8 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 from spot_runner_provider.embedded import errors, faults
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE, create_table, preset_config, put_parameter
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX, TABLE, create_table, preset_config, put_parameter
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.protocol.outcome import Outcome
 from tests.integration.deployment import NEW, Deployment, TaskInstance, detect, reconcile

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spot_runner_provider.embedded.seed import ami_state, preset_config, put_items
+from spot_runner_provider.embedded.demo.seed import ami_state, preset_config, put_items
 from tests.integration.deployment import NEW, OLD, TaskInstance, detect, reconcile
 
 pytestmark = pytest.mark.parametrize("server", ["moto"], indirect=True)  # nothing here depends on the emulator

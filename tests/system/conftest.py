@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
-from spot_runner_provider.embedded.seed import TABLE, create_table
+from spot_runner_provider.embedded.demo.seed import TABLE, create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.system.real_airflow import BUNDLES, RealAirflow
 

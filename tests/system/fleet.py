@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from spot_runner_provider.ami_state import parse_timestamp, render_timestamp
-from spot_runner_provider.embedded.seed import preset_config
+from spot_runner_provider.embedded.demo.seed import preset_config
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.integration.deployment import Deployment
 from tests.system.real_airflow import RealAirflow

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.demo.seed import create_table
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.figures import Figure
 from tests.system.fleet import DAG, Fleet

@@ -13,8 +13,8 @@ import pytest
 
 from spot_runner_provider.batch import BUNDLE
 from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.demo.seed import put_items, runner_job
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import put_items, runner_job
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_lines, check_runner_jobs
 from tests.system.celery_airflow import AT_A_TIME, celery_settings, redis_server, start_worker

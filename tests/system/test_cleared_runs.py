@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
+from spot_runner_provider.embedded.demo.seed import create_table
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.integration.deployment import Deployment
 

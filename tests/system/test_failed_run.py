@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.embedded.seed import PARAMETER_PREFIX
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.system.fleet import DAG, Fleet, check_later_run
 from tests.system.real_airflow import RealAirflow

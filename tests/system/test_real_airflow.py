@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spot_runner_provider.embedded.call import Call
-from spot_runner_provider.embedded.demo import OUTCOMES, seed_demo
+from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores, writes
 from tests.system.real_airflow import RealAirflow

@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from spot_runner_provider.embedded.demo import OUTCOMES
+from spot_runner_provider.embedded.demo.deployment import OUTCOMES
 from tests.system.real_airflow import is_alive, session_members
 
 REPOSITORY = Path(__file__).parents[2]

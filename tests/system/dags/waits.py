@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
-from spot_runner_provider.embedded.seed import TABLE
+from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 
 with DAG("waits", schedule=None):

@@ -1,4 +1,4 @@
-"""``python -m spot_runner_provider.embedded.lose_event ADDRESS PRESET``: make a preset stale again.
+"""``python -m spot_runner_provider.embedded.demo.lose_event ADDRESS PRESET``: make a preset stale again.
 
 For somebody who watches: a build ends well, and Image Builder's event about it gets lost.
 """
@@ -13,8 +13,8 @@ from urllib.error import HTTPError
 from botocore.exceptions import BotoCoreError
 
 from spot_runner_provider.embedded.control import ControlClient
+from spot_runner_provider.embedded.demo.seed import PIPELINE_PREFIX, TABLE, to_attributes
 from spot_runner_provider.embedded.imagebuilder.models import Ami, timestamp
-from spot_runner_provider.embedded.seed import PIPELINE_PREFIX, TABLE, to_attributes
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 AGE = timedelta(hours=1)
@@ -66,7 +66,9 @@ def lose_event(aws: ControlClient, preset: str, table: str = TABLE) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m spot_runner_provider.embedded.lose_event", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m spot_runner_provider.embedded.demo.lose_event", description=__doc__
+    )
     parser.add_argument("address", metavar="ADDRESS", help="of the embedded AWS, such as http://127.0.0.1:5555")
     parser.add_argument("preset", metavar="PRESET")
     parser.add_argument("--region", default="us-east-1", help="%(default)s")
