@@ -155,7 +155,16 @@ def job_id(preset_name: str) -> str:
     >>> job_id("linux-x64")
     'AMI#linux-x64'
     """
-    return f"AMI#{preset_name}"
+    return f"{RECORD_TYPE}#{preset_name}"
+
+
+def is_ami_state(key: str) -> bool:
+    """Return whether a partition key is one of an AMI state, whatever else the item holds.
+
+    >>> is_ami_state("AMI#linux-x64"), is_ami_state("AMI-INTENT#linux-x64#dag/run/1")
+    (True, False)
+    """
+    return key.startswith(job_id(""))
 
 
 def parse_timestamp(text: object) -> datetime:

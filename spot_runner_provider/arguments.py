@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Undefined
 
-from spot_runner_provider.build import is_pipeline_name
+from spot_runner_provider.build import is_pipeline_name, pipeline_name_of
 
 _TABLE_NAME = re.compile(r"[-_.A-Za-z0-9]{3,255}")
 """DynamoDB API: ``TableName``, but for an ARN."""
@@ -304,7 +304,7 @@ def pipeline_name(value: Any) -> str:
     pipeline with {preset} in it
     """
     template = text("pipeline_name", value, "give a name with {preset} in it")
-    if "{preset}" not in template or not is_pipeline_name(template.replace("{preset}", "any")):
+    if "{preset}" not in template or not is_pipeline_name(pipeline_name_of(template, "any")):
         raise _invalid("pipeline_name", template, "the name of a pipeline with {preset} in it")
     return template
 

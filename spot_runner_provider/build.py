@@ -174,6 +174,15 @@ def pipelines_of(answers: Iterable[Any]) -> Iterator[tuple[str, str]]:
             yield name, arn
 
 
+def pipeline_name_of(template: str, preset_name: str) -> str:
+    """Return the name of a preset's pipeline, whose template has ``{preset}`` in its place.
+
+    >>> pipeline_name_of("spot-runner-{preset}", "linux-x64")
+    'spot-runner-linux-x64'
+    """
+    return template.replace("{preset}", preset_name)
+
+
 def is_pipeline_name(name: str) -> bool:
     """Return whether a pipeline can bear ``name``; one that cannot is asked for in vain, or as a wildcard.
 

@@ -7,6 +7,7 @@ from typing import Self
 from urllib.parse import quote
 
 from spot_runner_provider.ami_state import job_id
+from spot_runner_provider.arn import Arn
 
 _DOMAINS = {
     "aws": "console.aws.amazon.com",
@@ -48,10 +49,8 @@ class Console:
     @classmethod
     def of_arn(cls, arn: str | None) -> Self | None:
         """Return the console of the region that an ARN names, ``None`` if it names none."""
-        parts = (arn or "").split(":", 5)
-        if len(parts) < 6 or parts[0] != "arn" or not parts[3]:
-            return None
-        return cls._of(parts[1], parts[3])
+        parts = Arn.parse(arn)
+        return cls._of(parts.partition, parts.region) if parts and parts.region else None
 
     @classmethod
     def _of(cls, partition: str, region: str) -> Self | None:

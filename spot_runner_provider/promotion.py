@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from spot_runner_provider.ami_state import shorten, shown
+from spot_runner_provider.arn import Arn
 from spot_runner_provider.protocol.outcome import Result
 
 ALIAS = "spot-runner"
@@ -96,8 +97,8 @@ def uri(account: str, region: str, preset_name: str) -> str:
 
 def _place(arn: str | None) -> tuple[str, str]:
     """Return account and region of an Image Builder ARN."""
-    match (arn or "").split(":", 5):
-        case ["arn", _, "imagebuilder", str(region), str(account), _] if _REGION.fullmatch(
+    match Arn.parse(arn):
+        case Arn(service="imagebuilder", region=region, account=account) if _REGION.fullmatch(
             region
         ) and _ACCOUNT.fullmatch(account):
             return account, region

@@ -13,7 +13,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from spot_runner_provider import ami_state, clock, intent, projection
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, job_id
+from spot_runner_provider.ami_state import AmiState, MalformedRecord, is_ami_state, job_id
 from spot_runner_provider.errors import code_of, is_of_credentials, words_of
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
 from spot_runner_provider.intent import Intent
@@ -201,7 +201,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
             )
 
     def _left_out(self, listed: Iterable[dict[str, Any]]) -> set[str]:
-        ours = [item for item in listed if item["jobId"].startswith(("AMI#", f"{intent.RECORD_TYPE}#"))]
+        ours = [item for item in listed if is_ami_state(item["jobId"]) or intent.is_intent(item["jobId"])]
         return projection.left_out(ours, self._read([item["jobId"] for item in ours]))
 
     def _read(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:

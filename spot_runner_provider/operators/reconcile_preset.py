@@ -223,10 +223,10 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     def _given(self, context: Context) -> list[Any]:
         """Return what is to be reconciled, unless somebody believes that this run does something else."""
         given = arguments.items("presets", self.presets)
-        context[LABEL_VARIABLE] = label([name_of(item) for item in given])  # type: ignore[literal-required]
+        names = [name_of(item) for item in given]
+        context[LABEL_VARIABLE] = label(names)  # type: ignore[literal-required]
         run = RunConf.of(context, dry_run=arguments.boolean("dry_run", self.is_dry_run))
         run.check()
-        names = [str(item.get("presetName") if isinstance(item, Mapping) else item) for item in given]
         is_whole = names == given != [] and context["ti"].map_index in (
             None,
             -1,
@@ -302,7 +302,9 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         try:
             return progress.then(self._reconcile(ended, context["ti"], resumed=True))
         except (arguments.InvalidArgument, ConfigurationError) as error:
-            results = [Result(name_of(item), Outcome.REFUSED, f"its build has ended, but {error}") for item in ended]
+            results = [
+                Result(shorten(name_of(item)), Outcome.REFUSED, f"its build has ended, but {error}") for item in ended
+            ]
             for result in results:
                 self._log_result(result)
             barred = tuple(result.preset_name for result in results)
@@ -383,7 +385,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         )
         results = [*settled, *batch.reconcile(candidates)]
         if self.do_xcom_push:
-            arn = stores.images.pipelines.get(template.replace("{preset}", first))
+            arn = stores.images.pipelines.get(run.pipeline_of(first))
             if arn and not resumed:
                 links.push_pipeline(ti, arn)
             links.push_log_group(ti, results)

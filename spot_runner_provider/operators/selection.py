@@ -63,7 +63,7 @@ class Selection:
             try:
                 candidate = Candidate.from_json(item)
             except MalformedRecord as error:
-                settled.append(Result(name_of(item), Outcome.ERROR, f"not read: {error}"))
+                settled.append(Result(shorten(name_of(item)), Outcome.ERROR, f"not read: {error}"))
             else:
                 candidates[candidate.preset_name] = candidate
         if named:
@@ -154,12 +154,12 @@ def check_items(given: Iterable[Any]) -> None:
 
 
 def name_of(item: Any) -> str:
-    """Return the name of the preset that an item stands for, cut to what fits a message.
+    """Return the name of the preset that an item stands for, as text.
 
     >>> name_of({"presetName": "linux-x64"}), name_of("linux-arm64")
     ('linux-x64', 'linux-arm64')
     """
-    return shorten(str(item.get("presetName") if isinstance(item, Mapping) else item))
+    return str(_named(item))
 
 
 def first_name(given: Iterable[Any]) -> str:
@@ -168,5 +168,8 @@ def first_name(given: Iterable[Any]) -> str:
     >>> first_name([{"presetName": None}, {"presetName": "linux-x64"}])
     'linux-x64'
     """
-    names = (item.get("presetName") if isinstance(item, Mapping) else item for item in given)
-    return next((name for name in names if isinstance(name, str)), "")
+    return next((name for name in map(_named, given) if isinstance(name, str)), "")
+
+
+def _named(item: Any) -> Any:
+    return item.get("presetName") if isinstance(item, Mapping) else item

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from spot_runner_provider.ami_state import AmiState, MalformedRecord, check_preset_name
+from spot_runner_provider.build import pipeline_name_of
 from spot_runner_provider.intent import Intent
 from spot_runner_provider.preset_config import parameter_name
 
@@ -91,8 +92,8 @@ class Run:
     ``repeated``: an earlier try of this run may already have written the parameter.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
-    >>> run.pipeline_name, run.parameter_of("linux-x64"), run.dry_run
-    ('spot-runner-{preset}', '/spot-runner/configs/linux-x64', False)
+    >>> run.pipeline_of("linux-x64"), run.parameter_of("linux-x64"), run.dry_run
+    ('spot-runner-linux-x64', '/spot-runner/configs/linux-x64', False)
     """
 
     owner: str
@@ -108,6 +109,10 @@ class Run:
     def signature(self) -> str:
         """The owner and the try, which sign an intent."""
         return f"{self.owner}/{self.attempt}"
+
+    def pipeline_of(self, preset_name: str) -> str:
+        """Return the name of a preset's pipeline."""
+        return pipeline_name_of(self.pipeline_name, preset_name)
 
     def parameter_of(self, preset_name: str) -> str:
         """Return the name of a preset's parameter."""

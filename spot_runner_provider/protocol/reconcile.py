@@ -51,6 +51,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from spot_runner_provider.ami_state import AmiState, Status, job_id, shorten
+from spot_runner_provider.arn import Arn
 from spot_runner_provider.build import Image, Meaning, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.intent import Intent, base_of, key_of, redundant
 from spot_runner_provider.preset_config import (
@@ -146,7 +147,7 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
     """
     looked_up_at = run.clock()
     draft = _draft(seen, seen.preset_name, run)
-    pipeline_name = run.pipeline_name.replace("{preset}", seen.preset_name)
+    pipeline_name = run.pipeline_of(seen.preset_name)
 
     can_be = is_pipeline_name(pipeline_name)
     pipeline_arn = (yield FindPipeline(pipeline_name)) if can_be else None
@@ -178,7 +179,8 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
         ), None
     draft = replace(draft, image_arn=image.arn, image_state=image.status, log_group=image.log_group)
 
-    verdict = judge(image, region=run.region, account=_account(pipeline_arn))
+    pipeline = Arn.parse(pipeline_arn)
+    verdict = judge(image, region=run.region, account=pipeline.account if pipeline else "")
     if verdict.meaning is Meaning.BUILDING:
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail=verdict.reason), None
     if verdict.meaning is Meaning.UNUSABLE:
@@ -711,11 +713,6 @@ def _replacement_of_earlier_try(record: AmiState, before: str | None) -> Replace
 def _joined(one: Replacement | None, other: Replacement | None) -> Replacement | None:
     """Return what two replacements, one after the other, come to."""
     return replace(other, previous_ami_id=one.previous_ami_id) if one and other else one or other
-
-
-def _account(arn: str) -> str:
-    """Return the account of ``arn:<partition>:imagebuilder:<region>:<account>:...``."""
-    return (arn.split(":", 5) + [""] * 5)[4]
 
 
 def _quoted(text: str | None) -> str:

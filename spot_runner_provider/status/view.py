@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from spot_runner_provider.ami_state import render_timestamp
+from spot_runner_provider.arn import Arn
 from spot_runner_provider.console import Console
 from spot_runner_provider.preset_config import parameter_name
 from spot_runner_provider.report import DEGRADED, about_presets, malformed_counts, needs_attention
@@ -357,7 +358,7 @@ def _links(
 def _arns(result: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the ARNs of a preset's pipeline and image; a record names its image where an ARN is its build."""
     image = result.get("imageArn") or result.get("buildId") or record.get("buildId")
-    return result.get("pipelineArn"), image if image and image.startswith("arn:") and ":image/" in image else None
+    return result.get("pipelineArn"), image if (arn := Arn.parse(image)) and arn.resource.startswith("image/") else None
 
 
 def _console(result: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, Any]) -> Console | None:

@@ -41,6 +41,7 @@ def test_no_modules_import_each_other_in_a_circle():
 MODULES = [
     "ami_state",
     "arguments",
+    "arn",
     "audit",
     "batch",
     "breaker",
