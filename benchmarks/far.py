@@ -13,13 +13,13 @@ import botocore.handlers
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from moto.core.botocore_stubber import MockRawResponse
 
-import spot_runner_provider.batch
+import spot_runner_provider.batch.batch
 import spot_runner_provider.clock
 import tests.integration.deployment
 from benchmarks.clock import VirtualClock
+from spot_runner_provider.batch.pace import Pace
 from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.errors import throttled_reply
-from spot_runner_provider.pace import Pace
 
 LATENCY = 0.03
 """Seconds that each call takes on its way."""
@@ -89,7 +89,7 @@ def use(clock: VirtualClock, seed: int) -> None:
 
     time.sleep = clock.sleep
     spot_runner_provider.clock.now = lambda: moment + timedelta(seconds=clock() - began)
-    spot_runner_provider.batch.Pace = VirtualPace  # type: ignore[misc]
-    spot_runner_provider.batch.wait = clock.wait  # type: ignore[assignment]
-    for module in (spot_runner_provider.batch, tests.integration.deployment):
+    spot_runner_provider.batch.batch.Pace = VirtualPace  # type: ignore[misc]
+    spot_runner_provider.batch.batch.wait = clock.wait  # type: ignore[assignment]
+    for module in (spot_runner_provider.batch.batch, tests.integration.deployment):
         module.ThreadPoolExecutor = clock.pool  # type: ignore[attr-defined]

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
-from spot_runner_provider.arguments import verbatim
+from spot_runner_provider.operators.arguments import verbatim
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.operators.report_status import ReportStatusOperator
-from spot_runner_provider.run_conf import DRY_RUN_MARK
+from spot_runner_provider.operators.run_conf import DRY_RUN_MARK
 from spot_runner_provider.settings import Settings
 
 try:

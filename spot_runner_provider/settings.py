@@ -13,8 +13,9 @@ from airflow.providers.common.compat.sdk import AirflowConfigException, AirflowE
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from spot_runner_provider import arguments, get_provider_info
+from spot_runner_provider import get_provider_info
 from spot_runner_provider.hooks.credentials import region_fault
+from spot_runner_provider.operators import arguments
 
 SECTION = "spot_runner"
 

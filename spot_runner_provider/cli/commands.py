@@ -22,12 +22,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.exc import SQLAlchemyError
 
 from spot_runner_provider import clock
-from spot_runner_provider.ami_state import Status, render_timestamp, shown
-from spot_runner_provider.arguments import InvalidArgument, boolean
 from spot_runner_provider.cli.output import show
-from spot_runner_provider.detection import NO_RECORD, sift
+from spot_runner_provider.detection.survey import NO_RECORD, sift
+from spot_runner_provider.operators.arguments import InvalidArgument, boolean
 from spot_runner_provider.protocol.calls import ConfigurationError
-from spot_runner_provider.report import DEGRADED, Report, message_of, report
+from spot_runner_provider.records.ami_state import Status, render_timestamp
+from spot_runner_provider.records.text import shown
+from spot_runner_provider.reporting.report import DEGRADED, Report, message_of, report
 
 if TYPE_CHECKING:
     from spot_runner_provider.cli.deployment import Deployment

@@ -15,8 +15,8 @@ from airflow.sdk.execution_time.context import ConnectionAccessor, VariableAcces
 from jinja2 import StrictUndefined
 from sqlalchemy.orm import Session
 
-from spot_runner_provider import arguments
-from spot_runner_provider.arguments import InvalidArgument
+from spot_runner_provider.operators import arguments
+from spot_runner_provider.operators.arguments import InvalidArgument
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.settings import SECTION, Settings
@@ -109,7 +109,8 @@ def of_dag(dag_id: str, session: Session) -> Deployment:
     >>> of_dag("spot_runner_reconcile", session)
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: Airflow has not parsed the DAG spot_runner_reconcile yet; ...
+    spot_runner_provider.operators.arguments.InvalidArgument: Airflow has not parsed the DAG spot_runner_reconcile yet;
+    ...
     """
     dag = SerializedDagModel.get_dag(dag_id, session=session)
     if dag is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.cli.simple_table import AirflowConsole
 
-from spot_runner_provider.ami_state import shown
+from spot_runner_provider.records.text import shown
 
 _PRESET = ("name", "status", "amiId", "updatedAt", "stale", "unfinished", "outcome", "detail")
 _MALFORMED = ("jobId", "presetName", "reason")
@@ -19,7 +19,7 @@ def show(report: dict[str, Any], output: str) -> None:
     What others wrote is shown and never obeyed: in brackets it would be markup to the console, between colons an
     emoji, and a control character would steer the terminal.
 
-    :param report: as :mod:`~spot_runner_provider.report` makes it.
+    :param report: as :mod:`~spot_runner_provider.reporting.report` makes it.
     :param output: ``table``, ``json`` or ``yaml``.
 
     >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f"}

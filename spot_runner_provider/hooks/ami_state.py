@@ -12,12 +12,13 @@ from airflow.providers.amazon.aws.hooks.dynamodb import DynamoDBHook
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
-from spot_runner_provider import ami_state, clock, intent, projection
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, is_ami_state, job_id
-from spot_runner_provider.errors import code_of, is_of_credentials, words_of
+from spot_runner_provider import clock
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
-from spot_runner_provider.intent import Intent
+from spot_runner_provider.hooks.errors import code_of, is_of_credentials, words_of
 from spot_runner_provider.protocol.calls import Committed, ConfigurationError, Lost
+from spot_runner_provider.records import ami_state, intent, projection
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, is_ami_state, job_id
+from spot_runner_provider.records.intent import Intent
 
 READ_LIMIT = 100
 """Keys that one BatchGetItem takes."""

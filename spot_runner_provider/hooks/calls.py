@@ -12,17 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, CredentialRetrievalError, NoRegionError
 
 from spot_runner_provider import clock
-from spot_runner_provider.cancellation import Cancellation
-from spot_runner_provider.errors import (
-    CREDENTIAL_OPERATIONS,
-    Kind,
-    code_of,
-    is_about_credentials,
-    is_repeatable,
-    kind_of,
-    words_of,
-)
-from spot_runner_provider.explanation import FailedCall
+from spot_runner_provider.hooks.cancellation import Cancellation
 from spot_runner_provider.hooks.connection import (
     UNREADABLE,
     UNREADABLE_REMEDY,
@@ -32,6 +22,16 @@ from spot_runner_provider.hooks.connection import (
     read_connection,
     settled,
 )
+from spot_runner_provider.hooks.errors import (
+    CREDENTIAL_OPERATIONS,
+    Kind,
+    code_of,
+    is_about_credentials,
+    is_repeatable,
+    kind_of,
+    words_of,
+)
+from spot_runner_provider.hooks.explanation import FailedCall
 from spot_runner_provider.hooks.scrubbing import scrubbed
 from spot_runner_provider.protocol.calls import ConfigurationError, ResourceRefused
 

@@ -10,10 +10,10 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import ClientError
 
 from spot_runner_provider import clock
-from spot_runner_provider.build import Image, goes_on, latest, pipelines_of
-from spot_runner_provider.errors import code_of, is_of_credentials, is_refused_for_now, is_repeatable
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
+from spot_runner_provider.hooks.errors import code_of, is_of_credentials, is_refused_for_now, is_repeatable
 from spot_runner_provider.protocol.calls import Throttled
+from spot_runner_provider.records.image import Image, goes_on, latest, pipelines_of
 
 NAMES_LIMIT = 10
 """Values that one filter of ListImagePipelines takes."""

@@ -14,11 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from spot_runner_provider import clock
-from spot_runner_provider.cancellation import Cancellation
-from spot_runner_provider.errors import Kind, code_of, is_of_credentials, is_refused_for_now, kind_of, may_quote
 from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
-from spot_runner_provider.preset_config import ConfigVersion, parameter_name
+from spot_runner_provider.hooks.cancellation import Cancellation
+from spot_runner_provider.hooks.errors import Kind, code_of, is_of_credentials, is_refused_for_now, kind_of, may_quote
 from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, ResourceRefused, Throttled
+from spot_runner_provider.records.parameter import ConfigVersion, parameter_name
 
 NAMES_LIMIT = 10
 """Names that one GetParameters takes."""

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from airflow.providers.amazon.aws.hooks.base_aws import mask_secret  # type: ignore[attr-defined]
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
 
-from spot_runner_provider.ami_state import shown
+from spot_runner_provider.records.text import shown
 
 WITHHELD = "(withheld: it may quote a secret)"
 

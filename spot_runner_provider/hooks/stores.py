@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spot_runner_provider.cancellation import Cancellation
 from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.cancellation import Cancellation
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.protocol.calls import (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
-from spot_runner_provider.ami_state import shown
-from spot_runner_provider.promotion import ALIAS, Promotion
+from spot_runner_provider.records.text import shown
+from spot_runner_provider.reporting.promotion import ALIAS, Promotion
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -11,16 +11,18 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
-from spot_runner_provider import arguments, clock
-from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, shorten, shown
-from spot_runner_provider.audit import Audit, Finding, confirmed, drift, settled
-from spot_runner_provider.breaker import Breaker
-from spot_runner_provider.detection import Survey, divide, sift, survey
+from spot_runner_provider import clock
+from spot_runner_provider.batch.breaker import Breaker
+from spot_runner_provider.detection.audit import Audit, Finding, confirmed, drift, settled
+from spot_runner_provider.detection.survey import Survey, divide, sift, survey
 from spot_runner_provider.hooks.ami_state import AmiStateHook
 from spot_runner_provider.hooks.calls import chunks
 from spot_runner_provider.hooks.preset_config import NAMES_LIMIT, PresetConfigHook
+from spot_runner_provider.operators import arguments
+from spot_runner_provider.operators.run_conf import RunConf
 from spot_runner_provider.protocol.calls import ConfigurationError, ReadConfig
-from spot_runner_provider.run_conf import RunConf
+from spot_runner_provider.records.ami_state import AmiState
+from spot_runner_provider.records.text import DETAIL_LIMIT, shorten, shown
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spot_runner_provider.ami_state import shorten
-from spot_runner_provider.arguments import verbatim
+from spot_runner_provider.operators.arguments import verbatim
+from spot_runner_provider.records.text import shorten
 
 LABEL_VARIABLE = "preset_names"
 """Template variable that names the presets of a mapped task, for its ``map_index_template``."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
-from spot_runner_provider.ami_state import shown
-from spot_runner_provider.console import Console
 from spot_runner_provider.protocol.outcome import Outcome, Result
+from spot_runner_provider.records.text import shown
+from spot_runner_provider.reporting.console import Console
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import TaskInstanceKey

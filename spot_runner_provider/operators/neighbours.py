@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
-from spot_runner_provider.task_groups import ids_around
+from spot_runner_provider.operators.task_groups import ids_around
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context

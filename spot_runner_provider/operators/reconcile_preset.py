@@ -14,26 +14,27 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, conf
 
-from spot_runner_provider import arguments, clock
-from spot_runner_provider.ami_state import parse_timestamp, render_timestamp, shorten, shown
-from spot_runner_provider.batch import Batch
-from spot_runner_provider.breaker import Breaker
-from spot_runner_provider.cancellation import Cancellation
+from spot_runner_provider import clock
+from spot_runner_provider.batch.batch import Batch
+from spot_runner_provider.batch.breaker import Breaker
+from spot_runner_provider.batch.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
 from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.cancellation import Cancellation
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.hooks.stores import Stores
-from spot_runner_provider.operators import asset_events, links
+from spot_runner_provider.operators import arguments, asset_events, links
 from spot_runner_provider.operators.labels import LABEL_VARIABLE, label
+from spot_runner_provider.operators.run_conf import RunConf
 from spot_runner_provider.operators.selection import Selection, check_items, first_name, name_of
-from spot_runner_provider.promotion import promotions_of
 from spot_runner_provider.protocol.calls import ConfigurationError
 from spot_runner_provider.protocol.candidate import Run
 from spot_runner_provider.protocol.outcome import Outcome, Result
-from spot_runner_provider.run_conf import RunConf
+from spot_runner_provider.records.ami_state import parse_timestamp, render_timestamp
+from spot_runner_provider.records.text import shorten, shown
+from spot_runner_provider.records.xcom_size import fitted
+from spot_runner_provider.reporting.promotion import promotions_of
 from spot_runner_provider.triggers.images import ImagesTrigger
-from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
-from spot_runner_provider.xcom_size import fitted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -12,10 +12,14 @@ from airflow.providers.common.compat.sdk import (
     Stats,
 )
 
-from spot_runner_provider import arguments, clock
-from spot_runner_provider.ami_state import shown
-from spot_runner_provider.metrics import Kind, Metric, metrics
-from spot_runner_provider.notify import (
+from spot_runner_provider import clock
+from spot_runner_provider.operators import arguments
+from spot_runner_provider.operators.detect_stale import STATES_KEY, DetectStaleOperator
+from spot_runner_provider.operators.neighbours import neighbour, states_beside
+from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+from spot_runner_provider.protocol.outcome import Outcome
+from spot_runner_provider.records.text import shown
+from spot_runner_provider.reporting.messages import (
     MESSAGE_VARIABLE,
     REPORT_VARIABLE,
     SUBJECT_VARIABLE,
@@ -26,11 +30,8 @@ from spot_runner_provider.notify import (
     message,
     subject,
 )
-from spot_runner_provider.operators.detect_stale import STATES_KEY, DetectStaleOperator
-from spot_runner_provider.operators.neighbours import neighbour, states_beside
-from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
-from spot_runner_provider.protocol.outcome import Outcome
-from spot_runner_provider.report import DEGRADED, Answers, Instance, Report, Silence, report
+from spot_runner_provider.reporting.metrics import Kind, Metric, metrics
+from spot_runner_provider.reporting.report import DEGRADED, Answers, Instance, Report, Silence, report
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -55,9 +56,9 @@ class ReportStatusOperator(BaseOperator):
     skipped left no result for its preset: a run's state comes from its last task alone, and a report must not hide a
     failure. Give it ``trigger_rule="all_done"``.
 
-    What :mod:`~spot_runner_provider.metrics` lists is sent through Airflow's stats. The context of all callbacks has
-    the report as ``spot_runner_report``, as a text ``spot_runner_message`` and in one line ``spot_runner_subject``,
-    Airflow's own ``on_success_callback`` and ``on_failure_callback`` included.
+    What :mod:`~spot_runner_provider.reporting.metrics` lists is sent through Airflow's stats. The context of all
+    callbacks has the report as ``spot_runner_report``, as a text ``spot_runner_message`` and in one line
+    ``spot_runner_subject``, Airflow's own ``on_success_callback`` and ``on_failure_callback`` included.
 
     :param detect_task_id: the task that detects; inside a TaskGroup, its id without the group's. An id that the DAG
         does not have, or that means a task which cannot be that one, is refused when Airflow parses the DAG.

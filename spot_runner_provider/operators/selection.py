@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from spot_runner_provider import arguments, clock
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, Status, shorten, shown
-from spot_runner_provider.breaker import Breaker
-from spot_runner_provider.detection import sift, survey
-from spot_runner_provider.intent import Intent, is_intent
+from spot_runner_provider import clock
+from spot_runner_provider.batch.breaker import Breaker
+from spot_runner_provider.detection.survey import sift, survey
+from spot_runner_provider.operators import arguments
 from spot_runner_provider.protocol.calls import ReadHistory
 from spot_runner_provider.protocol.candidate import Candidate
 from spot_runner_provider.protocol.outcome import Outcome, Result
 from spot_runner_provider.protocol.reconcile import retold, untouched
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, Status
+from spot_runner_provider.records.intent import Intent, is_intent
+from spot_runner_provider.records.text import shorten, shown
 
 if TYPE_CHECKING:
     from spot_runner_provider.hooks.ami_state import AmiStateHook

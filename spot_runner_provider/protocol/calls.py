@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spot_runner_provider.ami_state import AmiState, job_id
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.preset_config import ConfigVersion, parameter_name
+from spot_runner_provider.records.ami_state import AmiState, job_id
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.parameter import ConfigVersion, parameter_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class FindPipeline(Call):
 class LatestImage(Call):
     """Answered by the pipeline's most recently created image, or ``None``.
 
-    It is an :class:`~spot_runner_provider.build.Image` with its details.
+    It is an :class:`~spot_runner_provider.records.image.Image` with its details.
     """
 
     pipeline_arn: str
@@ -70,7 +70,7 @@ class ForgetIntent(Call):
 class ReadConfig(Call):
     """Answered by the parameter's newest version, or ``None`` if there is no parameter.
 
-    It is a :class:`~spot_runner_provider.preset_config.ConfigVersion`.
+    It is a :class:`~spot_runner_provider.records.parameter.ConfigVersion`.
     """
 
     preset_name: str
@@ -131,7 +131,7 @@ class Refused(Exception):
     A store's refusal comes back to who asked for it, unless there is something to tidy up before, or to wait for:
 
     >>> from datetime import datetime
-    >>> from spot_runner_provider.ami_state import Status
+    >>> from spot_runner_provider.records.ami_state import Status
     >>> from spot_runner_provider.protocol.candidate import Candidate, Run
     >>> from spot_runner_provider.protocol.reconcile import reconcile
     >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime(2026, 2, 11, 16))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, check_preset_name
-from spot_runner_provider.build import pipeline_name_of
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.preset_config import parameter_name
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, check_preset_name
+from spot_runner_provider.records.image import pipeline_name_of
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.parameter import parameter_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, shorten
+from spot_runner_provider.records.ami_state import AmiState
+from spot_runner_provider.records.text import DETAIL_LIMIT, shorten
 
 ARN_LIMIT = 1024
 """Characters that an ARN may have (Image Builder API: ``ImageBuilderArn`` and its kin are far shorter)."""

@@ -50,18 +50,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from spot_runner_provider.ami_state import AmiState, Status, job_id, shorten
-from spot_runner_provider.arn import Arn
-from spot_runner_provider.build import Image, Meaning, UndatedImage, is_pipeline_name, judge
-from spot_runner_provider.intent import Intent, base_of, key_of, redundant
-from spot_runner_provider.preset_config import (
-    ConfigVersion,
-    InvalidConfig,
-    ami_of,
-    merge,
-    merge_covered,
-    replaced_ami,
-)
 from spot_runner_provider.protocol.calls import (
     AmbiguousPut,
     Busy,
@@ -85,6 +73,19 @@ from spot_runner_provider.protocol.calls import (
 )
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
+from spot_runner_provider.records.ami_state import AmiState, Status, job_id
+from spot_runner_provider.records.arn import Arn
+from spot_runner_provider.records.image import Image, Meaning, UndatedImage, is_pipeline_name, judge
+from spot_runner_provider.records.intent import Intent, base_of, key_of, redundant
+from spot_runner_provider.records.parameter import (
+    ConfigVersion,
+    InvalidConfig,
+    ami_of,
+    merge,
+    merge_covered,
+    replaced_ami,
+)
+from spot_runner_provider.records.text import shorten
 
 CLOCK_SKEW = timedelta(seconds=60)
 """``updatedAt`` is set this much before the lookup. Other writers drop their event when ``updatedAt`` is not older
@@ -349,7 +350,7 @@ class _Following:
     :param history: versions, oldest first; the newest is what the parameter holds.
     :param intent: our own, which is renewed before it looks abandoned.
     :param base: the version that the first put of this try, or of a dead one, was made from; the newest if omitted.
-    :param until: as in :func:`~spot_runner_provider.preset_config.merge`.
+    :param until: as in :func:`~spot_runner_provider.records.parameter.merge`.
     :param unless_put: the intent in place of ours if nothing is put after all; ours, as it was given, if omitted.
     """
 

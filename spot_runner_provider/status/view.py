@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
-from spot_runner_provider.ami_state import render_timestamp
-from spot_runner_provider.arn import Arn
-from spot_runner_provider.console import Console
-from spot_runner_provider.preset_config import parameter_name
-from spot_runner_provider.report import DEGRADED, about_presets, malformed_counts, needs_attention
+from spot_runner_provider.records.ami_state import render_timestamp
+from spot_runner_provider.records.arn import Arn
+from spot_runner_provider.records.parameter import parameter_name
+from spot_runner_provider.reporting.console import Console
+from spot_runner_provider.reporting.report import DEGRADED, about_presets, malformed_counts, needs_attention
 
 LATENESS = timedelta(minutes=5)
 """How late a run may be before what is shown counts as stale."""
@@ -82,7 +82,7 @@ class Told:
     The report must be one (:func:`is_report`). Whatever else was pushed is taken as it is, and shows nothing if it is
     not what the operators push: each value alone may have been too large for the metadata database.
 
-    :param report: the report, as :class:`~spot_runner_provider.report.Report` has it.
+    :param report: the report, as :class:`~spot_runner_provider.reporting.report.Report` has it.
     :param survey: the XCom ``states``.
     :param batches: what detection returned.
     :param results: what each task that reconciled returned.

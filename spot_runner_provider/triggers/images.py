@@ -11,13 +11,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import ClientError
 
 from spot_runner_provider import clock
-from spot_runner_provider.ami_state import parse_timestamp
-from spot_runner_provider.build import goes_on
+from spot_runner_provider.batch.waiting import AIOBOTOCORE_REMEDY, Watch
 from spot_runner_provider.hooks.calls import repeat_what_passes
 from spot_runner_provider.hooks.connection import settled
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook, is_gone
 from spot_runner_provider.protocol.calls import ConfigurationError
-from spot_runner_provider.waiting import AIOBOTOCORE_REMEDY, Watch
+from spot_runner_provider.records.ami_state import parse_timestamp
+from spot_runner_provider.records.image import goes_on
 
 
 class ImagesTrigger(BaseTrigger):

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.demo.seed import TABLE, intent, preset_config, put_parameter
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.promotion import uri
+from spot_runner_provider.reporting.promotion import uri
 from tests.integration.asset_dags import declare, events_of
 from tests.integration.deployment import NEW, NEWER, OLD, TaskInstance, WorkerDied, detect, reconcile
 from tests.integration.test_plugin import IS_3

@@ -10,7 +10,7 @@ import pytest
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, intent
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.preset_config import InvalidConfig
+from spot_runner_provider.records.parameter import InvalidConfig
 from tests.integration.deployment import NEW, OLD, detect, run
 
 ONCE = {"retries": {"mode": "standard", "total_max_attempts": 1}}

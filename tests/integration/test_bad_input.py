@@ -325,8 +325,8 @@ def test_a_refused_put_of_a_secure_string_does_not_quote_it(deployment, caplog, 
 )
 def test_endless_throttling_is_an_error_in_the_end(deployment, monkeypatch, operation, code, tries):
     monkeypatch.setattr("spot_runner_provider.clock.backoff", lambda attempt: 0.001)
-    monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
-    monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.5)
+    monkeypatch.setattr("spot_runner_provider.batch.pace.LONGEST", 0.001)
+    monkeypatch.setattr("spot_runner_provider.batch.pace.PATIENCE", 0.5)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.001)
     for name in ("another", "one"):
         deployment.stale(name)

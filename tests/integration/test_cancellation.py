@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from spot_runner_provider.cancellation import Cancellation, Cancelled
 from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.hooks.cancellation import Cancellation, Cancelled
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from tests.integration.deployment import NEW, TaskInstance, reconcile

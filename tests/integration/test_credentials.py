@@ -22,12 +22,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from spot_runner_provider import clock
-from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.hooks import scrubbing
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
+from spot_runner_provider.records.ami_state import render_timestamp
 from spot_runner_provider.triggers.images import ImagesTrigger
 from tests.integration.deployment import Deployment, TaskInstance, detect, reconcile
 from tests.integration.test_secrets import finds

@@ -17,7 +17,7 @@ from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
-from spot_runner_provider.promotion import ALIAS
+from spot_runner_provider.reporting.promotion import ALIAS
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores
 
 DAG_FILE = Path(__file__).parents[2] / "dags" / "spot_runner_reconcile.py"

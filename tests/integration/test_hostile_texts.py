@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from spot_runner_provider.notify import message
-from spot_runner_provider.report import report
+from spot_runner_provider.reporting.messages import message
+from spot_runner_provider.reporting.report import report
 from tests.integration.deployment import NEW, OLD, TaskInstance, detect, reconcile, run
 
 PRESET = "linux-x64"

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from spot_runner_provider.console import Console
 from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.faults import Fault
+from spot_runner_provider.reporting.console import Console
 from tests.integration.deployment import TaskInstance, WorkerDied, reconcile
 from tests.integration.test_dag_run import DAG_FILE
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from spot_runner_provider.breaker import PUTS_IN_A_ROW
+from spot_runner_provider.batch.breaker import PUTS_IN_A_ROW
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from tests.integration.deployment import NEW, TaskInstance, detect, reconcile

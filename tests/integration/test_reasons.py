@@ -10,8 +10,8 @@ import pytest
 
 from spot_runner_provider.embedded import errors, faults
 from spot_runner_provider.embedded.faults import Fault
-from spot_runner_provider.notify import message
-from spot_runner_provider.report import report
+from spot_runner_provider.reporting.messages import message
+from spot_runner_provider.reporting.report import report
 from tests.integration.deployment import TaskInstance, detect, reconcile
 
 PRESET = "linux-x64"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spot_runner_provider.embedded.demo.seed import TABLE
-from spot_runner_provider.run_conf import DRY_RUN_MARK
+from spot_runner_provider.operators.run_conf import DRY_RUN_MARK
 from spot_runner_provider.settings import Settings
 from tests.demo_checks import Snapshot
 from tests.integration.deployment import Deployment

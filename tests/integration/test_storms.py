@@ -8,7 +8,7 @@ from itertools import chain
 
 import pytest
 
-from spot_runner_provider import pace
+from spot_runner_provider.batch import pace
 from spot_runner_provider.embedded.faults import Fault
 from tests.integration.deployment import run_at_once
 from tests.integration.fleet import Fleet

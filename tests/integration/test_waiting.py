@@ -19,14 +19,14 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from moto.core.responses import ActionResult
 
 from spot_runner_provider import clock
-from spot_runner_provider.ami_state import render_timestamp
-from spot_runner_provider.build import Image
 from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.imagebuilder.responses import ImageBuilderResponse
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.operators import reconcile_preset
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
+from spot_runner_provider.records.ami_state import render_timestamp
+from spot_runner_provider.records.image import Image
 from spot_runner_provider.triggers.images import ImagesTrigger
 from tests.integration.asset_dags import declare, events_of
 from tests.integration.deployment import NEW, NEWER, TaskInstance, WorkerDied, detect, reconcile

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from spot_runner_provider.ami_state import AmiState, Status, render_timestamp
-from spot_runner_provider.build import Image
 from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, Call, Refused, Throttled
 from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.records.ami_state import AmiState, Status, render_timestamp
+from spot_runner_provider.records.image import Image
 from tests.interleavings.model import (
     PRESET,
     REGION,

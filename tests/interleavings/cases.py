@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spot_runner_provider.build import Image
+from spot_runner_provider.records.image import Image
 from tests.interleavings.actors import (
     Actor,
     annotating,

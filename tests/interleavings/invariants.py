@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from spot_runner_provider.ami_state import Status
-from spot_runner_provider.audit import drift, settled
+from spot_runner_provider.detection.audit import drift, settled
 from spot_runner_provider.protocol.calls import Commit, ForgetIntent, LogIntent, PutConfig
+from spot_runner_provider.records.ami_state import Status
 from tests.interleavings.actors import reconciling
 from tests.interleavings.model import CONFIG, Tables, Version, World, moment, newest_config, perform
 from tests.interleavings.protocols import Protocol

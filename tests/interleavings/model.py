@@ -18,11 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from spot_runner_provider.ami_state import AmiState, Status, job_id, render_timestamp
-from spot_runner_provider.build import GIVEN_UP, Ami, Image
-from spot_runner_provider.detection import survey
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.detection.survey import survey
 from spot_runner_provider.protocol.calls import (
     Call,
     Commit,
@@ -40,6 +36,10 @@ from spot_runner_provider.protocol.calls import (
     ReadState,
 )
 from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.records.ami_state import AmiState, Status, job_id, render_timestamp
+from spot_runner_provider.records.image import GIVEN_UP, Ami, Image
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.parameter import ConfigVersion
 
 PRESET = "linux-x64"
 REGION = "us-east-1"

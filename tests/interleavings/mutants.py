@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from spot_runner_provider import preset_config
-from spot_runner_provider.ami_state import render_timestamp
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol.calls import Call, Commit, Committed, ForgetIntent, LogIntent, Lost, ReadState
 from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.records import parameter
+from spot_runner_provider.records.ami_state import render_timestamp
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.parameter import ConfigVersion
 from tests.interleavings.model import Record, World, commit, overwrite, update_item
 from tests.interleavings.protocols import REAL, Flow, Protocol, rewritten
 
@@ -84,15 +84,15 @@ def _altered(candidate: Candidate, run: Run, alter: Callable[[Call], Flow]) -> F
 
 
 def _no_merge(history: Sequence[ConfigVersion], ami_id: str, **_: Any) -> str:
-    return preset_config.merge(history[-1:], ami_id)
+    return parameter.merge(history[-1:], ami_id)
 
 
 def _covered_version(history: Sequence[ConfigVersion], ami_id: str, **_: Any) -> str:
-    return preset_config.merge(history[-2:-1] or history, ami_id)
+    return parameter.merge(history[-2:-1] or history, ami_id)
 
 
 def _guessed(history: Sequence[ConfigVersion], ami_id: str, *, base: ConfigVersion, put: ConfigVersion) -> str:
-    return preset_config.merge(history, ami_id, base=base.version)
+    return parameter.merge(history, ami_id, base=base.version)
 
 
 # Intents.

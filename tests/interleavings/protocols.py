@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any
 
-from spot_runner_provider import preset_config
-from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol import reconcile as the_protocol
 from spot_runner_provider.protocol.calls import Call
 from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.records import parameter
+from spot_runner_provider.records.parameter import ConfigVersion
 from tests.interleavings.model import CommitRule, commit
 
 Flow = Generator[Call, Any, Any]
@@ -62,10 +62,10 @@ def _remembering(function: Callable[..., Any]) -> Callable[..., Any]:
 _REMEMBERED = {
     function.__name__: _remembering(function)
     for function in (
-        preset_config.ami_of,
-        preset_config.merge,
-        preset_config.merge_covered,
-        preset_config.replaced_ami,
+        parameter.ami_of,
+        parameter.merge,
+        parameter.merge_covered,
+        parameter.replaced_ami,
     )
 }
 

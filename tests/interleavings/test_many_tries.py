@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from spot_runner_provider.intent import ABANDONED_AFTER
 from spot_runner_provider.protocol.calls import AmbiguousPut, Call, Commit, PutConfig, ReadHistory, ReadState, Refused
+from spot_runner_provider.records.intent import ABANDONED_AFTER
 from tests.interleavings.actors import Actor, reconciling
 from tests.interleavings.cases import NEWER, SAME
 from tests.interleavings.invariants import MOST_INTENTS, verdict

@@ -7,10 +7,6 @@ from collections.abc import Callable
 from functools import cache, singledispatch
 from typing import Any, TypeVar
 
-from spot_runner_provider.ami_state import AmiState
-from spot_runner_provider.build import Image
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol.calls import (
     Call,
     Commit,
@@ -21,6 +17,10 @@ from spot_runner_provider.protocol.calls import (
     PutConfig,
 )
 from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.records.ami_state import AmiState
+from spot_runner_provider.records.image import Image
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.parameter import ConfigVersion
 from tests.interleavings.model import CONFIG, Annotate, FinishBuild, PassTime, PutItem, PutParameter, StartBuild
 
 T = TypeVar("T")

@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spot_runner_provider.ami_state import AmiState, MalformedRecord
-from spot_runner_provider.build import Image, latest, pipelines_of
-from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol.calls import (
     Call,
     Commit,
@@ -25,6 +22,9 @@ from spot_runner_provider.protocol.calls import (
     ReadHistory,
     ReadState,
 )
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord
+from spot_runner_provider.records.image import Image, latest, pipelines_of
+from spot_runner_provider.records.parameter import ConfigVersion
 
 
 @dataclass

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from spot_runner_provider.batch import Batch
-from spot_runner_provider.detection import survey
-from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.batch.batch import Batch
+from spot_runner_provider.detection.survey import survey
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome
-from spot_runner_provider.report import report
+from spot_runner_provider.records.parameter import ConfigVersion
+from spot_runner_provider.reporting.report import report
 from tests.properties.stores import Memory
 from tests.properties.values import (
     anything,

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spot_runner_provider.build import GIVEN_UP, IN_PROGRESS, Image, Meaning, UndatedImage, judge, latest
+from spot_runner_provider.records.image import GIVEN_UP, IN_PROGRESS, Image, Meaning, UndatedImage, judge, latest
 from tests.properties.values import anything, images, mostly
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, merge
+from spot_runner_provider.records.parameter import ConfigVersion, InvalidConfig, merge
 from tests.properties.values import json_values, texts
 
 AMI = "ami-0e3f"

@@ -11,21 +11,13 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spot_runner_provider.ami_state import (
-    AmiState,
-    MalformedRecord,
-    Status,
-    parse_timestamp,
-    render_timestamp,
-    shorten,
-    shown,
-    storable,
-)
-from spot_runner_provider.detection import survey
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.promotion import Promotion, UnknownPlace
+from spot_runner_provider.detection.survey import survey
 from spot_runner_provider.protocol.candidate import Candidate
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, Status, parse_timestamp, render_timestamp
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.text import shorten, shown, storable
+from spot_runner_provider.reporting.promotion import Promotion, UnknownPlace
 from tests.properties.values import anything, mostly, names, statuses, texts, through_xcom, timestamps
 
 NOW = datetime(2026, 2, 11, 16, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from spot_runner_provider.build import GIVEN_UP, IN_PROGRESS
+from spot_runner_provider.records.image import GIVEN_UP, IN_PROGRESS
 
 texts = st.one_of(
     st.text(max_size=40),

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
-from spot_runner_provider.ami_state import parse_timestamp, render_timestamp
 from spot_runner_provider.embedded.demo.seed import preset_config
 from spot_runner_provider.embedded.server import EmbeddedAws
+from spot_runner_provider.records.ami_state import parse_timestamp, render_timestamp
 from tests.integration.deployment import Deployment
 from tests.system.real_airflow import RealAirflow
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from spot_runner_provider.batch import BUNDLE
+from spot_runner_provider.batch.batch import BUNDLE
 from spot_runner_provider.embedded.call import Call
 from spot_runner_provider.embedded.demo.seed import put_items, runner_job
 from spot_runner_provider.embedded.faults import Fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spot_runner_provider.embedded.server import EmbeddedAws
-from spot_runner_provider.run_conf import DRY_RUN_MARK
+from spot_runner_provider.operators.run_conf import DRY_RUN_MARK
 from tests.integration.deployment import Deployment
 from tests.system.fleet import DAG
 from tests.system.real_airflow import RealAirflow

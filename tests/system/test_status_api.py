@@ -21,11 +21,11 @@ from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from sqlalchemy import delete, select, update
 
-from spot_runner_provider.ami_state import parse_timestamp
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
+from spot_runner_provider.records.ami_state import parse_timestamp
 from tests.demo_checks import Snapshot, check_report
 from tests.system import status_auth
 

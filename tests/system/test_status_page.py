@@ -23,12 +23,12 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from spot_runner_provider.ami_state import render_timestamp
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.demo.seed import ami_state, put_items
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.server import EmbeddedAws
-from spot_runner_provider.report import needs_attention
+from spot_runner_provider.records.ami_state import render_timestamp
+from spot_runner_provider.reporting.report import needs_attention
 from spot_runner_provider.status.store import HISTORY
 from tests.figures import Figure
 from tests.system.real_airflow import RealAirflow

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spot_runner_provider.ami_state import AmiState, Status
-from spot_runner_provider.build import Ami, Image, UndatedImage
-from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.reconcile import reconcile
+from spot_runner_provider.records.ami_state import AmiState, Status
+from spot_runner_provider.records.image import Ami, Image, UndatedImage
+from spot_runner_provider.records.parameter import ConfigVersion
 
 from .values import ACCOUNT, NOW, REGION
 

@@ -3,10 +3,8 @@ from decimal import Decimal
 
 import pytest
 
-from spot_runner_provider.ami_state import (
-    DETAIL_LIMIT,
+from spot_runner_provider.records.ami_state import (
     REASON_LIMIT,
-    TEXT_LIMIT,
     AmiState,
     Malformed,
     MalformedRecord,
@@ -17,9 +15,8 @@ from spot_runner_provider.ami_state import (
     later,
     parse_timestamp,
     render_timestamp,
-    shorten,
-    shown,
 )
+from spot_runner_provider.records.text import DETAIL_LIMIT, TEXT_LIMIT, shorten, shown
 
 from .values import NOW, ago, record, without
 

@@ -5,8 +5,8 @@ import pytest
 from jinja2 import StrictUndefined
 from jinja2.nativetypes import NativeEnvironment
 
-from spot_runner_provider import arguments
-from spot_runner_provider.arguments import InvalidArgument
+from spot_runner_provider.operators import arguments
+from spot_runner_provider.operators.arguments import InvalidArgument
 
 
 @pytest.mark.parametrize(

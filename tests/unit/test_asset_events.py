@@ -7,7 +7,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
 
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
-from spot_runner_provider.promotion import ALIAS
+from spot_runner_provider.reporting.promotion import ALIAS
 
 ELSE = Asset("s3://bucket/else")
 

@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from spot_runner_provider.ami_state import AmiState, Status, render_timestamp
-from spot_runner_provider.audit import confirmed, drift, settled
-from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.detection.audit import confirmed, drift, settled
+from spot_runner_provider.records.ami_state import AmiState, Status, render_timestamp
+from spot_runner_provider.records.parameter import ConfigVersion
 from tests.unit.values import NOW
 
 

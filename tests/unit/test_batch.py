@@ -19,13 +19,9 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from spot_runner_provider.ami_state import AmiState, Status
-from spot_runner_provider.batch import BUNDLE, Batch
-from spot_runner_provider.breaker import PUTS_IN_A_ROW
-from spot_runner_provider.build import Ami, Image
+from spot_runner_provider.batch.batch import BUNDLE, Batch
+from spot_runner_provider.batch.breaker import PUTS_IN_A_ROW
 from spot_runner_provider.hooks.stores import Stores
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol.calls import (
     AmbiguousPut,
     Busy,
@@ -37,6 +33,10 @@ from spot_runner_provider.protocol.calls import (
     Throttled,
 )
 from spot_runner_provider.protocol.candidate import Candidate, Run
+from spot_runner_provider.records.ami_state import AmiState, Status
+from spot_runner_provider.records.image import Ami, Image
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.parameter import ConfigVersion
 
 from .values import ACCOUNT, NOW, REGION
 
@@ -534,7 +534,7 @@ class TestThrottling:
                 raise Throttled(name)
 
     def reconciled(self, monkeypatch, count=12, **numbers):
-        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
+        monkeypatch.setattr("spot_runner_provider.batch.pace.LONGEST", 0.001)
         stores = self.Throttling(memory(presets(count)).records, numbers=numbers)
         assert set(outcomes(run(stores)).values()) == {"corrected_ready"}
         return stores
@@ -557,15 +557,15 @@ class TestThrottling:
         assert late[2:] == [(step, (preset,)) for preset in ("p10", "p11") for step in steps]
 
     def test_where_no_put_is_taken_for_long_all_end_and_nobody_waits_for_ever(self, monkeypatch):
-        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
-        monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.2)
+        monkeypatch.setattr("spot_runner_provider.batch.pace.LONGEST", 0.001)
+        monkeypatch.setattr("spot_runner_provider.batch.pace.PATIENCE", 0.2)
         stores = memory(presets(12), faults={"put": Throttled("no")})
         assert set(outcomes(run(stores, max_workers=2)).values()) == {"error"}
         assert stores.intents  # for the next run
 
     def test_where_no_lookup_is_taken_for_long_nobody_else_asks(self, monkeypatch):
-        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
-        monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.2)
+        monkeypatch.setattr("spot_runner_provider.batch.pace.LONGEST", 0.001)
+        monkeypatch.setattr("spot_runner_provider.batch.pace.PATIENCE", 0.2)
         stores = memory(presets(12), faults={"latest_image": Throttled("no")})
         found = run(stores)
         assert set(outcomes(found).values()) == {"error"}
@@ -573,7 +573,7 @@ class TestThrottling:
         assert "Image Builder has throttled every listing" in found[-1].detail
 
     def test_a_long_time_without_a_put_is_no_reason_to_give_up(self, monkeypatch):
-        monkeypatch.setattr("spot_runner_provider.pace.PATIENCE", 0.05)
+        monkeypatch.setattr("spot_runner_provider.batch.pace.PATIENCE", 0.05)
         stores = self.Throttling(memory(presets(BUNDLE + 1)).records, numbers={"put": range(1)})
         monkeypatch.setattr(
             stores, "find_pipelines", lambda names: time.sleep(0.1) or Memory.find_pipelines(stores, names)
@@ -587,7 +587,7 @@ class TestThrottling:
         assert found["p03"] == "error"
 
     def test_who_finishes_something_reads_the_record_when_it_is_its_turn(self, monkeypatch):
-        monkeypatch.setattr("spot_runner_provider.pace.LONGEST", 0.001)
+        monkeypatch.setattr("spot_runner_provider.batch.pace.LONGEST", 0.001)
         stores = self.Throttling(memory(presets(2)).records, numbers={"put": range(1)})
         ready = AmiState("p01", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0new")
         stores.records["p01"] = ready

@@ -16,9 +16,9 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from spot_runner_provider.breaker import IN_A_ROW, PUTS_IN_A_ROW, Breaker, Reach, reach_of
-from spot_runner_provider.preset_config import InvalidConfig
+from spot_runner_provider.batch.breaker import IN_A_ROW, PUTS_IN_A_ROW, Breaker, Reach, reach_of
 from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, ConfigurationError, PutConfig, ReadConfig, Throttled
+from spot_runner_provider.records.parameter import InvalidConfig
 
 URL = "https://ssm.us-east-1.amazonaws.com"
 UNANSWERED = ReadTimeoutError(endpoint_url=URL)

@@ -11,11 +11,11 @@ import yaml
 from airflow.cli.cli_parser import _add_command
 
 from spot_runner_provider import clock, get_provider_info
-from spot_runner_provider.arguments import InvalidArgument
 from spot_runner_provider.cli import commands
 from spot_runner_provider.cli.commands import Caller
 from spot_runner_provider.cli.definition import get_commands
 from spot_runner_provider.cli.output import show
+from spot_runner_provider.operators.arguments import InvalidArgument
 from tests.unit.values import NOW
 
 PRESET = {"name": "linux-x64", "status": "ready", "amiId": "ami-0a1", "updatedAt": "2026-02-11T15:59:03.001Z"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from spot_runner_provider.console import Console
+from spot_runner_provider.reporting.console import Console
 
 ARN = "arn:{}:imagebuilder:{}:123456789012:image-pipeline/spot-runner-linux-x64"
 

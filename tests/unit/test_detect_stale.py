@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from spot_runner_provider.ami_state import AmiState, Status
 from spot_runner_provider.operators.detect_stale import _compare
-from spot_runner_provider.preset_config import ConfigVersion
+from spot_runner_provider.records.ami_state import AmiState, Status
+from spot_runner_provider.records.parameter import ConfigVersion
 
 from .values import ago
 

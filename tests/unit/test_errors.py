@@ -14,7 +14,9 @@ from botocore.retries import standard
 from botocore.session import get_session
 from requests.exceptions import HTTPError
 
-from spot_runner_provider.errors import (
+from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.connection import settled
+from spot_runner_provider.hooks.errors import (
     CREDENTIAL_OPERATIONS,
     KINDS,
     Kind,
@@ -23,8 +25,6 @@ from spot_runner_provider.errors import (
     is_repeatable,
     kind_of,
 )
-from spot_runner_provider.hooks.ami_state import AmiStateHook
-from spot_runner_provider.hooks.connection import settled
 from spot_runner_provider.hooks.image_builder import is_gone
 from spot_runner_provider.protocol.calls import ConfigurationError
 

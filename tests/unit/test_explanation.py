@@ -2,7 +2,7 @@
 
 import pytest
 
-from spot_runner_provider.explanation import FailedCall
+from spot_runner_provider.hooks.explanation import FailedCall
 
 PARAMETER = "parameter /a"
 TABLE = "table t"

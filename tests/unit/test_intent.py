@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from spot_runner_provider.ami_state import MalformedRecord, render_timestamp
-from spot_runner_provider.intent import Intent, base_of, redundant
+from spot_runner_provider.records.ami_state import MalformedRecord, render_timestamp
+from spot_runner_provider.records.intent import Intent, base_of, redundant
 
 from .values import NOW, note, without
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spot_runner_provider.metrics import Kind, Metric, metrics
+from spot_runner_provider.reporting.metrics import Kind, Metric, metrics
 
 CHECKED = datetime(2026, 2, 11, 16, 0, 0, tzinfo=UTC)
 NONE = {

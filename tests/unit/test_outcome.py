@@ -1,7 +1,8 @@
 import pytest
 
-from spot_runner_provider.ami_state import DETAIL_LIMIT, AmiState, Status
 from spot_runner_provider.protocol.outcome import Outcome, Result
+from spot_runner_provider.records.ami_state import AmiState, Status
+from spot_runner_provider.records.text import DETAIL_LIMIT
 
 STATE = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:00:00.000Z", "ami-1", "arn:build")
 

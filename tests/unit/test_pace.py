@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from spot_runner_provider import pace
-from spot_runner_provider.pace import Pace
+from spot_runner_provider.batch import pace
+from spot_runner_provider.batch.pace import Pace
 from spot_runner_provider.protocol.calls import Throttled
 
 

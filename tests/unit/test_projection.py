@@ -1,9 +1,9 @@
 import pytest
 
-from spot_runner_provider.ami_state import RECORD_TYPE
-from spot_runner_provider.intent import RECORD_TYPE as INTENT
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.projection import NEEDED, is_suspicious, left_out
+from spot_runner_provider.records.ami_state import RECORD_TYPE
+from spot_runner_provider.records.intent import RECORD_TYPE as INTENT
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.projection import NEEDED, is_suspicious, left_out
 
 from .values import NOW, note, record
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from spot_runner_provider.ami_state import TEXT_LIMIT
-from spot_runner_provider.promotion import Promotion, UnknownPlace, uri
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
+from spot_runner_provider.records.text import TEXT_LIMIT
+from spot_runner_provider.reporting.promotion import Promotion, UnknownPlace, uri
 
 from .values import ACCOUNT, REGION
 

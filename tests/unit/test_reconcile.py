@@ -6,10 +6,6 @@ from functools import partial
 
 import pytest
 
-from spot_runner_provider.ami_state import AmiState, Status
-from spot_runner_provider.build import Ami, Image, UndatedImage
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.preset_config import ConfigVersion
 from spot_runner_provider.protocol.calls import (
     AmbiguousPut,
     Busy,
@@ -35,6 +31,10 @@ from spot_runner_provider.protocol.calls import (
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Replacement
 from spot_runner_provider.protocol.reconcile import MAX_ROUNDS, reconcile, retold, untouched
+from spot_runner_provider.records.ami_state import AmiState, Status
+from spot_runner_provider.records.image import Ami, Image, UndatedImage
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.parameter import ConfigVersion
 
 from .values import ACCOUNT, NOW, REGION
 

@@ -1,7 +1,15 @@
 import pytest
 
 from spot_runner_provider.protocol.outcome import Outcome
-from spot_runner_provider.report import Answers, Instance, Silence, message_of, needs_attention, overall_status, report
+from spot_runner_provider.reporting.report import (
+    Answers,
+    Instance,
+    Silence,
+    message_of,
+    needs_attention,
+    overall_status,
+    report,
+)
 
 CHECKED = "2026-02-11T16:05:48.123Z"
 BEFORE, AFTER = "2026-02-11T15:00:00.000Z", "2026-02-11T16:04:48.123Z"

@@ -12,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, TaskGroup
 
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
-from spot_runner_provider.run_conf import DRY_RUN_MARK, RefusedRun, RunConf
+from spot_runner_provider.operators.run_conf import DRY_RUN_MARK, RefusedRun, RunConf
 
 PARAMS = {"presets": None, "dry_run": False, "stale_after_minutes": 30.0, "audit": False}
 

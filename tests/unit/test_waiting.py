@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from spot_runner_provider.ami_state import AmiState, Status
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.promotion import Promotion
+from spot_runner_provider.batch.waiting import Progress, Watch
 from spot_runner_provider.protocol.calls import ConfigurationError
 from spot_runner_provider.protocol.candidate import Candidate
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
-from spot_runner_provider.waiting import Progress, Watch
+from spot_runner_provider.records.ami_state import AmiState, Status
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.reporting.promotion import Promotion
 
 from .values import ACCOUNT, NOW, REGION
 

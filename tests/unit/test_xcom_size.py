@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from spot_runner_provider.audit import Audit, Finding
-from spot_runner_provider.detection import divide, survey
-from spot_runner_provider.notify import message
+from spot_runner_provider.detection.audit import Audit, Finding
+from spot_runner_provider.detection.survey import divide, survey
 from spot_runner_provider.protocol.outcome import Outcome, Result
-from spot_runner_provider.report import report
-from spot_runner_provider.xcom_size import fitted, size
+from spot_runner_provider.records.xcom_size import fitted, size
+from spot_runner_provider.reporting.messages import message
+from spot_runner_provider.reporting.report import report
 
 from .values import ACCOUNT, NOW, ago, note, record
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from spot_runner_provider.ami_state import render_timestamp
+from spot_runner_provider.records.ami_state import render_timestamp
 
 NOW = datetime(2026, 2, 11, 16, 5, 48, 123000, tzinfo=UTC)
 ACCOUNT = "123456789012"

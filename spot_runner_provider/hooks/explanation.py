@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spot_runner_provider.ami_state import shown
-from spot_runner_provider.errors import CREDENTIAL_OPERATIONS, KINDS, Kind, kind_of_code
+from spot_runner_provider.hooks.errors import CREDENTIAL_OPERATIONS, KINDS, Kind, kind_of_code
+from spot_runner_provider.records.text import shown
 
 _UNKNOWN_KEY = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spot_runner_provider.ami_state import DETAIL_LIMIT, shorten
+from spot_runner_provider.records.text import DETAIL_LIMIT, shorten
 
 SIZE_LIMIT = 950_000
 """Bytes, as JSON, of a pushed value of up to 1,900 presets. With what Airflow adds it stays below a megabyte."""

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import shorten, shown
-from spot_runner_provider.arn import Arn
 from spot_runner_provider.protocol.outcome import Result
+from spot_runner_provider.records.arn import Arn
+from spot_runner_provider.records.text import shorten, shown
 
 ALIAS = "spot-runner"
 """Name of the asset alias that promotions go through unless the task has one of its own."""
@@ -27,7 +27,8 @@ class UnknownPlace(LookupError):
     >>> Promotion.of(Result("linux-x64", None, replacement=Replacement("ami-0e3f", "ami-0a1d")))
     Traceback (most recent call last):
         ...
-    spot_runner_provider.promotion.UnknownPlace: neither a pipeline nor the record's buildId tells account and region
+    spot_runner_provider.reporting.promotion.UnknownPlace: neither a pipeline nor the record's buildId tells account and
+    region
     """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from spot_runner_provider.report import DEGRADED, Report, malformed_counts, needs_attention
+from spot_runner_provider.reporting.report import DEGRADED, Report, malformed_counts, needs_attention
 
 REPORT_VARIABLE = "spot_runner_report"
 """Name of the report in the context, so that a template can say ``{{ spot_runner_report.status }}``."""

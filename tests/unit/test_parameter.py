@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from spot_runner_provider.preset_config import (
+from spot_runner_provider.records.parameter import (
     ConfigVersion,
     InvalidConfig,
     ami_of,

@@ -33,7 +33,7 @@ class InvalidConfig(ValueError):
     >>> ConfigVersion(7, "ami-0a1d").parse()
     Traceback (most recent call last):
         ...
-    spot_runner_provider.preset_config.InvalidConfig: is a bare AMI id, not a JSON object with a key 'ami'
+    spot_runner_provider.records.parameter.InvalidConfig: is a bare AMI id, not a JSON object with a key 'ami'
     """
 
     def __init__(self, reason: str, remedy: str = "") -> None:

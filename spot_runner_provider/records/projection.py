@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spot_runner_provider import ami_state, intent
+from spot_runner_provider.records import ami_state, intent
 
 NEEDED = {
     ami_state.RECORD_TYPE: frozenset({"presetName", "status", "amiId"}),

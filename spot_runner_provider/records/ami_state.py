@@ -8,21 +8,16 @@ replace the item.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self, TypeGuard
 
+from spot_runner_provider.records.text import DETAIL_LIMIT, shorten, shown
+
 RECORD_TYPE = "AMI"
 """Value of ``recordType`` in every AMI state; runner jobs in the same table have none."""
-
-TEXT_LIMIT = 200
-"""Characters that a text may have in XCom, so that thousands of presets stay small."""
-
-DETAIL_LIMIT = 1000
-"""Characters that a reason may have in XCom: AWS's words, with what to do about them."""
 
 _PRESET_NAME = re.compile(r"[A-Za-z0-9_-]{1,116}")
 """What both an Image Builder pipeline name (3 to 128 of these characters, blanks inside, of which
@@ -34,8 +29,6 @@ REASON_LIMIT = 4000
 _AMI_ID = re.compile(r"ami-[0-9A-Za-z]{1,32}")
 """EC2 writes 8 or 17 hexadecimal digits. Emulators write others, so the digits are not checked; the length is."""
 
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_LINE_BREAK = re.compile("\r\n|[\t\n\v\f\r\x85\u2028\u2029]")
 _MILLISECOND = timedelta(milliseconds=1)
 _LAST_MOMENT = datetime.max.replace(microsecond=999000, tzinfo=UTC)
 
@@ -65,55 +58,12 @@ class MalformedRecord(ValueError):
     >>> AmiState.from_item({"jobId": "AMI#windows-2022", "presetName": "linux-x64"})
     Traceback (most recent call last):
         ...
-    spot_runner_provider.ami_state.MalformedRecord: jobId does not match presetName: expected 'AMI#linux-x64'
+    spot_runner_provider.records.ami_state.MalformedRecord: jobId does not match presetName: expected 'AMI#linux-x64'
     """
 
     def __init__(self, reason: str, kind: str | None = None) -> None:
         super().__init__(reason)
         self.kind = kind or reason
-
-
-def storable(text: str) -> str:
-    r"""Return ``text`` with U+FFFD for each character that XCom cannot hold.
-
-    Those are NUL, which PostgreSQL refuses in JSON, and half of a surrogate pair, which UTF-8 has no form for. One of
-    them in a single record would fail the task of all.
-
-    >>> storable("no\x00space") == "no\N{REPLACEMENT CHARACTER}space"
-    True
-    """
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
-def shown(text: str) -> str:
-    r"""Return ``text`` in one line that shows control characters instead of sending them.
-
-    A line break or a tab is a blank. Any other character that steers a terminal, a text's direction or nothing
-    visible (Unicode's categories Cc, Cf and Cs) is told by its number. So nobody who writes a record or fails a build
-    can forge a line of a log, clear a screen or hide a link.
-
-    >>> shown("step failed\n\x1b[2Jall is well \u202e")
-    'step failed \\x1b[2Jall is well \\u202e'
-    """
-    line = _LINE_BREAK.sub(" ", text)
-    if line.isprintable():
-        return line
-    return "".join(
-        each.encode("unicode_escape").decode() if unicodedata.category(each) in ("Cc", "Cf", "Cs") else each
-        for each in line
-    )
-
-
-def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return ``text``, :func:`shown`, in at most ``limit`` characters, an ellipsis in place of what was cut.
-
-    Every text that others wrote passes through here on its way to XCom, to a log and to a person.
-
-    >>> shorten("no space left on device", limit=12)
-    'no space le…'
-    """
-    line = shown(text[: limit + 1])
-    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def is_ami_id(value: object) -> TypeGuard[str]:
@@ -135,8 +85,8 @@ def check_preset_name(name: object) -> str:
     >>> check_preset_name("linux/x64")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.ami_state.MalformedRecord: presetName 'linux/x64' cannot be the name of a pipeline and a
-    parameter: 1 to 116 letters, digits, '-' or '_'
+    spot_runner_provider.records.ami_state.MalformedRecord: presetName 'linux/x64' cannot be the name of a pipeline and
+    a parameter: 1 to 116 letters, digits, '-' or '_'
     """
     if not isinstance(name, str) or not name:
         raise MalformedRecord("presetName is missing")

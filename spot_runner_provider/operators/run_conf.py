@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from spot_runner_provider import arguments
-from spot_runner_provider.task_groups import ids_around
+from spot_runner_provider.operators import arguments
+from spot_runner_provider.operators.task_groups import ids_around
 
 DRY_RUN_MARK = "spot_runner_dry_run"
 """Id of a task that a DAG has, and with it each of its runs, if it was parsed with ``[spot_runner] dry_run`` on."""
@@ -22,7 +22,7 @@ OURS = frozenset({"dry_run", "presets"})
 """Keys that say what a run may touch. Their values are checked, whether the DAG declares them or not."""
 
 _WRAPPERS = frozenset({"params", "conf"})
-"""Keys, as :func:`~spot_runner_provider.arguments.letters` has them, into which people put what belongs beside them."""
+"""Keys into which people put what belongs beside them, as :func:`.letters` has them."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 """A word of ``dry_mode``, ``DRY-MODE`` or ``dryMode``."""
@@ -37,7 +37,7 @@ class RefusedRun(arguments.InvalidArgument):
     >>> raise RefusedRun("the run was given something else")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.run_conf.RefusedRun: the run was given something else; nothing was done
+    spot_runner_provider.operators.run_conf.RefusedRun: the run was given something else; nothing was done
     """
 
     def __init__(self, complaint: str) -> None:
@@ -61,8 +61,8 @@ class RunConf:
     >>> RunConf(given, got={"dry_run": False, "dryrun": True}, declared=["dry_run", "presets"]).check()
     Traceback (most recent call last):
         ...
-    spot_runner_provider.run_conf.RefusedRun: the run was given 'dryrun', which is no param of the DAG; did you mean
-    'dry_run'? There are dry_run, presets; nothing was done
+    spot_runner_provider.operators.run_conf.RefusedRun: the run was given 'dryrun', which is no param of the DAG; did
+    you mean 'dry_run'? There are dry_run, presets; nothing was done
     """
 
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -123,8 +123,8 @@ class RunConf:
         >>> RunConf({"presets": ["linux-x64"]}).check_selection(None)
         Traceback (most recent call last):
             ...
-        spot_runner_provider.run_conf.RefusedRun: the run was given presets = ['linux-x64'], and the task looks at all:
-        give the operator presets="{{ params.presets }}"; nothing was done
+        spot_runner_provider.operators.run_conf.RefusedRun: the run was given presets = ['linux-x64'], and the task
+        looks at all: give the operator presets="{{ params.presets }}"; nothing was done
         """
         if (given := self.given.get("presets")) is None:
             return

@@ -2,7 +2,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spot_runner_provider.build import Ami, Image, Meaning, UndatedImage, is_pipeline_name, judge, latest, pipelines_of
+from spot_runner_provider.records.image import (
+    Ami,
+    Image,
+    Meaning,
+    UndatedImage,
+    is_pipeline_name,
+    judge,
+    latest,
+    pipelines_of,
+)
 
 from .values import ACCOUNT, REGION
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from spot_runner_provider.ami_state import AmiState, MalformedRecord, shorten
-from spot_runner_provider.preset_config import ConfigVersion, InvalidConfig, ami_of
 from spot_runner_provider.protocol.outcome import Outcome
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord
+from spot_runner_provider.records.parameter import ConfigVersion, InvalidConfig, ami_of
+from spot_runner_provider.records.text import shorten
 
 SETTLED_AFTER = timedelta(minutes=5)
 """Age at which a record's writer, which puts the parameter after the record, is through with both."""
@@ -60,7 +61,7 @@ def settled(states: Iterable[AmiState], *, unfinished: Collection[str], now: dat
 
     :param unfinished: names of the presets whose intents stand.
 
-    >>> from spot_runner_provider.ami_state import Status
+    >>> from spot_runner_provider.records.ami_state import Status
     >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
     >>> [each.preset_name for each in settled([state], unfinished=(), now=state.updated + timedelta(minutes=6))]
     ['linux-x64']
@@ -80,7 +81,7 @@ def drift(state: AmiState, config: ConfigVersion | None, parameter: str = "") ->
     :param config: the newest version; ``None`` if there is no parameter. The value of a SecureString is not quoted.
     :param parameter: its name, for what is wrong with the parameter itself.
 
-    >>> from spot_runner_provider.ami_state import Status
+    >>> from spot_runner_provider.records.ami_state import Status
     >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
     >>> drift(state, ConfigVersion(9, '{"ami": "ami-0a1d"}')).detail
     'the record (ready) says ami-0e3f, the parameter says ami-0a1d'
@@ -110,7 +111,7 @@ def confirmed(
     :param seen: the records that were compared; one for each finding.
     :param now_read: the records as a consistent read, after that of the parameters, returned them.
 
-    >>> from spot_runner_provider.ami_state import Status
+    >>> from spot_runner_provider.records.ami_state import Status
     >>> seen = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
     >>> newer = AmiState("linux-x64", Status.BUILDING, "2026-02-11T16:00:00.000Z", "ami-0e3f")
     >>> found = {"linux-x64": Finding("linux-x64", "the record (ready) says ami-0e3f, the parameter says ami-0a1d")}

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from spot_runner_provider.ami_state import (
+from spot_runner_provider.detection.audit import Audit
+from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.records.ami_state import (
     AmiState,
     Malformed,
     MalformedRecord,
@@ -18,10 +20,8 @@ from spot_runner_provider.ami_state import (
     job_id,
     render_timestamp,
 )
-from spot_runner_provider.audit import Audit
-from spot_runner_provider.intent import Intent
-from spot_runner_provider.protocol.candidate import Candidate
-from spot_runner_provider.xcom_size import fitted_together, odd_text
+from spot_runner_provider.records.intent import Intent
+from spot_runner_provider.records.xcom_size import fitted_together, odd_text
 
 NO_RECORD = "no record"
 """Why a preset that somebody asked for is refused if the table has none of that name."""

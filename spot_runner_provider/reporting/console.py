@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote
 
-from spot_runner_provider.ami_state import job_id
-from spot_runner_provider.arn import Arn
+from spot_runner_provider.records.ami_state import job_id
+from spot_runner_provider.records.arn import Arn
 
 _DOMAINS = {
     "aws": "console.aws.amazon.com",

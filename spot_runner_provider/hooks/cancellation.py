@@ -22,7 +22,7 @@ class Cancellation:
     >>> cancellation.check()
     Traceback (most recent call last):
         ...
-    spot_runner_provider.cancellation.Cancelled: the task is to end; the next try or run goes on
+    spot_runner_provider.hooks.cancellation.Cancelled: the task is to end; the next try or run goes on
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Cancellation:
         >>> client.get_parameters(Names=["/spot-runner/configs/linux-x64"])
         Traceback (most recent call last):
             ...
-        spot_runner_provider.cancellation.Cancelled: the task is to end; the next try or run goes on
+        spot_runner_provider.hooks.cancellation.Cancelled: the task is to end; the next try or run goes on
         """
         self._register(client.meta.events, f".{client.meta.service_model.service_id.hyphenize()}")
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from enum import Enum, auto
 
-from spot_runner_provider.errors import Kind, is_about_credentials, kind_of, names_of
+from spot_runner_provider.hooks.errors import Kind, is_about_credentials, kind_of, names_of
 from spot_runner_provider.protocol.calls import AmbiguousPut, Refused
 
 IN_A_ROW = 3

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import MalformedRecord, Status, is_ami_id, parse_timestamp, shorten
-from spot_runner_provider.intent import is_intent
 from spot_runner_provider.protocol.outcome import Outcome
-from spot_runner_provider.xcom_size import fitted
+from spot_runner_provider.records.ami_state import MalformedRecord, Status, is_ami_id, parse_timestamp
+from spot_runner_provider.records.intent import is_intent
+from spot_runner_provider.records.text import shorten
+from spot_runner_provider.records.xcom_size import fitted
 
 DEGRADED = "degraded"
 """The overall status that means: a person should look."""

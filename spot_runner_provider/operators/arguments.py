@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Undefined
 
-from spot_runner_provider.build import is_pipeline_name, pipeline_name_of
+from spot_runner_provider.records.image import is_pipeline_name, pipeline_name_of
 
 _TABLE_NAME = re.compile(r"[-_.A-Za-z0-9]{3,255}")
 """DynamoDB API: ``TableName``, but for an ARN."""
@@ -42,7 +42,8 @@ class InvalidArgument(ValueError):
     >>> count("max_mapped_tasks", "many")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: max_mapped_tasks is 'many'; it takes a whole number from 1 up
+    spot_runner_provider.operators.arguments.InvalidArgument: max_mapped_tasks is 'many'; it takes a whole number from 1
+    up
     """
 
 
@@ -160,7 +161,8 @@ def selection(name: str, value: Any, written: str | None = None) -> list[str] | 
     >>> selection("presets", [])
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: presets is empty; it takes names, or None (null in JSON) for all
+    spot_runner_provider.operators.arguments.InvalidArgument: presets is empty; it takes names, or None (null in JSON)
+    for all
     """
     text = value if isinstance(value, str) else None
     if value is None or (text is not None and text.strip() in ("None", "null")):
@@ -183,12 +185,13 @@ def text(name: str, value: Any, remedy: str) -> str:
     >>> text("table_name", None, "set [spot_runner] table_name")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: table_name is not set: set [spot_runner] table_name
+    spot_runner_provider.operators.arguments.InvalidArgument: table_name is not set: set [spot_runner] table_name
     >>> text("table_name", 2024, "set [spot_runner] table_name")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: table_name is 2024 (int), which is no text. Where a DAG has
-    render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in "'2022'"
+    spot_runner_provider.operators.arguments.InvalidArgument: table_name is 2024 (int), which is no text. Where a DAG
+    has render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in
+    "'2022'"
     """
     if isinstance(value, str) and value.strip():
         return value
@@ -231,8 +234,9 @@ def check_rendered(operator: Any, written: Mapping[str, str]) -> None:
     >>> check_rendered(SimpleNamespace(table_name=None), {"table_name": "None"})
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: table_name is 'None', which rendered to None. Where a DAG has
-    render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in "'2022'"
+    spot_runner_provider.operators.arguments.InvalidArgument: table_name is 'None', which rendered to None. Where a DAG
+    has render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in
+    "'2022'"
     """
     for name, source in written.items():
         if getattr(operator, name) is None and not (name in _OPTIONAL_TEXTS and _EXPRESSION.fullmatch(source)):
@@ -262,7 +266,8 @@ def table_name(value: Any) -> str:
     >>> table_name("arn:aws:dynamodb:us-east-1:123456789012:table/spot-runner-state")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: table_name is an ARN; it takes the name alone: spot-runner-state
+    spot_runner_provider.operators.arguments.InvalidArgument: table_name is an ARN; it takes the name alone:
+    spot-runner-state
     """
     name = text("table_name", value, "give it to the operator, or set [spot_runner] table_name")
     if name.startswith("arn:"):
@@ -280,8 +285,8 @@ def config_prefix(value: Any) -> str:
     >>> config_prefix("spot-runner/configs")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: config_prefix is 'spot-runner/configs'; it takes a path such as
-    /spot-runner/configs, with a slash in front, of the characters a-z, A-Z, 0-9, '_', '-' and '.'
+    spot_runner_provider.operators.arguments.InvalidArgument: config_prefix is 'spot-runner/configs'; it takes a path
+    such as /spot-runner/configs, with a slash in front, of the characters a-z, A-Z, 0-9, '_', '-' and '.'
     """
     path = text("config_prefix", value, "give the path above the parameters")
     if not _PATH.fullmatch(path):
@@ -300,8 +305,8 @@ def pipeline_name(value: Any) -> str:
     >>> pipeline_name("spot-runner-linux")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.arguments.InvalidArgument: pipeline_name is 'spot-runner-linux'; it takes the name of a
-    pipeline with {preset} in it
+    spot_runner_provider.operators.arguments.InvalidArgument: pipeline_name is 'spot-runner-linux'; it takes the name of
+    a pipeline with {preset} in it
     """
     template = text("pipeline_name", value, "give a name with {preset} in it")
     if "{preset}" not in template or not is_pipeline_name(pipeline_name_of(template, "any")):

@@ -9,11 +9,10 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spot_runner_provider.ami_state import shown
-from spot_runner_provider.breaker import Breaker, Unavailable
-from spot_runner_provider.cancellation import Cancellation
-from spot_runner_provider.errors import Kind, kind_of, names_of
-from spot_runner_provider.pace import PATIENCE, Pace, Permit
+from spot_runner_provider.batch.breaker import Breaker, Unavailable
+from spot_runner_provider.batch.pace import PATIENCE, Pace, Permit
+from spot_runner_provider.hooks.cancellation import Cancellation
+from spot_runner_provider.hooks.errors import Kind, kind_of, names_of
 from spot_runner_provider.protocol.calls import (
     Call,
     Commit,
@@ -36,6 +35,7 @@ from spot_runner_provider.protocol.calls import (
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome, Result
 from spot_runner_provider.protocol.reconcile import Flow, reconcile
+from spot_runner_provider.records.text import shown
 
 if TYPE_CHECKING:
     from spot_runner_provider.hooks.stores import Stores
@@ -78,7 +78,8 @@ class Batch:
     """Reconcile many presets, each for itself: what goes wrong with one never touches another.
 
     What is no preset's own trouble, such as a service that does not answer, is met once: such calls are not made any
-    more then (see :class:`~spot_runner_provider.breaker.Breaker`), and the presets that need them end in an error.
+    more then (see :class:`~spot_runner_provider.batch.breaker.Breaker`), and the presets that need them end in an
+    error.
 
     A :class:`ConfigurationError` that hits every preset ends the whole batch if nothing was changed yet: at once
     where it is bound to, because of what all presets have in common, and else when each has met with one. One that

@@ -1,7 +1,7 @@
 """What an error of AWS, or on the way to AWS, means: whether it passes, and whether the call may have been applied.
 
 This is the one table of error codes. A test holds it against botocore's models of the services that are called.
-What a person must do is another matter: :mod:`spot_runner_provider.explanation`.
+What a person must do is another matter: :mod:`spot_runner_provider.hooks.explanation`.
 """
 
 from __future__ import annotations

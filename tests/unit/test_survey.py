@@ -5,9 +5,9 @@ from itertools import chain
 
 import pytest
 
-from spot_runner_provider.ami_state import MalformedRecord
-from spot_runner_provider.detection import divide, sift, survey
+from spot_runner_provider.detection.survey import divide, sift, survey
 from spot_runner_provider.protocol.candidate import Candidate
+from spot_runner_provider.records.ami_state import MalformedRecord
 
 from .values import NOW, ago, note, record, without
 

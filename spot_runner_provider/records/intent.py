@@ -13,13 +13,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import (
-    MalformedRecord,
-    check_preset_name,
-    parse_timestamp,
-    render_timestamp,
-    shown,
-)
+from spot_runner_provider.records.ami_state import MalformedRecord, check_preset_name, parse_timestamp, render_timestamp
+from spot_runner_provider.records.text import shown
 
 RECORD_TYPE = "AMI-INTENT"
 """Value of ``recordType`` in every intent."""

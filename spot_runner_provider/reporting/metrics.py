@@ -24,8 +24,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from spot_runner_provider.ami_state import Status, parse_timestamp
-from spot_runner_provider.report import malformed_counts, needs_attention
+from spot_runner_provider.records.ami_state import Status, parse_timestamp
+from spot_runner_provider.reporting.report import malformed_counts, needs_attention
 
 PREFIX = "spot_runner"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from spot_runner_provider.notify import as_callbacks, calls_for_attention, failed_callbacks, message
-from spot_runner_provider.report import Report
+from spot_runner_provider.reporting.messages import as_callbacks, calls_for_attention, failed_callbacks, message
+from spot_runner_provider.reporting.report import Report
 
 READY = {"status": "ready", "message": "1 preset ready", "checkedAt": "…", "presets": [], "malformed": []}
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import MalformedRecord, is_ami_id, parse_timestamp, storable
+from spot_runner_provider.records.ami_state import MalformedRecord, is_ami_id, parse_timestamp
+from spot_runner_provider.records.text import storable
 
 IN_PROGRESS = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
 """States in which a build goes on (Image Builder API: ``ImageStatus``)."""
@@ -157,8 +158,8 @@ class UndatedImage(ValueError):
     >>> latest([Image("arn:image/1.0.0/7", "AVAILABLE", created=None)])
     Traceback (most recent call last):
         ...
-    spot_runner_provider.build.UndatedImage: image arn:image/1.0.0/7 has no readable dateCreated: cannot tell which is
-    the latest
+    spot_runner_provider.records.image.UndatedImage: image arn:image/1.0.0/7 has no readable dateCreated: cannot tell
+    which is the latest
     """
 
 
@@ -217,7 +218,7 @@ class NoImage(ValueError):
     >>> goes_on({})
     Traceback (most recent call last):
         ...
-    spot_runner_provider.build.NoImage: Image Builder answered without an image
+    spot_runner_provider.records.image.NoImage: Image Builder answered without an image
     """
 
 

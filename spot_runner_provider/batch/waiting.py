@@ -10,12 +10,12 @@ from datetime import datetime
 from importlib.util import find_spec
 from typing import Any, Self
 
-from spot_runner_provider.ami_state import DETAIL_LIMIT, shorten
-from spot_runner_provider.breaker import Breaker
-from spot_runner_provider.promotion import Promotion
+from spot_runner_provider.batch.breaker import Breaker
 from spot_runner_provider.protocol.calls import ConfigurationError
 from spot_runner_provider.protocol.candidate import Candidate
 from spot_runner_provider.protocol.outcome import Outcome, Result
+from spot_runner_provider.records.text import DETAIL_LIMIT, shorten
+from spot_runner_provider.reporting.promotion import Promotion
 
 AIOBOTOCORE_REMEDY = "install airflow-provider-spot-runner[aiobotocore], or set deferrable=False"
 
@@ -47,7 +47,7 @@ class Progress:
     ``builds`` are those that go on, and are waited for. ``unseen`` are images that the last look did not see, and why
     not. ``barred`` are presets of the wait for which a person must mend something first.
 
-    >>> from spot_runner_provider.ami_state import AmiState, Status
+    >>> from spot_runner_provider.records.ami_state import AmiState, Status
     >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
     >>> found = Result.of(seen, "linux-x64", Outcome.STILL_BUILDING, image_arn="arn:image")
     >>> progress = Progress.of([found, Result("linux-arm64", Outcome.SUPERSEDED)], [Candidate("linux-x64", seen)])
