@@ -15,6 +15,7 @@ from typing import Any
 import botocore.hooks
 import botocore.session
 import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import mask_secret
 from airflow.providers.common.compat.sdk import DAG
 from airflow.utils.db import initdb
 from botocore.httpsession import URLLib3Session
@@ -63,6 +64,13 @@ def remembering_botocore() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         patch.setattr(botocore.hooks, "accepts_kwargs", cache(botocore.hooks.accepts_kwargs))
         yield
+
+
+@pytest.fixture(autouse=True)
+def forgotten_masks() -> None:
+    """Let Airflow forget what it masked for other tests: each secret makes one pattern longer, and compiles it anew."""
+    masker = mask_secret.__globals__["_secrets_masker"]()
+    masker.patterns, masker.replacer = set(), None
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def fire(**arguments: Any) -> dict[str, Any]:
     """Return the event of a trigger."""
     trigger = ImagesTrigger(
         image_arns=[IMAGE],
-        deadline=render_timestamp(clock.now() + timedelta(seconds=1)),
+        deadline=render_timestamp(clock.now() + timedelta(milliseconds=50)),
         poll_interval=1,
         **{"aws_conn_id": "aws_default"} | arguments,
     )

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from moto.core.responses import ActionResult
 
 from spot_runner_provider import clock
+from spot_runner_provider.batch.waiting import Watch
 from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.imagebuilder.responses import ImageBuilderResponse
@@ -42,6 +43,13 @@ GET_IMAGE = "imagebuilder.GetImage"
 PATIENCE = timedelta(seconds=30)
 """So that a test that waits in vain fails, rather than waits for an hour."""
 ONCE = {"retries": {"mode": "standard", "total_max_attempts": 1}}
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch) -> None:
+    """Let a second between two looks, the least that can be set, take a twentieth."""
+    pause = Watch.pause
+    monkeypatch.setattr(Watch, "pause", lambda watch, now: pause(watch, now) / 20)
 
 
 @pytest.fixture
