@@ -277,6 +277,20 @@ def table_name(value: Any) -> str:
     return name
 
 
+def index_name(value: Any) -> str:
+    """Return the name of the table's index.
+
+    :raises InvalidArgument: if there is none.
+
+    >>> index_name("")
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.operators.arguments.InvalidArgument: index_name is not set: give the table's index on
+    recordType
+    """
+    return text("index_name", value, "give the table's index on recordType")
+
+
 def config_prefix(value: Any) -> str:
     """Return the path above SSM parameters.
 

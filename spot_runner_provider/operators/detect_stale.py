@@ -131,7 +131,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         arguments.check_rendered(self, self._written)
         self.verify = arguments.connection(self.aws_conn_id, self.region_name, self.verify)
         arguments.table_name(self.table_name)
-        arguments.text("index_name", self.index_name, "give the table's index on recordType")
+        arguments.index_name(self.index_name)
         audited = arguments.boolean("audit", self.audit)
         prefix = arguments.config_prefix(self.config_prefix)
         found = self._survey(

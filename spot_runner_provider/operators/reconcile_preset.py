@@ -342,7 +342,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         arguments.check_rendered(self, self._written)
         self.verify = arguments.connection(self.aws_conn_id, self.region_name, self.verify)
         table_name = arguments.table_name(self.table_name)
-        arguments.text("index_name", self.index_name, "give the table's index on recordType")
+        arguments.index_name(self.index_name)
         prefix = arguments.config_prefix(self.config_prefix)
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)

@@ -65,6 +65,18 @@ class MalformedRecord(ValueError):
         super().__init__(reason)
         self.kind = kind or reason
 
+    @classmethod
+    def of_key(cls, expected: str) -> Self:
+        """Return the refusal of an item whose ``jobId`` is not that of its preset.
+
+        :param expected: the key that it should have.
+
+        >>> MalformedRecord.of_key("'AMI#linux-x64'").kind
+        'jobId does not match presetName'
+        """
+        kind = "jobId does not match presetName"
+        return cls(f"{kind}: expected {expected}", kind)
+
 
 def is_ami_id(value: object) -> TypeGuard[str]:
     r"""Return whether ``value`` can be the id of an AMI: only such a text is ever put into a parameter.
@@ -189,9 +201,7 @@ class AmiState:
         """
         name = check_preset_name(item.get("presetName"))
         if item.get("jobId") != job_id(name):
-            raise MalformedRecord(
-                f"jobId does not match presetName: expected {job_id(name)!r}", "jobId does not match presetName"
-            )
+            raise MalformedRecord.of_key(repr(job_id(name)))
         return cls._from_attributes(name, item)
 
     @classmethod

@@ -80,9 +80,7 @@ class Intent:
         name = check_preset_name(item.get("presetName"))
         key = item.get("jobId")
         if not isinstance(key, str) or not key.startswith(_key_prefix(name)):
-            raise MalformedRecord(
-                f"jobId does not match presetName: expected {_key_prefix(name)}...", "jobId does not match presetName"
-            )
+            raise MalformedRecord.of_key(f"{_key_prefix(name)}...")
         if len(key) > KEY_LIMIT:
             raise MalformedRecord(f"jobId has more than {KEY_LIMIT} characters")
         if shown(key) != key:  # nobody could delete it by what XCom, or a log, makes of it
