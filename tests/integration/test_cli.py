@@ -88,9 +88,9 @@ def malformed(deployment: Deployment) -> None:
         (stale, 3, "building", "2 presets building; 1 to reconcile"),
     ],
 )
-def test_detect_tells_what_it_finds_and_writes_nothing(deployment, deploy, code, status, message):
+def test_detect_tells_what_it_finds_and_writes_nothing(deployment, deploy, code, status, message, here):
     deploy(deployment)
-    answer = cli("detect", "--output", "json")
+    answer = here("detect", "--output", "json")
     assert (answer.code, answer.report["status"], answer.report["message"]) == (code, status, message)
     lines = answer.report["presets"]
     assert {line["name"] for line in lines if line["stale"]} == ({PRESET} if deploy is stale else set())
@@ -98,21 +98,21 @@ def test_detect_tells_what_it_finds_and_writes_nothing(deployment, deploy, code,
     assert deployment.writes() == []
 
 
-def test_what_others_wrote_is_printed_as_it_is(deployment):
+def test_what_others_wrote_is_printed_as_it_is(deployment, here):
     malformed(deployment)
-    answer = cli("detect")
+    answer = here("detect")
     assert answer.code == 1
     assert "AMI#[/b] :key:" in answer.out
     assert re.search(r"^degraded at \S+Z: 1 preset ready, 1 record malformed; none was stale$", answer.out, re.M)
 
 
-def test_unfinished_work_of_an_earlier_call_is_told(deployment):
+def test_unfinished_work_of_an_earlier_call_is_told(deployment, here):
     deployment.aws.add_fault(Fault("ssm.PutParameter", "AccessDeniedException"))
     deployment.stale(PRESET)
-    broken = cli("reconcile", "-o", "json")
+    broken = here("reconcile", "-o", "json")
     assert (broken.code, broken.outcomes) == (1, {PRESET: "refused"})
     assert broken.err == PLACE
-    found = cli("detect", "-o", "yaml")
+    found = here("detect", "-o", "yaml")
     assert found.code == 3
     (line,) = yaml.safe_load(found.out)["presets"]
     assert (line["status"], line["stale"], line["unfinished"]) == ("building", False, True)
@@ -137,10 +137,10 @@ def test_reconcile_corrects_what_is_stale(deployment):
     assert "'spot-runner', 'reconcile', '-o', 'json'" in audited
 
 
-def test_named_presets_alone_are_reconciled_whatever_their_age(deployment):
+def test_named_presets_alone_are_reconciled_whatever_their_age(deployment, here):
     deployment.stale(PRESET)
     deployment.stale(FRESH, minutes=1)
-    answer = cli("reconcile", FRESH)
+    answer = here("reconcile", FRESH)
     assert answer.code == 0
     assert re.search(rf"^{FRESH} +\| ready +\| {NEW} .*\| corrected_ready", answer.out, re.M)
     assert PRESET not in answer.out
@@ -157,12 +157,15 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(deployment, here, 
     assert deployment.writes() == []
 
 
-def test_a_call_that_another_one_overtakes_gives_way(deployment):
+def test_a_call_that_another_one_overtakes_gives_way(deployment, here, monkeypatch):
     """Two people reconcile a preset at once: no call takes the other's write for its own."""
+    patient = json.loads(airflow_connection(deployment.aws))
+    patient["extra"]["config_kwargs"] = {"read_timeout": 600}  # the other one takes its time
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(patient))
     deployment.stale(PRESET)
     others = []
     deployment.aws.before("dynamodb.UpdateItem", f"AMI#{PRESET}", lambda: others.append(cli("reconcile", "-o", "json")))
-    answer = cli("reconcile", "-o", "json")
+    answer = here("reconcile", "-o", "json")
     assert (answer.code, answer.outcomes) == (0, {PRESET: "superseded"})
     assert [(other.code, other.outcomes) for other in others] == [(0, {PRESET: "corrected_ready"})]
     assert (deployment.parameter(PRESET)["ami"], deployment.intents()) == (NEW, [])
@@ -276,23 +279,23 @@ def tagged(ran: None) -> Iterator[Callable[[str], None]]:
             session.delete(session.get(DagModel, dag_id))
 
 
-def test_status_shows_the_last_run_and_asks_no_aws(ran):
-    answer = cli("status", "-o", "json")
+def test_status_shows_the_last_run_and_asks_no_aws(ran, here):
+    answer = here("status", "-o", "json")
     assert (answer.code, answer.report["dagId"], answer.report["state"]) == (3, DAG, "current")
     assert answer.report["message"] == "1 preset ready, 1 preset building"
     assert answer.outcomes == {PRESET: "corrected_ready", FRESH: None}
-    table = cli("status", "--dag-id", DAG)
+    table = here("status", "--dag-id", DAG)
     assert table.code == 3
     assert re.search(rf"^{PRESET} +\| ready +\| {NEW} .*\| corrected_ready", table.out, re.M)
     assert table.out.rstrip().endswith(f"at {answer.report['checkedAt']}: 1 preset ready, 1 preset building")
 
 
-def test_status_of_one_of_several_deployments_must_be_chosen(tagged):
+def test_status_of_one_of_several_deployments_must_be_chosen(tagged, here):
     tagged(OTHER)
-    unclear = cli("status")
+    unclear = here("status")
     assert (unclear.code, unclear.out) == (2, "")
     assert unclear.err.endswith(f"choose one of {OTHER}, {DAG} by --dag-id\n")
-    chosen = cli("status", "--dag-id", OTHER)
+    chosen = here("status", "--dag-id", OTHER)
     assert (chosen.code, chosen.out) == (1, "degraded: no run yet, the DAG is paused\n")
 
 

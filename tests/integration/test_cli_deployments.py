@@ -153,7 +153,7 @@ def tables(aws: EmbeddedAws) -> set[str]:
     }
 
 
-def test_each_command_touches_the_chosen_deployment_only(red: Team, blue: Team, add: Add) -> None:
+def test_each_command_touches_the_chosen_deployment_only(red: Team, blue: Team, add: Add, here: Here) -> None:
     add(dag_of(red))
     add(dag_of(blue))
     found = cli("detect", "--dag-id", blue.dag_id, "-o", "json")
@@ -161,13 +161,13 @@ def test_each_command_touches_the_chosen_deployment_only(red: Team, blue: Team, 
     assert [line["stale"] for line in found.report["presets"]] == [True]
     assert tables(blue.aws) == {"blue-state"}
 
-    mended = cli("reconcile", "--dag-id", blue.dag_id, "-o", "json")
+    mended = here("reconcile", "--dag-id", blue.dag_id, "-o", "json")
     assert (mended.code, mended.err) == (0, f"DAG runners_blue: {blue.told}")
     assert mended.outcomes == {PRESET: "corrected_ready"}
     assert (blue.stands(), red.stands()) == (("ready", NEW), ("building", OLD))
     assert tables(blue.aws) == {"blue-state"}
 
-    named = cli("reconcile", PRESET, "--dag-id", red.dag_id, "-o", "json")
+    named = here("reconcile", PRESET, "--dag-id", red.dag_id, "-o", "json")
     assert (named.code, named.err, named.outcomes) == (0, f"DAG runners_red: {red.told}", {PRESET: "corrected_ready"})
     assert red.stands() == ("ready", NEW)
 
@@ -222,7 +222,7 @@ def test_the_settings_do_not_count_where_the_only_dag_says_otherwise(
     assert red.aws.call_log() == []
 
 
-def test_templates_are_rendered_with_params_and_variables(red: Team, add: Add) -> None:
+def test_templates_are_rendered_with_params_and_variables(red: Team, add: Add, here: Here) -> None:
     with create_session():
         Variable.set("runners_table", "red-state")
     given = {"table_name": "{{ var.value.runners_table }}", "aws_conn_id": "{{ params.account }}_default"}
@@ -235,10 +235,10 @@ def test_templates_are_rendered_with_params_and_variables(red: Team, add: Add) -
             reconcile={**given, "dry_run": "{{ params.dry_run }}", "pipeline_name": "red-{preset}"},
         )
     )
-    fresh = cli("detect", "--dag-id", red.dag_id, "-o", "json")
+    fresh = here("detect", "--dag-id", red.dag_id, "-o", "json")
     assert (fresh.code, fresh.err) == (3, f"DAG runners_red: {red.told}")
     assert [line["stale"] for line in fresh.report["presets"]] == [False]
-    dry = cli("reconcile", PRESET, "--dag-id", red.dag_id, "-o", "json")
+    dry = here("reconcile", PRESET, "--dag-id", red.dag_id, "-o", "json")
     assert dry.report["message"] == "dry run, nothing was written: 1 preset building"
     assert red.stands() == ("building", OLD)
 
