@@ -51,9 +51,10 @@ up: .venv/.installed
 	@.venv/bin/python scripts/up.py
 
 # A file's tests share what they start, so they stay together; files are taken as they are sorted, the short ones last.
-PYTEST = bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three at once keep two cores busy: tests wait for processes and time-outs.
+PYTEST = bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # Of the longer profiles two files have nearly all, so their tests are shared out one by one.
-PYTEST_LONG = bin/python -m pytest -n 2 --dist worksteal
+PYTEST_LONG = bin/python -m pytest -n 3 --dist worksteal
 
 test: .venv/.installed .venv-ministack/.installed
 	@echo "make test takes about half an hour on two idle cores."

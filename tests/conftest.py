@@ -3,9 +3,10 @@
 Where a new test belongs:
 
 - In a folder by what it takes: ``unit`` nothing, ``integration`` the embedded AWS, ``system`` a real Airflow.
-- A test marked ``long`` is left to ``make test-long``, the others to ``make test``. It is a longer profile of a test
-  that ``make test`` has as well: more seeds, more faults, a larger fleet. Mark it where it is parametrized:
-  ``pytest.param(seed, marks=pytest.mark.long)``. Nothing else has to be told.
+- A test marked ``long`` is left to ``make test-long``, the others to ``make test``, which is to take eight minutes and
+  has every kind of test. It is a longer profile of a test that ``make test`` has as well: more seeds, more faults, a
+  larger fleet, the other emulator, one more way for a real Airflow to be used or to break. Mark it where it is
+  parametrized: ``pytest.param(seed, marks=pytest.mark.long)``. Nothing else has to be told.
 - A test that needs a program says which (``tests/needs.py``); one that shows a figure tells it (``tests/figures.py``).
 """
 

@@ -65,7 +65,11 @@ def a_failing_run(number, pass_time):
 @pytest.mark.parametrize(
     ("operation", "kind", "minutes"),
     [
-        pytest.param(operation, kind, minutes, id=f"{operation} {kind}, {minutes} minutes between runs")
+        pytest.param(
+            *(operation, kind, minutes),
+            id=f"{operation} {kind}, {minutes} minutes between runs",
+            marks=[] if kind == "ParameterMaxVersionLimitExceeded" else pytest.mark.long,
+        )
         for operation, kind in REASONS
         # a commit without an answer may be applied yet, so the next run within five minutes needs intents of its own
         for minutes in ([15] if operation == "dynamodb.UpdateItem" else [15, 0])

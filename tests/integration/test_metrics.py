@@ -62,6 +62,7 @@ def dags_test(statsd: socket.socket, settings: Mapping[str, str]) -> None:
             {"AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True", "AIRFLOW__METRICS__STATSD_PREFIX": "test"},
             ",dag_id=spot_runner_reconcile",
             id="with-tags",
+            marks=pytest.mark.long,
         ),
     ],
 )

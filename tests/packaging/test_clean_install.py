@@ -19,6 +19,8 @@ from spot_runner_provider import __version__, get_provider_info
 from tests.packaging.conftest import REPOSITORY
 
 NAME = "airflow-provider-spot-runner"
+pytestmark = pytest.mark.long
+
 PYTHON = {"airflow2": ">=3.11,<3.13", "airflow3": sys.executable}
 
 DAG_TASKS = """

@@ -14,7 +14,7 @@ from tests.system.real_airflow import RealAirflow
 
 CONSUMERS = ("after_promoted", "after_failed")
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

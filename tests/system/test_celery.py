@@ -28,6 +28,7 @@ THREADS = ceil(PRESETS / TASKS / BUNDLE)
 """A task's: one for each ten presets of its 25."""
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.system,
     pytest.mark.needs("redis-server"),
 ]

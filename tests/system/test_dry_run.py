@@ -12,7 +12,7 @@ from tests.system.real_airflow import RealAirflow
 
 RUN = "half-dry"
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ BROKEN, DENIED = "fleet-05", "fleet-09"
 """The put of one fails, that of the other is denied: to try again is in vain."""
 RUN = "broken"
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.system.fleet import DAG
 from tests.system.how_to import PAGES, Command, commands
 from tests.system.real_airflow import BUNDLES, FINISHED, RealAirflow
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 EXPORT = "export "
 

@@ -581,6 +581,7 @@ def test_whatever_goes_wrong_what_was_known_stays_and_it_tries_again(
     assert errors == []
 
 
+@pytest.mark.long
 def test_four_hundred_presets(
     run: str, open_page: Open, airflow: RealAirflow, aws: EmbeddedAws, figure: Figure
 ) -> None:

@@ -24,7 +24,7 @@ from tests.system.real_airflow import is_alive, session_members
 
 REPOSITORY = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 class Up:

@@ -53,7 +53,8 @@ def tries(fleet: Fleet) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "moment", [pytest.param(moment, marks=[pytest.mark.long] if "middle" in moment else []) for moment in DEATHS]
+    "moment",
+    [pytest.param(moment, marks=[pytest.mark.long] if moment != "between commit and put" else []) for moment in DEATHS],
 )
 def test_the_retry_ends_well_and_a_later_run_clears_up(airflow: RealAirflow, aws: EmbeddedAws, moment: str) -> None:
     death, name = DEATHS[moment], moment.replace(" ", "-")
