@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from spot_runner_provider import __version__, get_provider_info
+from spot_runner_provider.protocol.outcome import Outcome
 
 README = Path(__file__).parents[1] / "README.md"
 PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
@@ -54,6 +55,19 @@ class Settings(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class Outcomes(SphinxDirective):
+    """``outcomes``: a table of them, from the one that the code reads."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        lines = ["| outcome | means | what to do | needs attention |", "|---|---|---|---|"]
+        for outcome in Outcome:
+            meaning = outcome.meaning
+            cells = (f"`{outcome}`", meaning.means, meaning.advice, "yes" if meaning.needs_attention else "no")
+            lines.append(f"| {' | '.join(cells)} |")
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 class Command(SphinxDirective):
     """``command``: what ``airflow ... --help`` prints."""
 
@@ -81,5 +95,6 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> None:
     """Add what is ours."""
     app.add_directive("settings", Settings)
+    app.add_directive("outcomes", Outcomes)
     app.add_directive("command", Command)
     app.connect("source-read", read)

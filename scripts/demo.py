@@ -24,6 +24,7 @@ from spot_runner_provider.embedded.demo.deployment import MALFORMED, OUTCOMES, R
 from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.protocol.outcome import Outcome
+from spot_runner_provider.records.ami_state import Status
 
 HOME = PROJECT / ".airflow"
 LOG = HOME / "logs" / "demo.log"
@@ -33,15 +34,15 @@ BIN = Path(sys.executable).parent
 LOGGED = re.compile(r"preset (\S+): (" + "|".join(Outcome) + r")\b")
 """The line that the mapped tasks log for each preset."""
 
-COLORS = {
-    "ready": "32",
-    "corrected_ready": "32",
-    "finished": "32",
-    "failed": "31",
-    "corrected_failed": "31",
-    "error": "31",
-    "building": "33",
-    "still_building": "33",
+COLORS: Mapping[str, str] = {
+    Status.READY: "32",
+    Outcome.CORRECTED_READY: "32",
+    Outcome.FINISHED: "32",
+    Status.FAILED: "31",
+    Outcome.CORRECTED_FAILED: "31",
+    Outcome.ERROR: "31",
+    Status.BUILDING: "33",
+    Outcome.STILL_BUILDING: "33",
 }
 
 

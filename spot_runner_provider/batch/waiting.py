@@ -13,7 +13,7 @@ from typing import Any, Self
 from spot_runner_provider.batch.breaker import Breaker
 from spot_runner_provider.protocol.calls import ConfigurationError
 from spot_runner_provider.protocol.candidate import Candidate
-from spot_runner_provider.protocol.outcome import Outcome, Result
+from spot_runner_provider.protocol.outcome import AWAITED, FAIL_TASKS, Outcome, Result
 from spot_runner_provider.records.text import DETAIL_LIMIT, shorten
 from spot_runner_provider.reporting.promotion import Promotion
 
@@ -92,14 +92,14 @@ class Progress:
             builds=tuple(
                 Build(result.image_arn, by_name[result.preset_name])
                 for result in results
-                if result.outcome is Outcome.STILL_BUILDING and result.image_arn and not result.dry_run
+                if result.outcome in AWAITED and result.image_arn and not result.dry_run
             ),
         )
 
     @property
     def failed(self) -> list[str]:
         """The presets that ended in an error."""
-        return [str(result["presetName"]) for result in self.results if result["outcome"] == Outcome.ERROR]
+        return [str(result["presetName"]) for result in self.results if result["outcome"] in FAIL_TASKS]
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -132,7 +132,8 @@ class Progress:
         return replace(
             self,
             results=tuple(
-                new.get(result["presetName"], result) if _still_builds(result) else result for result in self.results
+                new.get(result["presetName"], result) if result["outcome"] in AWAITED else result
+                for result in self.results
             ),
             promotions=(*self.promotions, *later.promotions),
             builds=(*(build for build in self.builds if build.preset_name not in new), *later.builds),
@@ -165,7 +166,7 @@ class Progress:
                         "; ".join(filter(None, (told[result["presetName"]], result["detail"]))), DETAIL_LIMIT
                     ),
                 }
-                if result["presetName"] in told and _still_builds(result)
+                if result["presetName"] in told and result["outcome"] in AWAITED
                 else result
                 for result in self.results
             ),
@@ -282,7 +283,3 @@ def can_defer() -> bool:
     True
     """
     return find_spec("aiobotocore") is not None
-
-
-def _still_builds(result: Mapping[str, Any]) -> bool:
-    return bool(result["outcome"] == Outcome.STILL_BUILDING)

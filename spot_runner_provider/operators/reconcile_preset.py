@@ -393,7 +393,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         return Progress.of(results, candidates, promotions_of(results))
 
     def _log_result(self, result: Result) -> None:
-        warn = result.warn or (result.outcome is not None and result.outcome.needs_attention)
+        warn = result.warn or (result.outcome is not None and result.outcome.meaning.needs_attention)
         self.log.log(
             logging.WARNING if warn else logging.INFO,
             "preset %s: %s%s%s",

@@ -13,55 +13,173 @@ ARN_LIMIT = 1024
 """Characters that an ARN may have (Image Builder API: ``ImageBuilderArn`` and its kin are far shorter)."""
 
 
-class Outcome(StrEnum):
-    """What reconciling did. ``ERROR`` fails a task; in a wait, ``REFUSED`` does too, for good.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What there is to know of an outcome, the same for every preset that comes to it.
 
-    >>> Outcome.CORRECTED_READY.needs_attention, Outcome.CONFIG_INVALID.needs_attention
-    (False, True)
+    :param label: what the status page calls it.
+    :param means: what it says to a person, in Markdown.
+    :param advice: what that person should do, in Markdown.
+    :param needs_attention: whether a person should look: it is logged as a warning, and the report is ``degraded``.
+    :param fails_task: whether the task fails, so that Airflow tries again.
+    :param fails_wait: whether a task that waits for builds fails, for good.
+    :param is_awaited: whether a task that waits for builds waits for this one.
+    :param settles: whether an intent that stood when the preset was detected is done with.
+
+    >>> Meaning(label="No such pipeline", means="no pipeline of that name", advice="create it").needs_attention
+    False
     """
 
-    CORRECTED_READY = "corrected_ready"
-    """The build had succeeded: the record is ready and the parameter names its AMI."""
-    CORRECTED_FAILED = "corrected_failed"
-    """The build had failed or was cancelled: the record says so; the parameter was not touched."""
-    STILL_BUILDING = "still_building"
-    """The build goes on; nothing was written."""
-    SUPERSEDED = "superseded"
-    """Another program changed the record since it was detected; its newer state was kept."""
-    FINISHED = "finished"
-    """What an earlier run had begun and left behind was finished."""
-    PIPELINE_NOT_FOUND = "pipeline_not_found"
-    """Image Builder has no pipeline of that name; nothing was written."""
-    NO_IMAGES = "no_images"
-    """The pipeline never built an image; nothing was written."""
-    NO_USABLE_AMI = "no_usable_ami"
-    """The latest image is in no state, or has no AMI, that runners could start from; nothing was written."""
-    CONFIG_INVALID = "config_invalid"
-    """The parameter holds nothing that could be updated; nothing was written."""
-    REFUSED = "refused"
-    """AWS refuses a call for this preset until a person mends what the detail names; each run tries again."""
-    DRIFTED = "drifted"
-    """The audit found that the parameter does not name the AMI of its settled record; nothing was written."""
-    ERROR = "error"
-    """A call failed, and went on failing; the next try, or the next run, goes on from where it stopped."""
-
-    @property
-    def needs_attention(self) -> bool:
-        """Whether a person should look: it is logged as a warning."""
-        return self in _NEEDS_ATTENTION
+    label: str
+    means: str
+    advice: str
+    needs_attention: bool = False
+    fails_task: bool = False
+    fails_wait: bool = False
+    is_awaited: bool = False
+    settles: bool = False
 
 
-_NEEDS_ATTENTION = frozenset(
-    {
-        Outcome.PIPELINE_NOT_FOUND,
-        Outcome.NO_IMAGES,
-        Outcome.NO_USABLE_AMI,
-        Outcome.CONFIG_INVALID,
-        Outcome.REFUSED,
-        Outcome.DRIFTED,
-        Outcome.ERROR,
-    }
-)
+class Outcome(StrEnum):
+    """What reconciling, or the audit, came to: the word, and what it means.
+
+    >>> Outcome("config_invalid").meaning.label, Outcome.CONFIG_INVALID.meaning.needs_attention
+    ('Parameter invalid', True)
+    """
+
+    _value_: str
+    meaning: Meaning
+
+    def __new__(cls, word: str, meaning: Meaning) -> Self:
+        """Make a member that is its word."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning = meaning
+        return member
+
+    CORRECTED_READY = (
+        "corrected_ready",
+        Meaning(
+            label="Corrected to ready",
+            means="the build had succeeded; record and parameter say so now",
+            advice="nothing",
+            settles=True,
+        ),
+    )
+    CORRECTED_FAILED = (
+        "corrected_failed",
+        Meaning(
+            label="Corrected to failed",
+            means="the build had failed or was cancelled; the record says why, the parameter is as it was",
+            advice="mend what the reason names (recipe, infrastructure or distribution), then start a build",
+            settles=True,
+        ),
+    )
+    STILL_BUILDING = (
+        "still_building",
+        Meaning(
+            label="Still building",
+            means="the build goes on",
+            advice="nothing; if it goes on for hours, look at the image in the Image Builder console",
+            is_awaited=True,
+        ),
+    )
+    SUPERSEDED = (
+        "superseded",
+        Meaning(
+            label="Newer state kept",
+            means="another program changed the record meanwhile; its state was kept",
+            advice="nothing",
+            settles=True,
+        ),
+    )
+    FINISHED = (
+        "finished",
+        Meaning(
+            label="Earlier repair finished",
+            means="an earlier run left something to finish or to look at again (its worker died, or somebody "
+            "wrote in between)",
+            advice="nothing",
+            settles=True,
+        ),
+    )
+    PIPELINE_NOT_FOUND = (
+        "pipeline_not_found",
+        Meaning(
+            label="No such pipeline",
+            means="no pipeline of that name in the region",
+            advice="create it, correct `pipeline_name` or the region; if the preset is gone, delete its record",
+            needs_attention=True,
+        ),
+    )
+    NO_IMAGES = (
+        "no_images",
+        Meaning(
+            label="Pipeline has no images",
+            means="the pipeline never built anything",
+            advice="start a build",
+            needs_attention=True,
+        ),
+    )
+    NO_USABLE_AMI = (
+        "no_usable_ami",
+        Meaning(
+            label="No usable AMI",
+            means="the latest image is deprecated, deleted, disabled, in an unknown state, or has no AMI for "
+            "region and account; or an image has no date; or a settled record that an intent waits for "
+            "names no AMI id",
+            advice="what the detail says: start a build, or mend the distribution configuration first",
+            needs_attention=True,
+            settles=True,
+        ),
+    )
+    CONFIG_INVALID = (
+        "config_invalid",
+        Meaning(
+            label="Parameter invalid",
+            means="the parameter is missing, no JSON object, too large for its tier, or its `ami` is no text",
+            advice="what the detail says: create, repair or shorten the parameter; the next run goes on",
+            needs_attention=True,
+        ),
+    )
+    REFUSED = (
+        "refused",
+        Meaning(
+            label="Refused by AWS",
+            means="AWS refuses a call for this preset until a person mends something; the detail says what, in "
+            "AWS's words",
+            advice="what the detail says; each run tries again",
+            needs_attention=True,
+            fails_wait=True,
+        ),
+    )
+    DRIFTED = (
+        "drifted",
+        Meaning(
+            label="Parameter drifted",
+            means="audit only: the parameter does not name its record's AMI; the detail says what each says",
+            advice="set the key `ami` of the parameter to the AMI that is right, or start a build",
+            needs_attention=True,
+        ),
+    )
+    ERROR = (
+        "error",
+        Meaning(
+            label="Error",
+            means="a call failed again and again in this try",
+            advice="nothing at first: Airflow tries again, and so does the next run; the detail begins with the cause",
+            needs_attention=True,
+            fails_task=True,
+        ),
+    )
+
+
+NEED_ATTENTION = frozenset(outcome for outcome in Outcome if outcome.meaning.needs_attention)
+FAIL_TASKS = frozenset(outcome for outcome in Outcome if outcome.meaning.fails_task)
+FAIL_WAITS = frozenset(outcome for outcome in Outcome if outcome.meaning.fails_wait)
+AWAITED = frozenset(outcome for outcome in Outcome if outcome.meaning.is_awaited)
+SETTLE = frozenset(outcome for outcome in Outcome if outcome.meaning.settles)
+"""What XComs hold, which is the words alone, is looked up in these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from spot_runner_provider.protocol.outcome import Outcome
+from spot_runner_provider.protocol.outcome import FAIL_TASKS, FAIL_WAITS, NEED_ATTENTION, SETTLE, Outcome
 from spot_runner_provider.records.ami_state import MalformedRecord, Status, is_ami_id, parse_timestamp
 from spot_runner_provider.records.intent import is_intent
 from spot_runner_provider.records.text import shorten
@@ -16,17 +16,6 @@ from spot_runner_provider.records.xcom_size import fitted
 
 DEGRADED = "degraded"
 """The overall status that means: a person should look."""
-
-_NEED_ATTENTION = frozenset(outcome.value for outcome in Outcome if outcome.needs_attention)
-_SETTLED = frozenset(
-    {
-        Outcome.CORRECTED_READY,
-        Outcome.CORRECTED_FAILED,
-        Outcome.FINISHED,
-        Outcome.SUPERSEDED,
-        Outcome.NO_USABLE_AMI,
-    }
-)
 
 
 class Silence(StrEnum):
@@ -176,7 +165,7 @@ class Answers:
             failed=frozenset(
                 result["presetName"]
                 for number, results in answers.items()
-                if instances[number].state == "failed" and all(each["outcome"] != Outcome.ERROR for each in results)
+                if instances[number].state == "failed" and all(each["outcome"] not in FAIL_TASKS for each in results)
                 for result in results
             ),
             complaints=("a task that reconciles failed, and told of no preset that was flagged",) if is_hidden else (),
@@ -377,7 +366,7 @@ def needs_attention(preset: Mapping[str, Any]) -> bool:
     >>> needs_attention(ready), needs_attention(ready | {"amiId": None}), needs_attention(ready | {"outcome": "error"})
     (False, True, True)
     """
-    return preset["status"] == Status.FAILED or not is_ami_id(preset["amiId"]) or preset["outcome"] in _NEED_ATTENTION
+    return preset["status"] == Status.FAILED or not is_ami_id(preset["amiId"]) or preset["outcome"] in NEED_ATTENTION
 
 
 def message_of(presets: Sequence[Mapping[str, Any]], malformed: Mapping[str, int], flagged: Iterable[str]) -> str:
@@ -425,7 +414,7 @@ def _preset(
     if lost:
         line["outcome"] = None if lost is Silence.SKIPPED else Outcome.ERROR.value
         line["detail"] = _WITHOUT_RESULT[lost]
-    elif has_failed and line["outcome"] != Outcome.REFUSED:
+    elif has_failed and line["outcome"] not in FAIL_WAITS:
         line["detail"] = f"{_FAILED_AFTER}, see its log{': ' if line['detail'] else ''}{line['detail']}"
     return line
 
@@ -437,13 +426,13 @@ def _finding(finding: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _is_settled(result: Mapping[str, Any]) -> bool:
     """Return whether an intent that stood when the preset was detected is done with."""
-    return not result["dryRun"] and result["outcome"] in _SETTLED
+    return not result["dryRun"] and result["outcome"] in SETTLE
 
 
 def _failures(results: Iterable[Mapping[str, Any]], fail_on: set[str]) -> Iterator[str]:
     named: dict[str, list[str]] = {}
     for result in results:
-        if result["outcome"] in fail_on | {Outcome.ERROR.value}:
+        if result["outcome"] in fail_on | FAIL_TASKS:
             named.setdefault(result["outcome"], []).append(result["presetName"])
     for outcome, presets in sorted(named.items()):
         yield f"{outcome}: {shorten(', '.join(sorted(presets)))}"

@@ -103,7 +103,7 @@ def test_overall_status_of_lines():
 @pytest.mark.parametrize("outcome", [None, *Outcome])
 def test_it_is_degraded_if_and_only_if_a_preset_needs_attention(outcome):
     line = {"status": "building", "amiId": "ami-1", "outcome": outcome}
-    asks = outcome is not None and Outcome(outcome).needs_attention
+    asks = outcome is not None and Outcome(outcome).meaning.needs_attention
     assert needs_attention(line) is asks
     assert overall_status([line, *preset("ready")], []) == ("degraded" if asks else "building")
 
