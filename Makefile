@@ -53,8 +53,6 @@ up: .venv/.installed
 # A file's tests share what they start, so they stay together; files are taken as they are sorted, the short ones last.
 # Three at once keep two cores busy: tests wait for processes and time-outs.
 PYTEST = bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-# Of the longer profiles two files have nearly all, so their tests are shared out one by one.
-PYTEST_LONG = bin/python -m pytest -n 3 --dist worksteal
 
 test: .venv/.installed .venv-ministack/.installed
 	@echo "make test takes about half an hour on two idle cores."
@@ -64,7 +62,7 @@ test: .venv/.installed .venv-ministack/.installed
 test-long: .venv/.installed .venv-ministack/.installed
 	@echo "make test-long takes about a quarter of an hour on two idle cores."
 	@.venv/bin/python -m tests.needs
-	@$(ALONE) .venv/$(PYTEST_LONG) -m long
+	@$(ALONE) .venv/$(PYTEST) -m long
 
 test-airflow2: .venv-airflow2/.installed
 	@echo "make test-airflow2 takes about ten minutes on two idle cores."
