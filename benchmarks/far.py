@@ -18,7 +18,7 @@ import spot_runner_provider.clock
 import tests.integration.deployment
 from benchmarks.clock import VirtualClock
 from spot_runner_provider.batch.pace import Pace
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.errors import throttled_reply
 
 LATENCY = 0.03
@@ -73,7 +73,7 @@ class FarAws:
         quota = self._quotas.get(operation)
         if quota is None or quota.take():
             return None
-        reply = throttled_reply(Call(operation, {}, (), "us-east-1"))
+        reply = throttled_reply(ApiCall(operation, {}, (), "us-east-1"))
         return AWSResponse(request.url, reply.status_code, dict(reply.headers), MockRawResponse(reply.get_data()))
 
 

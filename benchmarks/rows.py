@@ -13,7 +13,7 @@ from benchmarks.aws import running
 from benchmarks.figures import Aim, Figure, in_turn, median_ratio
 from benchmarks.parse import parsed
 from benchmarks.processes import measure
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from tests.system.real_airflow import RealAirflow
 
 REPOSITORY = Path(__file__).parents[1]
@@ -301,7 +301,7 @@ def more(lab: Lab) -> Iterator[Figure]:
     yield lab.against_floor("one task", 300, HIGH_PUTS)
 
 
-def _items_read(call: Call) -> int:
+def _items_read(call: ApiCall) -> int:
     """Return how many items of the table a call reads."""
     return call.scanned_count or (len(call.keys) if call.operation.endswith("GetItem") else 0)
 

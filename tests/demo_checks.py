@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.demo.deployment import MALFORMED, OUTCOMES
 from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
@@ -122,7 +122,7 @@ def check_lines(report: Mapping[str, Any], outcomes: Mapping[str, str | None], a
         )
 
 
-def check_runner_jobs(calls: Iterable[Call], before: Snapshot, after: Snapshot) -> None:
+def check_runner_jobs(calls: Iterable[ApiCall], before: Snapshot, after: Snapshot) -> None:
     """Check that the runner jobs in the same table were neither read nor written."""
     jobs = {job_id for job_id in before.items if job_id.isdigit()}
     assert len(jobs) == 200
@@ -135,6 +135,6 @@ def check_runner_jobs(calls: Iterable[Call], before: Snapshot, after: Snapshot) 
             assert (call.scanned_count or 0) <= len(before.items) - len(jobs), call
 
 
-def writes(calls: Iterable[Call]) -> list[str]:
+def writes(calls: Iterable[ApiCall]) -> list[str]:
     """Return the operations that write, in order."""
     return [call.operation for call in calls if call.operation.partition(".")[2].startswith(WRITES)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spot_runner_provider.batch.breaker import Breaker, Unavailable
 from spot_runner_provider.batch.pace import PATIENCE, Pace, Permit
 from spot_runner_provider.hooks.cancellation import Cancellation
-from spot_runner_provider.hooks.errors import Kind, kind_of, names_of
+from spot_runner_provider.hooks.errors import ErrorKind, kind_of, names_of
 from spot_runner_provider.protocol.calls import (
     Call,
     Commit,
@@ -309,7 +309,7 @@ def _is_of_a_setting(error: ConfigurationError) -> bool:
     cause = error.__cause__
     if cause is None or "ParamValidationError" in names_of(cause):
         return False
-    return kind_of(cause) is Kind.BAD_SETTING
+    return kind_of(cause) is ErrorKind.BAD_SETTING
 
 
 class _Ended(BaseException):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from enum import Enum, auto
 
-from spot_runner_provider.hooks.errors import Kind, is_about_credentials, kind_of, names_of
+from spot_runner_provider.hooks.errors import ErrorKind, is_about_credentials, kind_of, names_of
 from spot_runner_provider.protocol.calls import AmbiguousPut, Refused
 
 IN_A_ROW = 3
@@ -48,7 +48,7 @@ def reach_of(error: BaseException) -> Reach:
     >>> reach_of(ClientError({"Error": {"Code": "ValidationException"}}, "GetParameters"))
     <Reach.ONE: 1>
     """
-    if isinstance(error, Refused) or kind_of(error) not in (Kind.PASSING, Kind.AMBIGUOUS):
+    if isinstance(error, Refused) or kind_of(error) not in (ErrorKind.PASSING, ErrorKind.AMBIGUOUS):
         return Reach.ONE
     names = names_of(error)
     if not _NO_ANSWER.isdisjoint(names) or is_about_credentials(error):

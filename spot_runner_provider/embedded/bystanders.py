@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call, Handler
+from spot_runner_provider.embedded.call import ApiCall, Handler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -17,7 +17,7 @@ class Bystanders:
 
     >>> bystanders = Bystanders(lambda call, environ: Response("put"))
     >>> bystanders.before("ssm.*", "/spot-runner/configs/*", lambda: print("somebody edits the parameter"))
-    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> put = ApiCall("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
     >>> bystanders(put, {}).get_data(), bystanders(put, {}).get_data()
     somebody edits the parameter
     (b'put', b'put')
@@ -33,7 +33,7 @@ class Bystanders:
         with self._lock:
             self._waiting.append((operation, key, action))
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Run the actions that are due, then pass the call on."""
         if not call.bystander:
             with self._lock:

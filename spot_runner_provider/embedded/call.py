@@ -16,7 +16,7 @@ BYSTANDER_HEADER = "X-Embedded-Bystander"
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """An AWS call and, once it was answered, the HTTP status of the answer.
 
     :param operation: such as ``dynamodb.Query``
@@ -28,7 +28,7 @@ class Call:
     :param scanned_count: the items that a dynamodb Query or Scan read
     :param size: bytes of the answer
 
-    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> put = ApiCall("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
     >>> put.service, put.matches("ssm.*"), put.matches("*.PutParameter", "*/windows-*")
     ('ssm', True, False)
     """
@@ -58,11 +58,11 @@ class ConnectionDropped(Exception):
     """The connection is to be closed without an answer."""
 
 
-Handler = Callable[[Call, "WSGIEnvironment"], Response]
+Handler = Callable[[ApiCall, "WSGIEnvironment"], Response]
 """What a layer is, and what it wraps. Raises :class:`ConnectionDropped` where there shall be no answer."""
 
 
-def read_call(environ: "WSGIEnvironment") -> Call:
+def read_call(environ: "WSGIEnvironment") -> ApiCall:
     """Read the AWS call out of a request whose ``wsgi.input`` can be rewound.
 
     >>> from werkzeug.test import EnvironBuilder
@@ -85,7 +85,7 @@ def read_call(environ: "WSGIEnvironment") -> Call:
         operation = body.get("Action", "")
     else:
         operation, body = request.path.strip("/"), _json_object(raw) or request.args.to_dict()
-    return Call(
+    return ApiCall(
         operation=f"{service}.{operation}",
         body=body,
         keys=tuple(dict.fromkeys(_keys(service, body))),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call, Handler
+from spot_runner_provider.embedded.call import ApiCall, Handler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -20,7 +20,7 @@ class CallLog:
     """The layer that keeps every call in order of arrival, throttled and failed ones too.
 
     >>> log = CallLog(lambda call, environ: Response("{}"))
-    >>> answer = log(Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1"), {})
+    >>> answer = log(ApiCall("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1"), {})
     >>> log.counts(), [(call.status, call.size) for call in log.calls()]
     ({'ssm.PutParameter': 1}, [(200, 2)])
     >>> log.clear()
@@ -31,10 +31,10 @@ class CallLog:
     def __init__(self, inner: Handler) -> None:
         self._inner = inner
         self._lock = threading.Lock()
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, ApiCall] = {}
         self._arrived = 0
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ApiCall]:
         """Return the calls since the last :meth:`clear`."""
         with self._lock:
             return list(self._calls.values())
@@ -48,7 +48,7 @@ class CallLog:
         with self._lock:
             self._calls.clear()
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Note the call when it arrives, and the answer's status and size."""
         if call.bystander:
             return self._inner(call, environ)

@@ -30,7 +30,7 @@ from botocore.config import Config
 from moto.core.exceptions import ServiceException
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.clients import make_client
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.imagebuilder.models import Ami
@@ -132,7 +132,7 @@ class ControlClient:
         counts: dict[str, int] = self._request("calls")
         return counts
 
-    def call_log(self) -> list[Call]:
+    def call_log(self) -> list[ApiCall]:
         """Return the calls in order of arrival."""
         return _calls(self._request("log"))
 
@@ -141,7 +141,7 @@ class ControlClient:
         hits: dict[str, int] = self._request("hits")
         return hits
 
-    def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[Call]:
+    def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[ApiCall]:
         """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s."""
         return _calls(self._request(f"held?{urlencode({'count': count, 'timeout': timeout})}"))
 
@@ -190,8 +190,8 @@ class ControlClient:
             return json.load(response)
 
 
-def _calls(found: list[dict[str, Any]]) -> list[Call]:
-    return [Call(**{**each, "keys": tuple(each["keys"])}) for each in found]
+def _calls(found: list[dict[str, Any]]) -> list[ApiCall]:
+    return [ApiCall(**{**each, "keys": tuple(each["keys"])}) for each in found]
 
 
 def _json(value: Any, status: HTTPStatus) -> Response:

@@ -8,7 +8,7 @@ from uuid import uuid4
 from botocore.session import get_session
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 
 THROTTLED = {"imagebuilder": "CallRateLimitExceededException"}
 """The error of a call that came too fast, where it is not ``ThrottlingException``."""
@@ -26,12 +26,12 @@ CONTENT_TYPES = {
 }
 
 
-def error_reply(call: Call, code: str, message: str) -> Response:
+def error_reply(call: ApiCall, code: str, message: str) -> Response:
     """Answer ``call`` with an error, its HTTP status taken from botocore's model of the service.
 
     :param code: such as ``AccessDeniedException``, or ``500`` or ``503`` for the service's own word
 
-    >>> reply = error_reply(Call("imagebuilder.GetImage", {}, (), "us-east-1"), "503", "Try again")
+    >>> reply = error_reply(ApiCall("imagebuilder.GetImage", {}, (), "us-east-1"), "503", "Try again")
     >>> reply.status_code, reply.headers["x-amzn-ErrorType"]
     (503, 'ServiceUnavailableException')
     """
@@ -49,10 +49,10 @@ def error_reply(call: Call, code: str, message: str) -> Response:
     return Response(body, status, headers, content_type="text/xml")
 
 
-def throttled_reply(call: Call) -> Response:
+def throttled_reply(call: ApiCall) -> Response:
     """Answer ``call`` with the throttling error of its service.
 
-    >>> reply = throttled_reply(Call("imagebuilder.GetImage", {}, (), "us-east-1"))
+    >>> reply = throttled_reply(ApiCall("imagebuilder.GetImage", {}, (), "us-east-1"))
     >>> reply.status_code, reply.headers["x-amzn-ErrorType"]
     (429, 'CallRateLimitExceededException')
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call, ConnectionDropped, Handler
+from spot_runner_provider.embedded.call import ApiCall, ConnectionDropped, Handler
 from spot_runner_provider.embedded.errors import error_reply
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Fault:
     :param skip: how many matching calls it lets pass first
     :param probability: chance of a hit, above 0 and up to 1. The draws depend on the seed and on how many
         such calls there were (same operation, same keys), not on how threads interleave
-    :param key: pattern of what the call must be about (:attr:`.Call.keys`)
+    :param key: pattern of what the call must be about (:attr:`.ApiCall.keys`)
     :param seconds: how long a ``timeout`` takes
     :raises ValueError: when one of these makes no sense
 
@@ -74,17 +74,17 @@ class Holds:
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> holds = Holds()
     >>> with ThreadPoolExecutor(1) as pool:
-    ...     held = pool.submit(holds.hold, Call("ssm.PutParameter", {}, (), "us-east-1"))
+    ...     held = pool.submit(holds.hold, ApiCall("ssm.PutParameter", {}, (), "us-east-1"))
     ...     [call.operation for call in holds.wait(count=1, timeout=10)], holds.release(apply=False), held.result()
     (['ssm.PutParameter'], 1, False)
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._held: dict[int, Call] = {}
+        self._held: dict[int, ApiCall] = {}
         self._verdicts: dict[int, bool] = {}
 
-    def hold(self, call: Call) -> bool:
+    def hold(self, call: ApiCall) -> bool:
         """Wait until :meth:`release`; return its ``apply``."""
         ticket = id(call)
         with self._changed:
@@ -93,7 +93,7 @@ class Holds:
             self._changed.wait_for(lambda: ticket in self._verdicts)
             return self._verdicts.pop(ticket)
 
-    def wait(self, count: int, timeout: float) -> list[Call]:
+    def wait(self, count: int, timeout: float) -> list[ApiCall]:
         """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._held) >= count, timeout)
@@ -114,7 +114,7 @@ class Faults:
 
     >>> faults = Faults(lambda call, environ: Response("put"), Holds(), seed=0)
     >>> faults.add(Fault("ssm.PutParameter", "reset", times=1))
-    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> put = ApiCall("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
     >>> faults(put, {})
     Traceback (most recent call last):
         ...
@@ -154,7 +154,7 @@ class Faults:
             for counter in (self._matched, self._hit, self._drawn):
                 counter.clear()
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Let the first fault that is due happen; without one, pass the call on."""
         fault = None if call.bystander else self._due(call)
         if fault is None:
@@ -180,7 +180,7 @@ class Faults:
             case code:
                 return error_reply(call, code, "Injected by the embedded AWS.")
 
-    def _due(self, call: Call) -> Fault | None:
+    def _due(self, call: ApiCall) -> Fault | None:
         with self._lock:
             for index, fault in enumerate(self._faults):
                 if not call.matches(fault.operation, fault.key):
@@ -194,7 +194,7 @@ class Faults:
                 return fault
         return None
 
-    def _draw(self, index: int, call: Call) -> float:
+    def _draw(self, index: int, call: ApiCall) -> float:
         name = f"{self.seed} {index} {call.operation} {call.keys}"
         self._drawn[name] += 1
         return random.Random(f"{name} {self._drawn[name]}").random()

@@ -8,13 +8,13 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from werkzeug.wrappers import Response
 
 from spot_runner_provider.embedded.bystanders import Bystanders
-from spot_runner_provider.embedded.call import Call, read_call
+from spot_runner_provider.embedded.call import ApiCall, read_call
 from spot_runner_provider.embedded.call_log import CallLog
 from spot_runner_provider.embedded.faults import Fault, Faults, Holds
 from spot_runner_provider.embedded.imagebuilder.models import ImageBuilderBackend, imagebuilder_backends
 from spot_runner_provider.embedded.moto_app import Moto, OneAtATime
-from spot_runner_provider.embedded.pace import Latency, RateLimit
 from spot_runner_provider.embedded.strict import Strict
+from spot_runner_provider.embedded.throttling import Latency, RateLimit
 from spot_runner_provider.embedded.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Layers:
         """Return how many calls there were since :meth:`reset_calls`, by operation."""
         return self._log.counts()
 
-    def call_log(self) -> list[Call]:
+    def call_log(self) -> list[ApiCall]:
         """Return the calls since :meth:`reset_calls` in order of arrival."""
         return self._log.calls()
 
@@ -151,7 +151,7 @@ class Layers:
         """
         self._bystanders.before(operation, key, action)
 
-    def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[Call]:
+    def wait_until_held(self, count: int = 1, timeout: float = 10.0) -> list[ApiCall]:
         """Return the held calls as soon as there are ``count``, or those there are after ``timeout`` s.
 
         >>> from concurrent.futures import ThreadPoolExecutor

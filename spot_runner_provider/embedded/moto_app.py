@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call, ConnectionDropped, Handler
+from spot_runner_provider.embedded.call import ApiCall, ConnectionDropped, Handler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -19,7 +19,7 @@ class Moto:
     >>> signature = "AWS4-HMAC-SHA256 Credential=testing/20260211/us-east-1/ssm/aws4_request, ..."
     >>> headers = {"X-Amz-Target": "AmazonSSM.DescribeParameters", "Authorization": signature}
     >>> environ = EnvironBuilder(method="POST", headers=headers, data="{}").get_environ()
-    >>> Moto()(Call("ssm.DescribeParameters", {}, (), "us-east-1"), environ).status_code
+    >>> Moto()(ApiCall("ssm.DescribeParameters", {}, (), "us-east-1"), environ).status_code
     200
     """
 
@@ -27,7 +27,7 @@ class Moto:
         self._dispatcher = DomainDispatcherApplication(create_backend_app)
         self._backends: dict[tuple[str, str], WSGIApplication] = {}
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Apply the call."""
         name = (call.service, environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[0])
         if name not in self._backends:
@@ -39,7 +39,7 @@ class OneAtATime:
     """The layer that makes calls atomic, which conditional writes are in DynamoDB and are not in moto.
 
     >>> one_at_a_time = OneAtATime(lambda call, environ: Response("put"))
-    >>> put = Call("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
+    >>> put = ApiCall("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
     >>> one_at_a_time(put, {}).get_data()
     b'put'
     >>> one_at_a_time.close()
@@ -59,7 +59,7 @@ class OneAtATime:
         with self._lock:
             self._closed = True
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Pass the call on when no other one is being applied."""
         with self._lock:
             if self._closed:

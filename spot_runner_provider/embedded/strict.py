@@ -10,7 +10,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.ssm.models import ssm_backends
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call, Handler
+from spot_runner_provider.embedded.call import ApiCall, Handler
 from spot_runner_provider.embedded.errors import error_reply
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Strict:
 
     >>> strict = Strict(lambda call, environ: Response("written"), "123456789012")
     >>> requests = {"RequestItems": {"spot-runner-state": [{"DeleteRequest": {}}] * 26}}
-    >>> strict(Call("dynamodb.BatchWriteItem", requests, (), "us-east-1"), {}).status_code
+    >>> strict(ApiCall("dynamodb.BatchWriteItem", requests, (), "us-east-1"), {}).status_code
     400
     """
 
@@ -46,7 +46,7 @@ class Strict:
         self._inner = inner
         self._account = account
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Answer with AWS's refusal where there is one, else pass the call on."""
         try:
             match call.operation:
@@ -64,7 +64,7 @@ class Strict:
             return error_reply(call, refusal.code, refusal.message)
         return self._inner(call, environ)
 
-    def _put_parameter(self, call: Call, environ: "WSGIEnvironment") -> None:
+    def _put_parameter(self, call: ApiCall, environ: "WSGIEnvironment") -> None:
         body = call.body
         standing = ssm_backends[self._account][call.region].get_parameter(body["Name"])
         tier = body.get("Tier", "Standard")
@@ -95,7 +95,7 @@ class Strict:
             environ["wsgi.input"] = io.BytesIO(raw)
             environ["CONTENT_LENGTH"] = str(len(raw))
 
-    def _batch(self, call: Call) -> None:
+    def _batch(self, call: ApiCall) -> None:
         requests = call.body["RequestItems"]
         count = sum(len(each["Keys"]) if isinstance(each, dict) else len(each) for each in requests.values())
         if count > BATCH_LIMITS[call.operation]:
@@ -106,7 +106,7 @@ class Strict:
                 for write in writes:
                     self._index_keys(call, table, write.get("PutRequest", {}).get("Item", {}))
 
-    def _index_keys(self, call: Call, table: str, item: Mapping[str, Mapping[str, Any]]) -> None:
+    def _index_keys(self, call: ApiCall, table: str, item: Mapping[str, Mapping[str, Any]]) -> None:
         for index, attributes in self._indexes(call, table).items():
             for name, expected in attributes.items():
                 actual = next(iter(item.get(name, {expected: None})))
@@ -117,7 +117,7 @@ class Strict:
                         f" Expected: {expected} Actual: {actual} IndexName: {index}",
                     )
 
-    def _query(self, call: Call) -> None:
+    def _query(self, call: ApiCall) -> None:
         body, index = call.body, call.body.get("IndexName")
         indexes = self._indexes(call, body["TableName"])
         if indexes and index not in indexes:
@@ -131,7 +131,7 @@ class Strict:
                     f"Filter Expression can only contain non-primary key attributes: Primary key attribute: {name}",
                 )
 
-    def _indexes(self, call: Call, table: str) -> dict[str | None, dict[str, str]]:
+    def _indexes(self, call: ApiCall, table: str) -> dict[str | None, dict[str, str]]:
         """Return name -> key attributes and their types, of the table itself (None) and of its indexes."""
         known = dynamodb_backends[self._account][call.region].tables.get(table)
         if known is None:

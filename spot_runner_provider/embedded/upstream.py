@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from urllib3 import HTTPConnectionPool, connection_from_url
 from werkzeug.wrappers import Request, Response
 
-from spot_runner_provider.embedded.call import Call, Handler
+from spot_runner_provider.embedded.call import ApiCall, Handler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -23,7 +23,7 @@ class Upstream:
     >>> other.start()
     >>> upstream = Upstream(lambda call, environ: Response("here"), other.url)
     >>> for operation in ("ssm.GetParameters", "imagebuilder.GetImage"):
-    ...     upstream(Call(operation, {}, (), "us-east-1"), create_environ()).get_data()
+    ...     upstream(ApiCall(operation, {}, (), "us-east-1"), create_environ()).get_data()
     b'there'
     b'here'
     >>> upstream.close()
@@ -38,7 +38,7 @@ class Upstream:
         """Close the connections."""
         self._pool.close()
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Answer as the other emulator does."""
         if call.service not in SERVICES:
             return self._inner(call, environ)

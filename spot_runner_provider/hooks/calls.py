@@ -20,11 +20,11 @@ from spot_runner_provider.hooks.connection import (
     check_region,
     guard,
     read_connection,
-    settled,
+    refusing_settings,
 )
 from spot_runner_provider.hooks.errors import (
     CREDENTIAL_OPERATIONS,
-    Kind,
+    ErrorKind,
     code_of,
     is_about_credentials,
     is_repeatable,
@@ -74,7 +74,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
     def __init__(
         self, *args: Any, beside: ConfiguredHook | None = None, caller: str | None = None, **kwargs: Any
     ) -> None:
-        with settled():
+        with refusing_settings():
             super().__init__(*args, **kwargs)
         self._beside = beside
         self._caller = caller
@@ -94,7 +94,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
         """
         if self._beside:
             return self._beside.conn_config
-        with settled():
+        with refusing_settings():
             return super().conn_config
 
     @property
@@ -143,7 +143,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
         :param cancellation: what stops the client's calls.
         :raises ConfigurationError: if there is no region, or if no client can be made of the settings.
         """
-        with self.explained("any resource"), settled():
+        with self.explained("any resource"), refusing_settings():
             if cancellation:
                 self._cancellation = cancellation
                 cancellation.stops(self._client)
@@ -185,7 +185,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
                 connection=self._credentials,
                 region=self.region_name,
             )
-            refusal = ResourceRefused if kind is Kind.REFUSED else ConfigurationError
+            refusal = ResourceRefused if kind is ErrorKind.REFUSED else ConfigurationError
             raise refusal(call.explanation) from _reworded(error, call.words)
         except Exception as error:
             kind = kind_of(error)

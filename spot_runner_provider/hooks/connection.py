@@ -161,13 +161,13 @@ def guard(session: Any) -> None:
 
 
 @contextmanager
-def settled() -> Iterator[None]:
+def refusing_settings() -> Iterator[None]:
     """Turn what botocore and the Amazon provider make of settings that they cannot take into a refusal.
 
     :raises ConfigurationError: naming what cannot be read or taken.
 
     >>> from botocore.config import Config
-    >>> with settled():
+    >>> with refusing_settings():
     ...     Config(proxis={})
     Traceback (most recent call last):
         ...

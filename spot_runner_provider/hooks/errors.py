@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What a call that ended in an error came to.
 
-    >>> Kind.NO_ACCESS.is_for_good, Kind.PASSING.is_for_good
+    >>> ErrorKind.NO_ACCESS.is_for_good, ErrorKind.PASSING.is_for_good
     (True, False)
     """
 
@@ -43,14 +43,14 @@ class Kind(StrEnum):
         return self in _FOR_GOOD
 
 
-_FOR_GOOD = frozenset({Kind.NO_ACCESS, Kind.BAD_CREDENTIALS, Kind.BAD_SETTING, Kind.REFUSED})
+_FOR_GOOD = frozenset({ErrorKind.NO_ACCESS, ErrorKind.BAD_CREDENTIALS, ErrorKind.BAD_SETTING, ErrorKind.REFUSED})
 
 STALE_TOKENS = frozenset({"InvalidNextToken", "InvalidPaginationTokenException"})
 """Codes that pass if the listing is begun anew, and not if the very call is repeated."""
 
-_SORTED: dict[Kind, frozenset[str]] = {
-    Kind.ANSWER: frozenset({"ConditionalCheckFailedException", "ParameterNotFound", "ParameterVersionNotFound"}),
-    Kind.PASSING: STALE_TOKENS
+_SORTED: dict[ErrorKind, frozenset[str]] = {
+    ErrorKind.ANSWER: frozenset({"ConditionalCheckFailedException", "ParameterNotFound", "ParameterVersionNotFound"}),
+    ErrorKind.PASSING: STALE_TOKENS
     | {
         "AuthorizationPendingException",
         "BandwidthLimitExceeded",
@@ -76,7 +76,7 @@ _SORTED: dict[Kind, frozenset[str]] = {
         "TransactionConflictException",
         "TransactionInProgressException",
     },
-    Kind.AMBIGUOUS: frozenset(
+    ErrorKind.AMBIGUOUS: frozenset(
         {
             "InternalError",
             "InternalFailure",
@@ -90,7 +90,7 @@ _SORTED: dict[Kind, frozenset[str]] = {
             "ServiceUnavailableException",
         }
     ),
-    Kind.NO_ACCESS: frozenset(
+    ErrorKind.NO_ACCESS: frozenset(
         {
             "AccessDenied",
             "AccessDeniedException",
@@ -105,7 +105,7 @@ _SORTED: dict[Kind, frozenset[str]] = {
             "UnauthorizedOperation",
         }
     ),
-    Kind.BAD_CREDENTIALS: frozenset(
+    ErrorKind.BAD_CREDENTIALS: frozenset(
         {
             "AuthFailure",
             "ExpiredToken",
@@ -128,7 +128,7 @@ _SORTED: dict[Kind, frozenset[str]] = {
             "UnsupportedGrantTypeException",
         }
     ),
-    Kind.REFUSED: frozenset(
+    ErrorKind.REFUSED: frozenset(
         {
             "ClientException",
             "HierarchyLevelLimitExceededException",
@@ -169,7 +169,7 @@ _SORTED: dict[Kind, frozenset[str]] = {
     ),
 }
 
-KINDS: dict[str, Kind] = {code: kind for kind, codes in _SORTED.items() for code in codes}
+KINDS: dict[str, ErrorKind] = {code: kind for kind, codes in _SORTED.items() for code in codes}
 """Error code, without a namespace before it -> what it means."""
 
 CREDENTIAL_OPERATIONS = {
@@ -193,8 +193,8 @@ _PASSING_WORDS = {
 _ROTATED = "AssumeRoleWithWebIdentity"
 """The operation whose expired token is a file that is written anew, and read anew by the next try."""
 
-_SORTED_EXCEPTIONS: dict[Kind, frozenset[str]] = {
-    Kind.PASSING: frozenset(
+_SORTED_EXCEPTIONS: dict[ErrorKind, frozenset[str]] = {
+    ErrorKind.PASSING: frozenset(
         {
             "CredentialRetrievalError",
             "MetadataRetrievalError",
@@ -202,7 +202,7 @@ _SORTED_EXCEPTIONS: dict[Kind, frozenset[str]] = {
             "TokenRetrievalError",
         }
     ),
-    Kind.BAD_CREDENTIALS: frozenset(
+    ErrorKind.BAD_CREDENTIALS: frozenset(
         {
             "LoginError",
             "NoAuthTokenError",
@@ -212,7 +212,7 @@ _SORTED_EXCEPTIONS: dict[Kind, frozenset[str]] = {
             "SSOError",
         }
     ),
-    Kind.BAD_SETTING: frozenset(
+    ErrorKind.BAD_SETTING: frozenset(
         {
             "AirflowException",
             "BaseEndpointResolverError",
@@ -253,7 +253,7 @@ _SORTED_EXCEPTIONS: dict[Kind, frozenset[str]] = {
 _EXCEPTIONS = {name: kind for kind, names in _SORTED_EXCEPTIONS.items() for name in names}
 """Name of an exception of botocore, Airflow or Python -> what it means. Not every botocore has each of them."""
 
-_CREDENTIALS = _SORTED_EXCEPTIONS[Kind.PASSING] | _SORTED_EXCEPTIONS[Kind.BAD_CREDENTIALS]
+_CREDENTIALS = _SORTED_EXCEPTIONS[ErrorKind.PASSING] | _SORTED_EXCEPTIONS[ErrorKind.BAD_CREDENTIALS]
 
 _SETTING_WORDS = (
     "Unsupported host",
@@ -270,19 +270,19 @@ _BUNDLE_WORDS = tuple(os.strerror(code) for code in (errno.ENOENT, errno.ENOTDIR
 """Words of an ``SSLError`` whose file of certificates cannot be read."""
 
 
-def kind_of_code(code: str, operation: str) -> Kind | None:
+def kind_of_code(code: str, operation: str) -> ErrorKind | None:
     """Return what an error code of an operation means, ``None`` if nobody knows.
 
     Whatever is refused of a request for credentials, no resource is to blame.
 
     >>> kind_of_code("ValidationException", "PutParameter"), kind_of_code("ValidationException", "CreateOAuth2Token")
-    (<Kind.REFUSED: 'refused'>, <Kind.BAD_CREDENTIALS: 'bad_credentials'>)
+    (<ErrorKind.REFUSED: 'refused'>, <ErrorKind.BAD_CREDENTIALS: 'bad_credentials'>)
     """
     kind = KINDS.get(code)
-    return Kind.BAD_CREDENTIALS if kind is Kind.REFUSED and operation in CREDENTIAL_OPERATIONS else kind
+    return ErrorKind.BAD_CREDENTIALS if kind is ErrorKind.REFUSED and operation in CREDENTIAL_OPERATIONS else kind
 
 
-def kind_of(error: BaseException) -> Kind:
+def kind_of(error: BaseException) -> ErrorKind:
     """Return what an error that a call of AWS ended in means.
 
     botocore answers trouble of the instance's metadata endpoint with ``NoCredentialsError``, as if there were no
@@ -290,21 +290,21 @@ def kind_of(error: BaseException) -> Kind:
 
     >>> from botocore.exceptions import ClientError, NoCredentialsError
     >>> kind_of(ClientError({"Error": {"Code": "TooManyUpdates"}}, "PutParameter"))
-    <Kind.PASSING: 'passing'>
+    <ErrorKind.PASSING: 'passing'>
     >>> kind_of(ClientError({"Error": {"Code": "ParameterMaxVersionLimitExceeded"}}, "PutParameter"))
-    <Kind.REFUSED: 'refused'>
+    <ErrorKind.REFUSED: 'refused'>
     >>> kind_of(TimeoutError())
-    <Kind.AMBIGUOUS: 'ambiguous'>
+    <ErrorKind.AMBIGUOUS: 'ambiguous'>
     """
     names = names_of(error)
     if "ClientError" in names:
         return _kind_of_answer(error)  # type: ignore[arg-type]
     if "NoCredentialsError" in names and _has_no_metadata():
-        return Kind.BAD_CREDENTIALS
+        return ErrorKind.BAD_CREDENTIALS
     telling = _SETTING_WORDS + (_BUNDLE_WORDS if "SSLError" in names else ())
     if any(words in str(error) for words in telling):
-        return Kind.BAD_SETTING
-    return next((_EXCEPTIONS[name] for name in names if name in _EXCEPTIONS), Kind.AMBIGUOUS)
+        return ErrorKind.BAD_SETTING
+    return next((_EXCEPTIONS[name] for name in names if name in _EXCEPTIONS), ErrorKind.AMBIGUOUS)
 
 
 def is_about_credentials(error: BaseException) -> bool:
@@ -338,7 +338,7 @@ def is_refused_for_now(error: ClientError) -> bool:
     >>> is_refused_for_now(ClientError({"Error": {"Code": "403"}}, "PutParameter"))
     False
     """
-    return KINDS.get(code_of(error)) is Kind.PASSING and not is_of_credentials(error)
+    return KINDS.get(code_of(error)) is ErrorKind.PASSING and not is_of_credentials(error)
 
 
 def is_repeatable(code: str) -> bool:
@@ -347,7 +347,7 @@ def is_repeatable(code: str) -> bool:
     >>> is_repeatable("TransactionConflictException"), is_repeatable("InvalidNextToken")
     (True, False)
     """
-    return KINDS.get(code) is Kind.PASSING and code not in STALE_TOKENS
+    return KINDS.get(code) is ErrorKind.PASSING and code not in STALE_TOKENS
 
 
 def may_quote(error: ClientError) -> bool:
@@ -357,7 +357,7 @@ def may_quote(error: ClientError) -> bool:
     >>> may_quote(ClientError({"Error": {"Code": "ValidationException"}}, "PutParameter"))
     True
     """
-    return code_of(error) != "InvalidKeyId" and kind_of(error) not in (Kind.NO_ACCESS, Kind.BAD_CREDENTIALS)
+    return code_of(error) != "InvalidKeyId" and kind_of(error) not in (ErrorKind.NO_ACCESS, ErrorKind.BAD_CREDENTIALS)
 
 
 def code_of(error: ClientError) -> str:
@@ -381,17 +381,17 @@ def words_of(error: ClientError) -> str:
     return str(details.get("Message") or details.get("message") or "")
 
 
-def _kind_of_answer(error: ClientError) -> Kind:
+def _kind_of_answer(error: ClientError) -> ErrorKind:
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if status >= 500 and KINDS.get(code) is not Kind.PASSING:
-        return Kind.AMBIGUOUS
+    if status >= 500 and KINDS.get(code) is not ErrorKind.PASSING:
+        return ErrorKind.AMBIGUOUS
     if code in _PASSING_WORDS and _PASSING_WORDS[code] in words_of(error):
-        return Kind.PASSING
+        return ErrorKind.PASSING
     if error.operation_name == _ROTATED and code.startswith("ExpiredToken"):
-        return Kind.PASSING
+        return ErrorKind.PASSING
     # A code that no model lists is tried again, loudly: to give up at once may be wrong.
-    return kind_of_code(code, error.operation_name) or Kind.PASSING
+    return kind_of_code(code, error.operation_name) or ErrorKind.PASSING
 
 
 def names_of(error: BaseException) -> list[str]:

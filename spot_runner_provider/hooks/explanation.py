@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spot_runner_provider.hooks.errors import CREDENTIAL_OPERATIONS, KINDS, Kind, kind_of_code
+from spot_runner_provider.hooks.errors import CREDENTIAL_OPERATIONS, KINDS, ErrorKind, kind_of_code
 from spot_runner_provider.records.text import shown
 
 _UNKNOWN_KEY = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"})
@@ -90,7 +90,7 @@ class FailedCall:
         return f"{told}. AWS says: {self.words or self.code}"
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> ErrorKind | None:
         """What the code means, if that is known."""
         return kind_of_code(self.code, self.operation)
 
@@ -111,7 +111,7 @@ class FailedCall:
 
 
 def _clock(call: FailedCall) -> str | None:
-    if call.code not in _SKEWED and not (call.kind is Kind.BAD_CREDENTIALS and _SKEW_WORDS.search(call.message)):
+    if call.code not in _SKEWED and not (call.kind is ErrorKind.BAD_CREDENTIALS and _SKEW_WORDS.search(call.message)):
         return None
     return (
         f"The worker's clock is wrong, so AWS does not accept the call for {call.resource} ({call.code}). "
@@ -144,7 +144,7 @@ def _key(call: FailedCall) -> str | None:
 def _not_handed_out(call: FailedCall) -> str | None:
     """A request for credentials that is refused for what it asks, or by what knows no IAM policies."""
     service = CREDENTIAL_OPERATIONS.get(call.operation)
-    if service is None or (service == "sts" and KINDS.get(call.code) is not Kind.REFUSED):
+    if service is None or (service == "sts" and KINDS.get(call.code) is not ErrorKind.REFUSED):
         return None
     return (
         f"There are no credentials for {call.resource}: AWS refuses {call.action} ({call.code}). "
@@ -153,7 +153,7 @@ def _not_handed_out(call: FailedCall) -> str | None:
 
 
 def _denied(call: FailedCall) -> str | None:
-    if call.kind is not Kind.NO_ACCESS:
+    if call.kind is not ErrorKind.NO_ACCESS:
         return None
     denied = _DENIAL.search(call.message)
     action = denied["action"] if denied else call.action
@@ -204,7 +204,7 @@ def _not_enabled(call: FailedCall) -> str | None:
 
 
 def _credentials(call: FailedCall) -> str | None:
-    if call.kind is not Kind.BAD_CREDENTIALS:
+    if call.kind is not ErrorKind.BAD_CREDENTIALS:
         return None
     refused = f"AWS does not accept the credentials for {call.resource} ({call.code})"
     if call.code in _EXPIRED:

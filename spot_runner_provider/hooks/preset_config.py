@@ -16,7 +16,14 @@ from botocore.parsers import ResponseParserError
 from spot_runner_provider import clock
 from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
 from spot_runner_provider.hooks.cancellation import Cancellation
-from spot_runner_provider.hooks.errors import Kind, code_of, is_of_credentials, is_refused_for_now, kind_of, may_quote
+from spot_runner_provider.hooks.errors import (
+    ErrorKind,
+    code_of,
+    is_of_credentials,
+    is_refused_for_now,
+    kind_of,
+    may_quote,
+)
 from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, ResourceRefused, Throttled
 from spot_runner_provider.records.parameter import ConfigVersion, parameter_name
 
@@ -163,7 +170,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
                 raise Busy(f"SSM is updating parameter {name} for somebody else") from error
             if isinstance(error, ClientError) and is_refused_for_now(error):
                 raise Throttled(f"SSM takes no put of parameter {name} for now") from error
-            if kind_of(error) is Kind.AMBIGUOUS:
+            if kind_of(error) is ErrorKind.AMBIGUOUS:
                 time.sleep(clock.backoff(0))
                 raise AmbiguousPut(f"no answer to the put of parameter {name}: {error}") from error
             raise

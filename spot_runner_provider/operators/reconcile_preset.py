@@ -371,8 +371,8 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             links.push_resources(ti, region, table_name, stores.configs.name_of(first), first)
         breaker = Breaker()
         selection = Selection(stores.states, stores.configs, run.owner if run.repeated else None, breaker)
-        candidates, settled = selection.select(given)
-        for result in settled:
+        candidates, answered = selection.select(given)
+        for result in answered:
             self._log_result(result)
         if not dry_run:
             candidates = selection.retried(candidates)
@@ -384,7 +384,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
             cancellation=self._cancellation,
             breaker=breaker,
         )
-        results = [*settled, *batch.reconcile(candidates)]
+        results = [*answered, *batch.reconcile(candidates)]
         if self.do_xcom_push:
             arn = stores.images.pipelines.get(run.pipeline_of(first))
             if arn and not resumed:

@@ -30,7 +30,7 @@ from spot_runner_provider.reporting.messages import (
     message,
     subject,
 )
-from spot_runner_provider.reporting.metrics import Kind, Metric, metrics
+from spot_runner_provider.reporting.metrics import Metric, MetricKind, metrics
 from spot_runner_provider.reporting.report import DEGRADED, Answers, Instance, Report, Silence, report
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class ReportStatusOperator(BaseOperator):
         """Send metrics; that a receiver is set up wrongly is no reason to fail."""
         try:
             for metric in values:
-                if metric.kind is Kind.COUNTER:
+                if metric.kind is MetricKind.COUNTER:
                     Stats.incr(metric.name, int(metric.value), tags=tags)
                 else:
                     Stats.gauge(metric.name, metric.value, tags=tags)

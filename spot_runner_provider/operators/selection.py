@@ -40,8 +40,8 @@ class Selection:
     >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
     >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
     >>> selection = Selection(AmiStateHook(table_name="spot-runner-state"), PresetConfigHook())
-    >>> candidates, settled = selection.select(["linux-x64", "windows-2022"])
-    >>> [candidate.preset_name for candidate in candidates], [result.detail for result in settled]
+    >>> candidates, answered = selection.select(["linux-x64", "windows-2022"])
+    >>> [candidate.preset_name for candidate in candidates], [result.detail for result in answered]
     (['linux-x64'], ['the record is ready: nothing to reconcile'])
     """
 
@@ -56,7 +56,7 @@ class Selection:
         :param given: candidates as XCom has them, and names of presets. Named presets are read first.
         """
         candidates: dict[str, Candidate] = {}
-        settled: list[Result] = []
+        answered: list[Result] = []
         named = []
         for item in given:
             if isinstance(item, str):
@@ -65,14 +65,14 @@ class Selection:
             try:
                 candidate = Candidate.from_json(item)
             except MalformedRecord as error:
-                settled.append(Result(shorten(name_of(item)), Outcome.ERROR, f"not read: {error}"))
+                answered.append(Result(shorten(name_of(item)), Outcome.ERROR, f"not read: {error}"))
             else:
                 candidates[candidate.preset_name] = candidate
         if named:
             found, refused = self._look_up(named)
             candidates |= found
-            settled += refused
-        return list(candidates.values()), settled
+            answered += refused
+        return list(candidates.values()), answered
 
     def retried(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return the candidates of a later try, each with what stands by now of the earlier tries.
@@ -116,14 +116,14 @@ class Selection:
                 for refusal in (*refused, *found.malformed)
                 if not is_intent(refusal.job_id)  # detection lists it; its preset goes on without
             ),
-            *(self._settled(state) for state in found.states if state.preset_name not in candidates),
+            *(self._without_work(state) for state in found.states if state.preset_name not in candidates),
         ]
 
     def _is_own(self, state: AmiState) -> bool:
         """Return whether an earlier try of this run wrote the record."""
         return self.owner is not None and state.reconciled_by == self.owner
 
-    def _settled(self, state: AmiState) -> Result:
+    def _without_work(self, state: AmiState) -> Result:
         """Return the result of a preset with nothing to do: an earlier try's once more, if that one settled it."""
         if not self._is_own(state):
             return untouched(state)

@@ -75,7 +75,7 @@ from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
 from spot_runner_provider.records.ami_state import AmiState, Status, job_id
 from spot_runner_provider.records.arn import Arn
-from spot_runner_provider.records.image import Image, Meaning, UndatedImage, is_pipeline_name, judge
+from spot_runner_provider.records.image import BuildState, Image, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.records.intent import Intent, base_of, key_of, redundant
 from spot_runner_provider.records.parameter import (
     ConfigVersion,
@@ -182,9 +182,9 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
 
     pipeline = Arn.parse(pipeline_arn)
     verdict = judge(image, region=run.region, account=pipeline.account if pipeline else "")
-    if verdict.meaning is Meaning.BUILDING:
+    if verdict.state is BuildState.BUILDING:
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail=verdict.reason), None
-    if verdict.meaning is Meaning.UNUSABLE:
+    if verdict.state is BuildState.UNUSABLE:
         return replace(
             draft,
             outcome=Outcome.NO_USABLE_AMI,
@@ -192,7 +192,7 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
         ), None
 
     at = looked_up_at - CLOCK_SKEW
-    if verdict.meaning is Meaning.FAILED:
+    if verdict.state is BuildState.FAILED:
         return draft, seen.now_failed(verdict.reason, build_id=image.arn, at=at, by=run.owner)
 
     assert verdict.ami_id is not None

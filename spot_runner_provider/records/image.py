@@ -27,11 +27,11 @@ _PIPELINE_NAME = re.compile(r"[-_A-Za-z0-9][-_A-Za-z0-9 ]{1,126}[-_A-Za-z0-9]")
 """Image Builder API: ``ResourceName``."""
 
 
-class Meaning(StrEnum):
+class BuildState(StrEnum):
     """What an image's state means for its preset.
 
-    >>> judge(Image("arn:image", "DEPRECATED", None), region="us-east-1", account="123456789012").meaning
-    <Meaning.UNUSABLE: 'unusable'>
+    >>> judge(Image("arn:image", "DEPRECATED", None), region="us-east-1", account="123456789012").state
+    <BuildState.UNUSABLE: 'unusable'>
     """
 
     READY = "ready"
@@ -137,7 +137,7 @@ class Verdict:
     ('the latest image is DELETED', 'Start a build')
     """
 
-    meaning: Meaning
+    state: BuildState
     ami_id: str | None = None
     reason: str = ""
     remedy: str = ""
@@ -146,10 +146,10 @@ class Verdict:
     def unusable(cls, reason: str, remedy: str) -> Self:
         """Return the verdict on an image from which no runner can start.
 
-        >>> Verdict.unusable("the latest image is DELETED", "Start a new build").meaning
-        <Meaning.UNUSABLE: 'unusable'>
+        >>> Verdict.unusable("the latest image is DELETED", "Start a new build").state
+        <BuildState.UNUSABLE: 'unusable'>
         """
-        return cls(Meaning.UNUSABLE, reason=reason, remedy=remedy)
+        return cls(BuildState.UNUSABLE, reason=reason, remedy=remedy)
 
 
 class UndatedImage(ValueError):
@@ -247,9 +247,9 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     'ami-0e3f'
     """
     if image.is_building:
-        return Verdict(Meaning.BUILDING, reason=f"the build is {image.status}")
+        return Verdict(BuildState.BUILDING, reason=f"the build is {image.status}")
     if image.status in GIVEN_UP:
-        return Verdict(Meaning.FAILED, reason=failure_reason(image))
+        return Verdict(BuildState.FAILED, reason=failure_reason(image))
     if image.status != AVAILABLE:
         return Verdict.unusable(
             f"the latest image is {image.status or 'without a state'}",
@@ -264,7 +264,7 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
         own = here  # nobody says whose it is, and there is no other
     ids = {ami.image_id for ami in own if is_ami_id(ami.image_id)}
     if len(ids) == 1:
-        return Verdict(Meaning.READY, ami_id=ids.pop())
+        return Verdict(BuildState.READY, ami_id=ids.pop())
     if there and not here:
         return Verdict.unusable(
             f"the latest image is AVAILABLE, but its AMI in {region} is {there[0].status}",

@@ -30,12 +30,12 @@ from spot_runner_provider.reporting.report import malformed_counts, needs_attent
 PREFIX = "spot_runner"
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What a receiver does with values: keep the last one, or add them up.
 
     A word compares and prints as its text.
 
-    >>> Kind.GAUGE == "gauge"
+    >>> MetricKind.GAUGE == "gauge"
     True
     """
 
@@ -47,12 +47,12 @@ class Kind(StrEnum):
 class Metric:
     """One value to send: seconds where its name says so, a number of presets or records otherwise.
 
-    >>> Metric("spot_runner.presets.ready", Kind.GAUGE, 9)
-    Metric(name='spot_runner.presets.ready', kind=<Kind.GAUGE: 'gauge'>, value=9)
+    >>> Metric("spot_runner.presets.ready", MetricKind.GAUGE, 9)
+    Metric(name='spot_runner.presets.ready', kind=<MetricKind.GAUGE: 'gauge'>, value=9)
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     value: float
 
 
@@ -84,16 +84,16 @@ def metrics(
         return
     counted = (preset["outcome"] for preset in report["presets"] if preset["outcome"] and preset["name"] not in dry)
     for outcome, presets in sorted(Counter(counted).items()):
-        yield Metric(f"{PREFIX}.outcomes.{outcome}", Kind.COUNTER, presets)
+        yield Metric(f"{PREFIX}.outcomes.{outcome}", MetricKind.COUNTER, presets)
     if named:
         return
     checked_at = parse_timestamp(report["checkedAt"])
     statuses = Counter(preset["status"] for preset in report["presets"])
     for status in Status:
-        yield Metric(f"{PREFIX}.presets.{status}", Kind.GAUGE, statuses[status])
+        yield Metric(f"{PREFIX}.presets.{status}", MetricKind.GAUGE, statuses[status])
     to_look_at = sum(needs_attention(preset) for preset in report["presets"])
-    yield Metric(f"{PREFIX}.presets.needs_attention", Kind.GAUGE, to_look_at)
-    yield Metric(f"{PREFIX}.records.malformed", Kind.GAUGE, sum(malformed_counts(report).values()))
+    yield Metric(f"{PREFIX}.presets.needs_attention", MetricKind.GAUGE, to_look_at)
+    yield Metric(f"{PREFIX}.records.malformed", MetricKind.GAUGE, sum(malformed_counts(report).values()))
     ages = [
         checked_at - parse_timestamp(item["updatedAt"])
         for batch in batches
@@ -101,5 +101,5 @@ def metrics(
         if item.get("status") == Status.BUILDING  # the others have intents of earlier runs to finish
     ]
     oldest = max(ages).total_seconds() if ages else 0.0
-    yield Metric(f"{PREFIX}.oldest_stale_seconds", Kind.GAUGE, max(oldest, 0.0))
-    yield Metric(f"{PREFIX}.seconds_spent", Kind.GAUGE, max((now - checked_at).total_seconds(), 0.0))
+    yield Metric(f"{PREFIX}.oldest_stale_seconds", MetricKind.GAUGE, max(oldest, 0.0))
+    yield Metric(f"{PREFIX}.seconds_spent", MetricKind.GAUGE, max((now - checked_at).total_seconds(), 0.0))

@@ -22,7 +22,7 @@ from pendulum import instance
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from spot_runner_provider.status.view import Deployment, Run, Task, Told, is_report, unknown
+from spot_runner_provider.status.view import DeploymentHistory, RunSummary, Task, Told, is_report, unknown
 
 TAG = "spot-runner"
 """The tag by which deployments are found."""
@@ -47,15 +47,15 @@ def dag_ids(session: Session) -> list[str]:
     return list(session.scalars(query.where(DagTag.name == TAG, ~DagModel.is_stale).order_by(DagModel.dag_id)))
 
 
-def deployment(dag_id: str, session: Session) -> Deployment:
+def deployment(dag_id: str, session: Session) -> DeploymentHistory:
     """Return a deployment as its latest runs show it.
 
     >>> deployment("spot_runner_reconcile", session)
-    Deployment(dag_id='spot_runner_reconcile', runs=[], due=None, paused=..., told=None)
+    DeploymentHistory(dag_id='spot_runner_reconcile', runs=[], due=None, paused=..., told=None)
     """
     runs = _runs(dag_id, session)
     told, messages = _newest(dag_id, [run.run_id for run in runs], session)
-    return Deployment(
+    return DeploymentHistory(
         dag_id=dag_id,
         runs=[replace(run, unknown=messages.get(run.run_id, "")) for run in runs],
         due=_due(dag_id, runs[0].began, session) if runs else None,
@@ -64,7 +64,7 @@ def deployment(dag_id: str, session: Session) -> Deployment:
     )
 
 
-def _runs(dag_id: str, session: Session) -> list[Run]:
+def _runs(dag_id: str, session: Session) -> list[RunSummary]:
     """Return the runs that were made last, in the order in which they began: one that was cleared begins again.
 
     The dates of a backfill, which lie in the past, play no part.
@@ -72,7 +72,7 @@ def _runs(dag_id: str, session: Session) -> list[Run]:
     columns = (DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.queued_at, DagRun.run_after, DagRun.end_date)
     rows = session.execute(select(*columns).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(HISTORY))
     runs = [
-        Run(run_id, str(state), start or queued or after, end if state in _FINISHED else None)
+        RunSummary(run_id, str(state), start or queued or after, end if state in _FINISHED else None)
         for run_id, state, start, queued, after, end in rows
     ]
     return sorted(runs, key=lambda run: run.began, reverse=True)

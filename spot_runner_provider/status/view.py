@@ -26,7 +26,7 @@ _MALFORMED = {"jobId": str | None, "presetName": str | None, "reason": str}
 class State(StrEnum):
     """How far what is shown can be trusted.
 
-    >>> state_of(Deployment("spot_runner_reconcile"), now=datetime.fromisoformat("2026-02-11T16:00:00Z"))
+    >>> state_of(DeploymentHistory("spot_runner_reconcile"), now=datetime.fromisoformat("2026-02-11T16:00:00Z"))
     <State.EMPTY: 'empty'>
     """
 
@@ -45,14 +45,14 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunSummary:
     """One run of a deployment's DAG.
 
     :param began: when it started or was queued; after it was cleared, for the last time.
     :param unknown: the message of its report, if that knows of no preset because detection told nothing.
 
     >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
-    >>> Run("manual__1", "running", began).ended is None
+    >>> RunSummary("manual__1", "running", began).ended is None
     True
     """
 
@@ -116,25 +116,25 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class DeploymentHistory:
     """One DAG: its latest runs, newest first, when the next one should have begun, and the newest whole report.
 
     A report of a few presets stands in if no run made a whole one: detection may be told to look at these only.
 
     >>> began, ended = map(datetime.fromisoformat, ["2026-02-11T16:00:00Z", "2026-02-11T16:00:09Z"])
-    >>> failed = Deployment("spot_runner_reconcile", [Run("manual__1", "failed", began, ended)])
+    >>> failed = DeploymentHistory("spot_runner_reconcile", [RunSummary("manual__1", "failed", began, ended)])
     >>> state_of(failed, now=ended)
     <State.FAILED: 'failed'>
     """
 
     dag_id: str
-    runs: Sequence[Run] = ()
+    runs: Sequence[RunSummary] = ()
     due: datetime | None = None
     paused: bool = False
     told: Told | None = None
 
 
-def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime) -> dict[str, Any]:
+def status(deployment: DeploymentHistory | None, dag_ids: Sequence[str], now: datetime) -> dict[str, Any]:
     """Return what the endpoint answers.
 
     ``status``, ``message`` and each preset's ``name``, ``status``, ``amiId`` and ``updatedAt`` are those of the
@@ -149,14 +149,14 @@ def status(deployment: Deployment | None, dag_ids: Sequence[str], now: datetime)
     >>> report = {"status": "ready", "message": "1 preset ready", "checkedAt": "2026-02-11T16:00:03.120Z",
     ...           "presets": [ready], "malformed": []}
     >>> began, now = map(datetime.fromisoformat, ["2026-02-11T16:00:00Z", "2026-02-11T16:05:00Z"])
-    >>> run = Run("manual__1", "success", began, ended=now)
-    >>> deployment = Deployment("spot_runner_reconcile", [run], told=Told("manual__1", report))
+    >>> run = RunSummary("manual__1", "success", began, ended=now)
+    >>> deployment = DeploymentHistory("spot_runner_reconcile", [run], told=Told("manual__1", report))
     >>> answer = status(deployment, ["spot_runner_reconcile"], now)
     >>> answer["status"], answer["message"], answer["state"], answer["presets"][0]["needsAttention"]
     ('ready', '1 preset ready', 'current', False)
     """
     if deployment is None:
-        deployment = Deployment("")
+        deployment = DeploymentHistory("")
         state, trusted, message = State.EMPTY, False, "no DAG has the tag spot-runner"
     else:
         state = state_of(deployment, now)
@@ -205,13 +205,14 @@ def unknown(value: Any) -> str:
     return value["message"] if _has(value, {"message": str, "checkedAt": type(None)}) else ""
 
 
-def state_of(deployment: Deployment, now: datetime) -> State:
+def state_of(deployment: DeploymentHistory, now: datetime) -> State:
     """Return how far what is shown can be trusted; what is worse for the reader comes first.
 
     A run that is under way is never stale, however long it takes: it is the one that was due.
 
     >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
-    >>> deployment = Deployment("dag", [Run("r1", "success", began, began)], due=began + timedelta(hours=1))
+    >>> runs = [RunSummary("r1", "success", began, began)]
+    >>> deployment = DeploymentHistory("dag", runs, due=began + timedelta(hours=1))
     >>> state_of(deployment, now=began + timedelta(minutes=64)), state_of(deployment, now=began + timedelta(minutes=66))
     (<State.CURRENT: 'current'>, <State.STALE: 'stale'>)
     """
@@ -227,12 +228,12 @@ def state_of(deployment: Deployment, now: datetime) -> State:
     return State.FAILED if newest.state == "failed" else State.CURRENT
 
 
-def _overdue(deployment: Deployment, now: datetime) -> datetime | None:
+def _overdue(deployment: DeploymentHistory, now: datetime) -> datetime | None:
     """Return when a run was due, if that is too long ago."""
     return deployment.due if deployment.due and now > deployment.due + LATENESS else None
 
 
-def _verdict(deployment: Deployment, now: datetime) -> tuple[bool, str]:
+def _verdict(deployment: DeploymentHistory, now: datetime) -> tuple[bool, str]:
     """Return whether the report's status stands, and the sentence."""
     told = deployment.told
     paused = ", the DAG is paused" if deployment.paused else ""
@@ -258,7 +259,7 @@ def _verdict(deployment: Deployment, now: datetime) -> tuple[bool, str]:
     return True, report
 
 
-def _run(dag_id: str, run: Run) -> dict[str, Any]:
+def _run(dag_id: str, run: RunSummary) -> dict[str, Any]:
     return {
         "runId": run.run_id,
         "state": run.state,

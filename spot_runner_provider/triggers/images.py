@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from spot_runner_provider import clock
 from spot_runner_provider.batch.waiting import AIOBOTOCORE_REMEDY, Watch
 from spot_runner_provider.hooks.calls import repeat_what_passes
-from spot_runner_provider.hooks.connection import settled
+from spot_runner_provider.hooks.connection import refusing_settings
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook, is_gone
 from spot_runner_provider.protocol.calls import ConfigurationError
 from spot_runner_provider.records.ami_state import parse_timestamp
@@ -106,7 +106,7 @@ class ImagesTrigger(BaseTrigger):
     async def _client(self, hook: ImageBuilderHook, clients: AsyncExitStack) -> Any:
         """Return a new client, which ``clients`` closes; those before are closed."""
         await clients.aclose()
-        with hook.explained("any image"), settled():
+        with hook.explained("any image"), refusing_settings():
             try:
                 connection = await hook.get_async_conn()  # type: ignore[no-untyped-call]
             except ImportError:

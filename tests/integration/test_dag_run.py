@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.demo.seed import TABLE
 from spot_runner_provider.embedded.server import EmbeddedAws
@@ -29,7 +29,7 @@ class Run:
 
     dag: Any
     dag_run: Any
-    calls: list[Call]
+    calls: list[ApiCall]
     before: Snapshot
     after: Snapshot
 

@@ -27,7 +27,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 from spot_runner_provider.embedded import errors, faults
 from spot_runner_provider.embedded.__main__ import airflow_connection
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.demo.seed import PARAMETER_PREFIX, TABLE, create_table, preset_config, put_parameter
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.server import EmbeddedAws
@@ -184,7 +184,7 @@ def deploy(aws: EmbeddedAws, patch: pytest.MonkeyPatch, presets: Iterable[str]) 
             aws.add_fault(fault)
     aws.before("ssm.PutParameter", "*edited", lambda: deployment.edit("edited", token=secret("s3cretOfSomebody")))
 
-    def quoting(call: Call, code: str, message: str) -> Any:
+    def quoting(call: ApiCall, code: str, message: str) -> Any:
         said = QUOTES.get(code, message).format(body=json.dumps(call.body), token=secret(SESSION_TOKEN))
         return errors.error_reply(call, code, said)
 

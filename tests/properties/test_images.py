@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spot_runner_provider.records.image import GIVEN_UP, IN_PROGRESS, Image, Meaning, UndatedImage, judge, latest
+from spot_runner_provider.records.image import GIVEN_UP, IN_PROGRESS, BuildState, Image, UndatedImage, judge, latest
 from tests.properties.values import anything, images, mostly
 
 
@@ -24,11 +24,11 @@ def test_any_image_gets_a_verdict(answer):
     verdict = judge(image, region="us-east-1", account="123456789012")
     status = member(answer, "state", "status")
     status = status if isinstance(status, str) else None
-    assert (verdict.meaning is Meaning.READY) == (verdict.ami_id is not None)
-    assert verdict.meaning is Meaning.READY or verdict.reason
-    assert (verdict.meaning is Meaning.BUILDING) == (status in IN_PROGRESS)
-    assert (verdict.meaning is Meaning.FAILED) == (status in GIVEN_UP)
-    if verdict.meaning is Meaning.READY:
+    assert (verdict.state is BuildState.READY) == (verdict.ami_id is not None)
+    assert verdict.state is BuildState.READY or verdict.reason
+    assert (verdict.state is BuildState.BUILDING) == (status in IN_PROGRESS)
+    assert (verdict.state is BuildState.FAILED) == (status in GIVEN_UP)
+    if verdict.state is BuildState.READY:
         assert status == "AVAILABLE"
         assert any(
             member(ami, "image") == verdict.ami_id and member(ami, "region") == "us-east-1"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.demo.seed import create_table
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.server import EmbeddedAws
@@ -94,11 +94,11 @@ def runs(fleet: Fleet, aws: EmbeddedAws, airflow: RealAirflow, intervals: int) -
     ]
 
 
-def held(aws: EmbeddedAws) -> list[Call]:
+def held(aws: EmbeddedAws) -> list[ApiCall]:
     return aws.wait_until_held(timeout=0)
 
 
-def owners(commits: Iterable[Call]) -> set[str]:
+def owners(commits: Iterable[ApiCall]) -> set[str]:
     """Return the runs that make these commits."""
     return {call.body["ExpressionAttributeValues"][":reconciledBy"]["S"] for call in commits}
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spot_runner_provider.batch.batch import BUNDLE
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.demo.seed import put_items, runner_job
 from spot_runner_provider.embedded.faults import Fault
 from spot_runner_provider.embedded.server import EmbeddedAws
@@ -42,7 +42,7 @@ class Run:
     fleet: Fleet
     at_once: list[dict[str, Any]]
     tasks: list[dict[str, Any]]
-    calls: list[Call]
+    calls: list[ApiCall]
     before: Snapshot
     after: Snapshot
 

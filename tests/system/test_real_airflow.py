@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spot_runner_provider.embedded.call import Call
+from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores, writes
@@ -28,7 +28,7 @@ class Run:
     state: str
     tasks: list[dict[str, Any]]
     report: dict[str, Any]
-    calls: list[Call]
+    calls: list[ApiCall]
     before: Snapshot
     after: Snapshot
 

@@ -15,11 +15,11 @@ from botocore.session import get_session
 from requests.exceptions import HTTPError
 
 from spot_runner_provider.hooks.ami_state import AmiStateHook
-from spot_runner_provider.hooks.connection import settled
+from spot_runner_provider.hooks.connection import refusing_settings
 from spot_runner_provider.hooks.errors import (
     CREDENTIAL_OPERATIONS,
     KINDS,
-    Kind,
+    ErrorKind,
     is_about_credentials,
     is_refused_for_now,
     is_repeatable,
@@ -39,16 +39,16 @@ CREDENTIALS = [
 """What botocore and the Amazon provider call for credentials."""
 
 COMMON = {
-    Kind.PASSING: {*standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES},
-    Kind.AMBIGUOUS: {"InternalFailure", "ServiceUnavailable", "RequestTimeout", "RequestTimeoutException"},
-    Kind.NO_ACCESS: {
+    ErrorKind.PASSING: {*standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES},
+    ErrorKind.AMBIGUOUS: {"InternalFailure", "ServiceUnavailable", "RequestTimeout", "RequestTimeoutException"},
+    ErrorKind.NO_ACCESS: {
         "AccessDenied",
         "AccessDeniedException",
         "NotAuthorized",
         "OptInRequired",
         "UnauthorizedOperation",
     },
-    Kind.BAD_CREDENTIALS: {
+    ErrorKind.BAD_CREDENTIALS: {
         "ExpiredToken",
         "ExpiredTokenException",
         "IncompleteSignature",
@@ -61,7 +61,7 @@ COMMON = {
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     },
-    Kind.REFUSED: {
+    ErrorKind.REFUSED: {
         "MalformedHttpRequestException",
         "UnknownOperationException",
         "ValidationError",
@@ -111,33 +111,41 @@ def test_what_botocore_repeats_by_itself_is_not_for_good():
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        pytest.param(refusal("com.amazonaws.ssm#TooManyUpdates"), Kind.PASSING, id="namespace"),
-        pytest.param(refusal("TransactionConflictException"), Kind.PASSING, id="transaction"),
-        pytest.param(refusal("InternalServerError", status=500), Kind.AMBIGUOUS, id="500"),
-        pytest.param(refusal("AccessDeniedException", status=503), Kind.AMBIGUOUS, id="any-code-with-503"),
-        pytest.param(refusal("SlowDown", status=503), Kind.PASSING, id="throttle-with-503"),
-        pytest.param(refusal("502", status=502), Kind.AMBIGUOUS, id="a-proxy-instead-of-aws"),
-        pytest.param(refusal("NobodyKnowsException"), Kind.PASSING, id="unknown"),
-        pytest.param(refusal("ValidationException", "one or more parameter values"), Kind.REFUSED, id="validation"),
+        pytest.param(refusal("com.amazonaws.ssm#TooManyUpdates"), ErrorKind.PASSING, id="namespace"),
+        pytest.param(refusal("TransactionConflictException"), ErrorKind.PASSING, id="transaction"),
+        pytest.param(refusal("InternalServerError", status=500), ErrorKind.AMBIGUOUS, id="500"),
+        pytest.param(refusal("AccessDeniedException", status=503), ErrorKind.AMBIGUOUS, id="any-code-with-503"),
+        pytest.param(refusal("SlowDown", status=503), ErrorKind.PASSING, id="throttle-with-503"),
+        pytest.param(refusal("502", status=502), ErrorKind.AMBIGUOUS, id="a-proxy-instead-of-aws"),
+        pytest.param(refusal("NobodyKnowsException"), ErrorKind.PASSING, id="unknown"),
+        pytest.param(
+            refusal("ValidationException", "one or more parameter values"), ErrorKind.REFUSED, id="validation"
+        ),
         pytest.param(
             refusal("ValidationException", "Cannot read from backfilling global secondary index: i"),
-            Kind.PASSING,
+            ErrorKind.PASSING,
             id="new-index",
         ),
         pytest.param(
             refusal("InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider"),
-            Kind.PASSING,
+            ErrorKind.PASSING,
             id="identity-provider-out-of-reach",
         ),
         pytest.param(
-            refusal("InvalidIdentityToken", "No OpenIDConnect provider found"), Kind.BAD_CREDENTIALS, id="no-provider"
+            refusal("InvalidIdentityToken", "No OpenIDConnect provider found"),
+            ErrorKind.BAD_CREDENTIALS,
+            id="no-provider",
         ),
         pytest.param(
-            refusal("ExpiredTokenException", operation="AssumeRoleWithWebIdentity"), Kind.PASSING, id="rotated-token"
+            refusal("ExpiredTokenException", operation="AssumeRoleWithWebIdentity"),
+            ErrorKind.PASSING,
+            id="rotated-token",
         ),
-        pytest.param(refusal("ExpiredTokenException", operation="Query"), Kind.BAD_CREDENTIALS, id="expired-token"),
+        pytest.param(
+            refusal("ExpiredTokenException", operation="Query"), ErrorKind.BAD_CREDENTIALS, id="expired-token"
+        ),
         *(
-            pytest.param(refusal(code, operation=operation), Kind.BAD_CREDENTIALS, id=f"{operation}-{code}")
+            pytest.param(refusal(code, operation=operation), ErrorKind.BAD_CREDENTIALS, id=f"{operation}-{code}")
             for operation, code in [
                 ("GetRoleCredentials", "ResourceNotFoundException"),
                 ("CreateOAuth2Token", "ValidationException"),
@@ -215,47 +223,59 @@ def test_the_table_is_not_blamed_for_what_hands_out_credentials(monkeypatch, ope
     ],
 )
 def test_whatever_botocores_providers_of_credentials_raise_is_sorted(error):
-    assert kind_of(error.__new__(error)) is not Kind.AMBIGUOUS
+    assert kind_of(error.__new__(error)) is not ErrorKind.AMBIGUOUS
 
 
 @pytest.mark.parametrize(
     ("error", "kind", "of_credentials"),
     [
-        (exceptions.NoCredentialsError(), Kind.PASSING, True),
-        (exceptions.MetadataRetrievalError(error_msg="503"), Kind.PASSING, True),
-        (exceptions.CredentialRetrievalError(provider="container-role", error_msg="503"), Kind.PASSING, True),
-        (exceptions.CredentialRetrievalError(provider="custom-process", error_msg="exit 1"), Kind.PASSING, True),
-        (exceptions.TokenRetrievalError(provider="sso", error_msg="refresh failed"), Kind.PASSING, True),
-        (exceptions.UnauthorizedSSOTokenError(), Kind.BAD_CREDENTIALS, True),
-        (exceptions.SSOTokenLoadError(error_msg="none"), Kind.BAD_CREDENTIALS, True),
-        (exceptions.PartialCredentialsError(provider="env", cred_var="key"), Kind.BAD_CREDENTIALS, True),
-        (exceptions.ProfileNotFound(profile="ci"), Kind.BAD_CREDENTIALS, True),
-        (exceptions.InvalidConfigError(error_msg="profile"), Kind.BAD_SETTING, False),
-        (exceptions.InvalidRegionError(region_name="us_east_1"), Kind.BAD_SETTING, False),
-        (exceptions.NoRegionError(), Kind.BAD_SETTING, False),
-        (FileNotFoundError("no token file"), Kind.BAD_SETTING, False),
-        (NotImplementedError("assume_role_method=x"), Kind.BAD_SETTING, False),
-        (ModuleNotFoundError("No module named 'requests_gssapi'"), Kind.BAD_SETTING, False),
-        (ValueError("Unsupported host 'example.com'.  Can only retrieve metadata"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="CERTIFICATE_VERIFY_FAILED"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="[Errno 2] No such file or directory"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="[Errno 13] Permission denied"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="[Errno 20] Not a directory"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="[Errno 21] Is a directory"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="[X509: NO_CERTIFICATE_OR_CRL_FOUND]"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="[SSL: WRONG_VERSION_NUMBER]"), Kind.BAD_SETTING, False),
-        (exceptions.SSLError(endpoint_url="u", error="EOF occurred"), Kind.AMBIGUOUS, False),
-        (exceptions.SSLError(endpoint_url="u", error="[Errno 104] Connection reset by peer"), Kind.AMBIGUOUS, False),
-        (NotADirectoryError("token file"), Kind.BAD_SETTING, False),
-        (OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), "helper"), Kind.BAD_SETTING, False),
-        (OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)), Kind.AMBIGUOUS, False),
-        (json.JSONDecodeError("Expecting value", "hello", 0), Kind.BAD_SETTING, False),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), Kind.BAD_SETTING, False),
-        (exceptions.EndpointConnectionError(endpoint_url="u"), Kind.AMBIGUOUS, False),
-        (exceptions.ReadTimeoutError(endpoint_url="u"), Kind.AMBIGUOUS, False),
-        (utils.BadIMDSRequestError("request"), Kind.AMBIGUOUS, False),
-        (HTTPError("503 of the identity provider"), Kind.AMBIGUOUS, False),
-        (RuntimeError("the refreshed credentials are still expired"), Kind.AMBIGUOUS, False),
+        (exceptions.NoCredentialsError(), ErrorKind.PASSING, True),
+        (exceptions.MetadataRetrievalError(error_msg="503"), ErrorKind.PASSING, True),
+        (exceptions.CredentialRetrievalError(provider="container-role", error_msg="503"), ErrorKind.PASSING, True),
+        (exceptions.CredentialRetrievalError(provider="custom-process", error_msg="exit 1"), ErrorKind.PASSING, True),
+        (exceptions.TokenRetrievalError(provider="sso", error_msg="refresh failed"), ErrorKind.PASSING, True),
+        (exceptions.UnauthorizedSSOTokenError(), ErrorKind.BAD_CREDENTIALS, True),
+        (exceptions.SSOTokenLoadError(error_msg="none"), ErrorKind.BAD_CREDENTIALS, True),
+        (exceptions.PartialCredentialsError(provider="env", cred_var="key"), ErrorKind.BAD_CREDENTIALS, True),
+        (exceptions.ProfileNotFound(profile="ci"), ErrorKind.BAD_CREDENTIALS, True),
+        (exceptions.InvalidConfigError(error_msg="profile"), ErrorKind.BAD_SETTING, False),
+        (exceptions.InvalidRegionError(region_name="us_east_1"), ErrorKind.BAD_SETTING, False),
+        (exceptions.NoRegionError(), ErrorKind.BAD_SETTING, False),
+        (FileNotFoundError("no token file"), ErrorKind.BAD_SETTING, False),
+        (NotImplementedError("assume_role_method=x"), ErrorKind.BAD_SETTING, False),
+        (ModuleNotFoundError("No module named 'requests_gssapi'"), ErrorKind.BAD_SETTING, False),
+        (ValueError("Unsupported host 'example.com'.  Can only retrieve metadata"), ErrorKind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="CERTIFICATE_VERIFY_FAILED"), ErrorKind.BAD_SETTING, False),
+        (
+            exceptions.SSLError(endpoint_url="u", error="[Errno 2] No such file or directory"),
+            ErrorKind.BAD_SETTING,
+            False,
+        ),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 13] Permission denied"), ErrorKind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 20] Not a directory"), ErrorKind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="[Errno 21] Is a directory"), ErrorKind.BAD_SETTING, False),
+        (
+            exceptions.SSLError(endpoint_url="u", error="[X509: NO_CERTIFICATE_OR_CRL_FOUND]"),
+            ErrorKind.BAD_SETTING,
+            False,
+        ),
+        (exceptions.SSLError(endpoint_url="u", error="[SSL: WRONG_VERSION_NUMBER]"), ErrorKind.BAD_SETTING, False),
+        (exceptions.SSLError(endpoint_url="u", error="EOF occurred"), ErrorKind.AMBIGUOUS, False),
+        (
+            exceptions.SSLError(endpoint_url="u", error="[Errno 104] Connection reset by peer"),
+            ErrorKind.AMBIGUOUS,
+            False,
+        ),
+        (NotADirectoryError("token file"), ErrorKind.BAD_SETTING, False),
+        (OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), "helper"), ErrorKind.BAD_SETTING, False),
+        (OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)), ErrorKind.AMBIGUOUS, False),
+        (json.JSONDecodeError("Expecting value", "hello", 0), ErrorKind.BAD_SETTING, False),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), ErrorKind.BAD_SETTING, False),
+        (exceptions.EndpointConnectionError(endpoint_url="u"), ErrorKind.AMBIGUOUS, False),
+        (exceptions.ReadTimeoutError(endpoint_url="u"), ErrorKind.AMBIGUOUS, False),
+        (utils.BadIMDSRequestError("request"), ErrorKind.AMBIGUOUS, False),
+        (HTTPError("503 of the identity provider"), ErrorKind.AMBIGUOUS, False),
+        (RuntimeError("the refreshed credentials are still expired"), ErrorKind.AMBIGUOUS, False),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -277,7 +297,7 @@ def test_what_no_answer_means(monkeypatch, error, kind, of_credentials):
     ids=["no-json", "no-text", "endpoint"],
 )
 def test_what_the_worker_cannot_read_is_not_blamed_on_the_client(error, blamed):
-    with pytest.raises(ConfigurationError, match=blamed), settled():
+    with pytest.raises(ConfigurationError, match=blamed), refusing_settings():
         raise error
 
 
@@ -290,10 +310,10 @@ def test_a_credential_process_that_prints_no_json_is_named_with_the_resource():
 
 def test_without_a_metadata_endpoint_that_could_fail_there_are_no_credentials_for_good(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "TRUE")
-    assert kind_of(exceptions.NoCredentialsError()) is Kind.BAD_CREDENTIALS
+    assert kind_of(exceptions.NoCredentialsError()) is ErrorKind.BAD_CREDENTIALS
 
 
 def test_a_listings_token_that_is_stale_is_no_reason_to_repeat_the_very_call():
-    assert [code for code in KINDS if KINDS[code] is Kind.PASSING and not is_repeatable(code)] == [
+    assert [code for code in KINDS if KINDS[code] is ErrorKind.PASSING and not is_repeatable(code)] == [
         code for code in KINDS if code in {"InvalidNextToken", "InvalidPaginationTokenException"}
     ]

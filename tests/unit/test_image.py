@@ -4,8 +4,8 @@ import pytest
 
 from spot_runner_provider.records.image import (
     Ami,
+    BuildState,
     Image,
-    Meaning,
     UndatedImage,
     is_pipeline_name,
     judge,
@@ -55,7 +55,7 @@ class TestLatest:
 
 
 @pytest.mark.parametrize(
-    ("found", "meaning", "ami_id"),
+    ("found", "state", "ami_id"),
     [
         pytest.param(image("PENDING"), "building", None, id="pending"),
         pytest.param(image("CREATING"), "building", None, id="creating"),
@@ -102,9 +102,9 @@ class TestLatest:
         pytest.param(image("AVAILABLE", ami("pending")), "unusable", None, id="no-ami-id"),
     ],
 )
-def test_what_a_state_means(found, meaning, ami_id):
+def test_what_becomes_of_a_build(found, state, ami_id):
     verdict = judge(found, region=REGION, account=ACCOUNT)
-    assert (verdict.meaning, verdict.ami_id) == (Meaning(meaning), ami_id)
+    assert (verdict.state, verdict.ami_id) == (BuildState(state), ami_id)
 
 
 @pytest.mark.parametrize("account", [None, OTHER])

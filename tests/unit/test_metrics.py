@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spot_runner_provider.reporting.metrics import Kind, Metric, metrics
+from spot_runner_provider.reporting.metrics import Metric, MetricKind, metrics
 
 CHECKED = datetime(2026, 2, 11, 16, 0, 0, tzinfo=UTC)
 NONE = {
@@ -116,8 +116,8 @@ def test_a_clock_that_is_behind_makes_no_negative_time():
 
 def test_outcomes_are_counted_and_the_rest_is_kept():
     kinds = {metric.name: metric.kind for metric in metrics(report(("ready", "finished")), (), now=CHECKED)}
-    assert {name for name, kind in kinds.items() if kind is Kind.COUNTER} == {"spot_runner.outcomes.finished"}
-    assert set(kinds.values()) == {Kind.COUNTER, Kind.GAUGE}
+    assert {name for name, kind in kinds.items() if kind is MetricKind.COUNTER} == {"spot_runner.outcomes.finished"}
+    assert set(kinds.values()) == {MetricKind.COUNTER, MetricKind.GAUGE}
 
 
 def test_a_detection_that_failed_leaves_the_gauges_as_they_were():
@@ -126,5 +126,5 @@ def test_a_detection_that_failed_leaves_the_gauges_as_they_were():
 
 def test_a_metric_says_what_it_is():
     assert next(metrics(report(("building", None)), (), now=CHECKED)) == Metric(
-        "spot_runner.presets.building", Kind.GAUGE, 1
+        "spot_runner.presets.building", MetricKind.GAUGE, 1
     )

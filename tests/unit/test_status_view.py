@@ -9,8 +9,8 @@ import pytest
 
 from spot_runner_provider.status.view import (
     LATENESS,
-    Deployment,
-    Run,
+    DeploymentHistory,
+    RunSummary,
     State,
     Task,
     Told,
@@ -23,10 +23,10 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DUE = NOON + timedelta(minutes=15)
 NOW = NOON + timedelta(minutes=3)
 ARN = "arn:aws-us-gov:imagebuilder:us-gov-west-1:123456789012"
-SUCCESS = Run("r2", "success", NOON, NOON + timedelta(minutes=1))
+SUCCESS = RunSummary("r2", "success", NOON, NOON + timedelta(minutes=1))
 FAILED = replace(SUCCESS, run_id="r3", state="failed")
-RUNNING = Run("r4", "running", NOON)
-QUEUED = Run("r5", "queued", NOON)
+RUNNING = RunSummary("r4", "running", NOON)
+QUEUED = RunSummary("r5", "queued", NOON)
 
 
 def line(name, status="ready", outcome=None, detail=""):
@@ -53,7 +53,7 @@ def show(deployment, now=NOW):
 
 
 def only_preset(told):
-    (preset,) = show(Deployment("d", [SUCCESS], DUE, told=told))["presets"]
+    (preset,) = show(DeploymentHistory("d", [SUCCESS], DUE, told=told))["presets"]
     return preset
 
 
@@ -74,11 +74,11 @@ def only_preset(told):
     ],
 )
 def test_state(runs, now, state):
-    assert state_of(Deployment("d", runs, DUE), now) is state
+    assert state_of(DeploymentHistory("d", runs, DUE), now) is state
 
 
 def test_without_a_schedule_nothing_is_ever_stale():
-    assert state_of(Deployment("d", [SUCCESS], None), NOW + timedelta(days=400)) is State.CURRENT
+    assert state_of(DeploymentHistory("d", [SUCCESS], None), NOW + timedelta(days=400)) is State.CURRENT
 
 
 @pytest.mark.parametrize(
@@ -146,22 +146,26 @@ def test_without_a_schedule_nothing_is_ever_stale():
     ],
 )
 def test_what_is_old_or_failed_never_passes_for_sound(runs, told, now, expected):
-    answer = show(Deployment("d", runs, DUE, told=told), now)
+    answer = show(DeploymentHistory("d", runs, DUE, told=told), now)
     assert (answer["status"], answer["message"]) == expected
 
 
 def test_a_report_of_a_few_presets_says_so():
     told = replace(TOLD, fields={"presets": ["a"]})
-    answer = show(Deployment("d", [SUCCESS], DUE, told=told))
+    answer = show(DeploymentHistory("d", [SUCCESS], DUE, told=told))
     assert (answer["status"], answer["message"]) == ("ready", "1 preset ready; no run looked at other presets")
 
 
 def test_a_paused_dag_is_named_where_it_explains():
     late = DUE + timedelta(hours=1)
-    assert show(Deployment("d", paused=True))["message"] == "no run yet, the DAG is paused"
-    assert show(Deployment("d", [QUEUED], DUE, paused=True))["message"] == "the first run is queued, the DAG is paused"
+    assert show(DeploymentHistory("d", paused=True))["message"] == "no run yet, the DAG is paused"
     assert (
-        ", the DAG is paused; then:" in show(Deployment("d", [SUCCESS], DUE, paused=True, told=TOLD), late)["message"]
+        show(DeploymentHistory("d", [QUEUED], DUE, paused=True))["message"]
+        == "the first run is queued, the DAG is paused"
+    )
+    assert (
+        ", the DAG is paused; then:"
+        in show(DeploymentHistory("d", [SUCCESS], DUE, paused=True, told=TOLD), late)["message"]
     )
 
 
@@ -267,7 +271,7 @@ def test_of_two_results_the_one_of_the_presets_own_task_is_shown(own):
 
 def test_what_others_wrote_into_one_record_decides_about_no_other_presets_links():
     told = replace(TOLD, report=report(line("a"), line("b")), results=[(Task("fix"), [RESULT])], fields=FIELDS)
-    presets = show(Deployment("d", [SUCCESS], DUE, told=told))["presets"]
+    presets = show(DeploymentHistory("d", [SUCCESS], DUE, told=told))["presets"]
     assert [set(preset["console"]) for preset in presets] == [
         {"pipeline", "image", "parameter", "record"},
         set(),
@@ -355,7 +359,7 @@ def test_a_run_for_a_few_presets_is_known_by_its_survey(survey, fields, partial)
 
 def test_the_schema_names_every_field_and_no_other():
     schema = json.loads(files("spot_runner_provider.status").joinpath("schema.json").read_text())
-    answer = show(Deployment("d", [SUCCESS], DUE, told=TOLD))
+    answer = show(DeploymentHistory("d", [SUCCESS], DUE, told=TOLD))
     properties = schema["properties"]
     assert set(properties) == set(schema["required"]) == set(answer)
     for name in ("presets", "runs"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
-from spot_runner_provider.embedded.call import Call, Handler
+from spot_runner_provider.embedded.call import ApiCall, Handler
 from spot_runner_provider.embedded.errors import throttled_reply
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class Latency:
 
     >>> latency = Latency(lambda call, environ: Response("put"))
     >>> latency.set(0.001, "ssm.*")
-    >>> latency(Call("ssm.PutParameter", {}, (), "us-east-1"), {}).get_data()  # a millisecond later
+    >>> latency(ApiCall("ssm.PutParameter", {}, (), "us-east-1"), {}).get_data()  # a millisecond later
     b'put'
     >>> latency.clear()
     """
@@ -35,7 +35,7 @@ class Latency:
         """Add nothing any more."""
         self._seconds = {}
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Wait, then pass the call on."""
         if not call.bystander:
             seconds = sum(seconds for pattern, seconds in self._seconds.items() if call.matches(pattern))
@@ -49,7 +49,7 @@ class RateLimit:
 
     >>> limit = RateLimit(lambda call, environ: Response("put"))
     >>> limit.set("ssm.PutParameter", per_second=0.001, burst=2)
-    >>> put = Call("ssm.PutParameter", {}, (), "us-east-1")
+    >>> put = ApiCall("ssm.PutParameter", {}, (), "us-east-1")
     >>> [limit(put, {}).status_code for _ in range(3)]
     [200, 200, 400]
     >>> limit.clear()
@@ -70,7 +70,7 @@ class RateLimit:
         with self._lock:
             self._buckets.clear()
 
-    def __call__(self, call: Call, environ: "WSGIEnvironment") -> Response:
+    def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Pass the call on if each bucket that it counts for has a token, else throttle it."""
         with self._lock:
             buckets = [bucket for pattern, bucket in self._buckets.items() if call.matches(pattern)]
