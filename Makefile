@@ -55,7 +55,7 @@ up: .venv/.installed
 PYTEST = bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed .venv-ministack/.installed
-	@echo "make test takes about half an hour on two idle cores."
+	@echo "make test takes about a quarter of an hour on two idle cores."
 	@.venv/bin/python -m tests.needs
 	@$(ALONE) .venv/$(PYTEST) -m 'not long'
 

@@ -60,6 +60,7 @@ def measured(batch):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.long
 def test_a_thousand_presets_stay_within_150_mb(fleet, figure):
     _, _, empty = measured([])
     count, outcomes, full = measured(fleet)

@@ -13,7 +13,10 @@ from spot_runner_provider.reporting.report import report
 
 from .values import ACCOUNT, NOW, ago, note, record
 
-LIMITS = [pytest.param(2_000, 1_000_000, id="2000-presets"), pytest.param(5_000, 3_000_000, id="5000-presets")]
+LIMITS = [
+    pytest.param(2_000, 1_000_000, id="2000-presets"),
+    pytest.param(5_000, 3_000_000, id="5000-presets", marks=pytest.mark.long),
+]
 AMI_ID = "ami-0123456789abcdef0"
 
 
@@ -157,7 +160,7 @@ def test_at_least_five_hundred_characters_of_each_reason(count):
     assert min(len(result["detail"]) for result in fitted(one_of_eight, "detail")) >= 500
 
 
-@pytest.mark.parametrize("count", [2_000, 5_000])
+@pytest.mark.parametrize("count", [2_000, pytest.param(5_000, marks=pytest.mark.long)])
 def test_what_each_reason_has_where_there_is_no_room_for_so_much(count):
     made = reconciled(count)
     assert min(len(preset["detail"]) for preset in made.value["presets"]) >= 300
