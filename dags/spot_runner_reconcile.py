@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
-from spot_runner_provider.operators.arguments import verbatim
+from spot_runner_provider.operators.arguments import verbatim_texts
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
 from spot_runner_provider.operators.report_status import ReportStatusOperator
@@ -24,12 +24,11 @@ except ImportError:  # Airflow 2.11
     from airflow.operators.empty import EmptyOperator
 
 settings = Settings.read()
-place = {
-    "table_name": settings.table_name and verbatim(settings.table_name),
-    "config_prefix": verbatim(settings.config_prefix),
-    "aws_conn_id": settings.aws_conn_id and verbatim(settings.aws_conn_id),
-    "region_name": settings.region_name and verbatim(settings.region_name),
+detection = verbatim_texts(settings.detection) | {
+    "stale_after": "{{ params.stale_after_minutes }}",
+    "audit": "{{ params.audit }}",
 }
+reconciliation = verbatim_texts(settings.reconciliation) | {"dry_run": "{{ params.dry_run }}"}
 
 with DAG(
     dag_id="spot_runner_reconcile",
@@ -62,18 +61,13 @@ with DAG(
     detect = DetectStaleOperator(
         task_id="detect_stale",
         presets="{{ params.presets }}",
-        stale_after="{{ params.stale_after_minutes }}",
-        max_mapped_tasks=settings.max_mapped_tasks,
-        audit="{{ params.audit }}",
-        **place,
+        **detection,
     )
     reconcile = ReconcilePresetOperator.partial(
         task_id="reconcile_preset",
-        pipeline_name=verbatim(settings.pipeline_name),
-        dry_run="{{ params.dry_run }}",
         max_active_tis_per_dag=8,
         map_index_template="{{ preset_names }}",
-        **place,
+        **reconciliation,
     ).expand(presets=detect.output)
     reconcile >> ReportStatusOperator(task_id="report_status", trigger_rule="all_done", retries=0)
     if settings.dry_run:  # so that a worker which lacks the setting sees that this run has it

@@ -2,9 +2,115 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 __version__ = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting of ``[spot_runner]``. The values are those that operators take; Airflow is told their text.
+
+    :param description: a sentence.
+    :param type: as Airflow's metadata name it.
+    :param default: ``None`` for none.
+    :param example: a value that makes sense.
+    :param is_template: keeps Airflow from filling in what stands in braces, on which 2.11 fails as a whole.
+
+    >>> Setting(name="max_mapped_tasks", description="Tasks.", default=8, example=16, type="integer").option["default"]
+    '8'
+    """
+
+    name: str
+    description: str
+    default: Any
+    example: Any
+    type: str = "string"
+    is_template: bool = False
+
+    @property
+    def option(self) -> dict[str, Any]:
+        """The setting as Airflow's schema has it."""
+        return {
+            "description": self.description,
+            "version_added": "0.1.0",
+            "type": self.type,
+            "example": str(self.example),
+            "default": None if self.default is None else str(self.default),
+        } | ({"is_template": True} if self.is_template else {})
+
+
+SETTINGS = (
+    Setting(
+        name="table_name",
+        description="Name of the DynamoDB table that holds the AMI states. There is no default.",
+        default=None,
+        example="spot-runner-state",
+    ),
+    Setting(
+        name="config_prefix",
+        description="Path above the SSM parameters: a preset's is ``<config_prefix>/<preset>``.",
+        default="/spot-runner/configs",
+        example="/team-a/runners",
+    ),
+    Setting(
+        name="pipeline_name",
+        description="Name of a preset's Image Builder pipeline; ``{preset}`` stands for the preset's name.",
+        default="spot-runner-{preset}",
+        example="spot-runner-{preset}-windows",
+        is_template=True,
+    ),
+    Setting(
+        name="aws_conn_id",
+        description="Airflow connection for AWS.",
+        default="aws_default",
+        example="aws_runners",
+    ),
+    Setting(
+        name="region_name",
+        description="AWS region; the connection's own if empty.",
+        default="",
+        example="eu-central-1",
+    ),
+    Setting(
+        name="stale_after_minutes",
+        description="Minutes that a build may take before Image Builder is asked about it.",
+        type="float",
+        default=30,
+        example=45,
+    ),
+    Setting(
+        name="schedule",
+        description="When the DAG runs: a cron expression or preset; manually only if empty.",
+        default="*/15 * * * *",
+        example="@hourly",
+    ),
+    Setting(
+        name="max_mapped_tasks",
+        description="Mapped tasks a run at most. Up to that many presets have a task each.",
+        type="integer",
+        default=8,
+        example=16,
+    ),
+    Setting(
+        name="audit",
+        description="Compare every settled record with its SSM parameter, and report those that drifted apart.",
+        type="boolean",
+        default=False,
+        example=True,
+    ),
+    Setting(
+        name="dry_run",
+        description="Look everything up and say what would be done, but write nothing: for a trial period.",
+        type="boolean",
+        default=False,
+        example=True,
+    ),
+)
+"""Every setting: its home. The operators take their defaults from here."""
+
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -28,73 +134,7 @@ def get_provider_info() -> dict[str, Any]:
         "config": {
             "spot_runner": {
                 "description": "Settings of the DAG ``spot_runner_reconcile``.",
-                "options": {
-                    "table_name": _option(
-                        "Name of the DynamoDB table that holds the AMI states. There is no default.",
-                        example="spot-runner-state",
-                        default=None,
-                    ),
-                    "config_prefix": _option(
-                        "Path above the SSM parameters: a preset's is ``<config_prefix>/<preset>``.",
-                        example="/team-a/runners",
-                        default="/spot-runner/configs",
-                    ),
-                    "pipeline_name": _option(
-                        "Name of a preset's Image Builder pipeline; ``{preset}`` stands for the preset's name.",
-                        example="spot-runner-{preset}-windows",
-                        default="spot-runner-{preset}",
-                        is_template=True,
-                    ),
-                    "aws_conn_id": _option("Airflow connection for AWS.", example="aws_runners", default="aws_default"),
-                    "region_name": _option(
-                        "AWS region; the connection's own if empty.", example="eu-central-1", default=""
-                    ),
-                    "stale_after_minutes": _option(
-                        "Minutes that a build may take before Image Builder is asked about it.",
-                        type_="float",
-                        example="45",
-                        default="30",
-                    ),
-                    "schedule": _option(
-                        "When the DAG runs: a cron expression or preset; manually only if empty.",
-                        example="@hourly",
-                        default="*/15 * * * *",
-                    ),
-                    "max_mapped_tasks": _option(
-                        "Mapped tasks a run at most. Up to that many presets have a task each.",
-                        type_="integer",
-                        example="16",
-                        default="8",
-                    ),
-                    "audit": _option(
-                        "Compare every settled record with its SSM parameter, and report those that drifted apart.",
-                        type_="boolean",
-                        example="True",
-                        default="False",
-                    ),
-                    "dry_run": _option(
-                        "Look everything up and say what would be done, but write nothing: for a trial period.",
-                        type_="boolean",
-                        example="True",
-                        default="False",
-                    ),
-                },
+                "options": {setting.name: setting.option for setting in SETTINGS},
             }
         },
     }
-
-
-def _option(
-    description: str, *, example: str, default: str | None, type_: str = "string", is_template: bool = False
-) -> dict[str, Any]:
-    """Return an option as Airflow's schema has it.
-
-    :param is_template: keeps Airflow from filling in what stands in braces, on which 2.11 fails as a whole.
-    """
-    return {
-        "description": description,
-        "version_added": "0.1.0",
-        "type": type_,
-        "example": example,
-        "default": default,
-    } | ({"is_template": True} if is_template else {})

@@ -13,11 +13,13 @@ from airflow.providers.common.compat.sdk import AirflowConfigException, AirflowE
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from spot_runner_provider import get_provider_info
+from spot_runner_provider import SETTINGS
 from spot_runner_provider.hooks.credentials import region_fault
 from spot_runner_provider.operators import arguments
 
 SECTION = "spot_runner"
+
+_TEXTS = {setting.name: setting.option["default"] for setting in SETTINGS}
 
 T = TypeVar("T")
 
@@ -55,6 +57,26 @@ class Settings:
     audit: bool
     dry_run: bool
 
+    @property
+    def detection(self) -> dict[str, Any]:
+        """The arguments of ``DetectStaleOperator`` that are settings."""
+        return {
+            **self._place,
+            "stale_after": self.stale_after_minutes,
+            "max_mapped_tasks": self.max_mapped_tasks,
+            "audit": self.audit,
+        }
+
+    @property
+    def reconciliation(self) -> dict[str, Any]:
+        """The arguments of ``ReconcilePresetOperator`` that are settings."""
+        return {**self._place, "pipeline_name": self.pipeline_name, "dry_run": self.dry_run}
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        names = ("table_name", "config_prefix", "aws_conn_id", "region_name")
+        return {name: getattr(self, name) for name in names}
+
     @classmethod
     def read(cls) -> Self:
         """Return the settings as this process sees them.
@@ -77,12 +99,7 @@ class Settings:
 
 
 def _get(name: str) -> Any:
-    return conf.get(SECTION, name, fallback=_options()[name]["default"])
-
-
-def _options() -> dict[str, Any]:
-    options: dict[str, Any] = get_provider_info()["config"][SECTION]["options"]
-    return options
+    return conf.get(SECTION, name, fallback=_TEXTS[name])
 
 
 def _checked(check: Callable[..., T], *given: Any) -> T:
@@ -94,7 +111,7 @@ def _checked(check: Callable[..., T], *given: Any) -> T:
 
 def _boolean(name: str) -> bool:
     try:
-        return bool(conf.getboolean(SECTION, name, fallback=_options()[name]["default"]))
+        return bool(conf.getboolean(SECTION, name, fallback=_TEXTS[name]))
     except AirflowConfigException:
         raise InvalidSetting(f"{name} is {str(_get(name))[:60]!r}; it takes True or False") from None
 
@@ -143,7 +160,7 @@ def _refuse_unknown() -> None:
 
     Airflow reads ``<name>_cmd`` and ``<name>_secret`` only for what is sensitive, which no setting is.
     """
-    known, prefix = [*_options()], f"AIRFLOW__{SECTION}__".upper()
+    known, prefix = [*_TEXTS], f"AIRFLOW__{SECTION}__".upper()
     keys = conf.options(SECTION) if conf.has_section(SECTION) else []
     for key in (*keys, *(name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix))):
         if key not in known:

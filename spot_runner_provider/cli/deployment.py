@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ from spot_runner_provider.settings import SECTION, Settings
 
 PLACE = ("table_name", "config_prefix", "pipeline_name", "region_name", "aws_conn_id")
 """The arguments that say where records, parameters and pipelines are."""
+
+UNTEMPLATED = ("botocore_config", "region")
+"""The arguments that lead to AWS and are no template fields; ``region`` is Amazon's former ``region_name``."""
 
 _DELTA = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """A ``timedelta`` as Airflow's database has it: as its text."""
@@ -85,16 +89,10 @@ def of_settings() -> Deployment:
     'spot-runner-state'
     """
     settings = Settings.read()
-    place: dict[str, Any] = {
-        "table_name": settings.table_name,
-        "config_prefix": settings.config_prefix,
-        "aws_conn_id": settings.aws_conn_id,
-        "region_name": settings.region_name,
-    }
     return Deployment(
         f"[{SECTION}]",
-        DetectStaleOperator(task_id="detect", stale_after=settings.stale_after_minutes, audit=settings.audit, **place),
-        _reconcile({**place, "pipeline_name": settings.pipeline_name, "dry_run": settings.dry_run}),
+        DetectStaleOperator(task_id="detect", **settings.detection),
+        _reconcile(settings.reconciliation),
     )
 
 
@@ -102,7 +100,7 @@ def of_dag(dag_id: str, session: Session) -> Deployment:
     """Return what a DAG's tasks are given, as Airflow's database has it, with the defaults of the DAG's params.
 
     The DAG's file is not run: it would read the settings of this process, which need not be the workers'. Nor is
-    anything guessed: a template that needs a run is refused. ``botocore_config`` is not in the database.
+    anything guessed: a template that needs a run is refused.
 
     :raises InvalidArgument: if it cannot be told, or if the two tasks work on different tables.
 
@@ -153,7 +151,7 @@ def _reconcile(given: Mapping[str, Any]) -> ReconcilePresetOperator:
 
 
 def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
-    """Return what the DAG's one task of an operator is given of what can be templated, but ``presets``."""
+    """Return what the DAG's one task of an operator is given, but ``presets`` and what is about waiting."""
     tasks = [task for task in dag.tasks if task.task_type == operator.__name__]
     if len(tasks) != 1:
         raise InvalidArgument(
@@ -170,5 +168,12 @@ def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
             raise InvalidArgument(
                 f"the task {task.task_id} of the DAG {dag.dag_id} is mapped over more than presets; nothing was done"
             )
-        given = {name: task.partial_kwargs[name] for name in given if name in task.partial_kwargs}
+        given = {name: task.partial_kwargs[name] for name in (*given, *UNTEMPLATED) if name in task.partial_kwargs}
+    elif botocore_json := getattr(task, "botocore_json", None):
+        given["botocore_config"] = json.loads(botocore_json)
+        if given["botocore_config"] is None:
+            raise InvalidArgument(
+                f"the task {task.task_id} of the DAG {dag.dag_id} has a botocore_config that Airflow's database cannot "
+                "hold, as it is no JSON; nothing was done"
+            )
     return {"table_name": None} | {name: value for name, value in given.items() if name != "presets"}

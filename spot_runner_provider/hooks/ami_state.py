@@ -20,6 +20,9 @@ from spot_runner_provider.records import ami_state, intent, projection
 from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, is_ami_state, job_id
 from spot_runner_provider.records.intent import Intent
 
+INDEX_NAME = "recordType-index"
+"""The table's index on ``recordType`` and ``updatedAt``, as deployments have named it."""
+
 READ_LIMIT = 100
 """Keys that one BatchGetItem takes."""
 
@@ -52,7 +55,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     [spot_runner] table_name, or the region, or the account that the connection leads to
     """
 
-    def __init__(self, *, table_name: str, index_name: str = "recordType-index", **kwargs: Any) -> None:
+    def __init__(self, *, table_name: str, index_name: str = INDEX_NAME, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.table_name: str = table_name
         self.index_name = index_name

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from spot_runner_provider import clock
+from spot_runner_provider import DEFAULTS, clock
 from spot_runner_provider.hooks.calls import ConfiguredHook, chunks, repeat_what_passes, withheld
 from spot_runner_provider.hooks.cancellation import Cancellation
 from spot_runner_provider.hooks.errors import (
@@ -56,7 +56,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
     ['ami-0a1d', 'ami-0e3f']
     """
 
-    def __init__(self, *, prefix: str = "/spot-runner/configs", **kwargs: Any) -> None:
+    def __init__(self, *, prefix: str = DEFAULTS["config_prefix"], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.prefix = prefix
 

@@ -258,6 +258,15 @@ def verbatim(text: str) -> str:
     return repr(text)
 
 
+def verbatim_texts(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments, each text as :func:`verbatim` has it.
+
+    >>> verbatim_texts({"table_name": "2022", "max_mapped_tasks": 8, "region_name": None})
+    {'table_name': "'2022'", 'max_mapped_tasks': 8, 'region_name': None}
+    """
+    return {name: verbatim(value) if isinstance(value, str) else value for name, value in given.items()}
+
+
 def table_name(value: Any) -> str:
     """Return the name of a DynamoDB table.
 

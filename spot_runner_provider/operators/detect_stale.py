@@ -7,18 +7,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
-from spot_runner_provider import clock
+from spot_runner_provider import DEFAULTS, clock
 from spot_runner_provider.batch.breaker import Breaker
 from spot_runner_provider.detection.audit import Audit, Finding, confirmed, drift, settled
 from spot_runner_provider.detection.survey import Survey, divide, sift, survey
-from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.ami_state import INDEX_NAME
 from spot_runner_provider.hooks.calls import chunks
 from spot_runner_provider.hooks.preset_config import NAMES_LIMIT, PresetConfigHook
 from spot_runner_provider.operators import arguments
+from spot_runner_provider.operators.base import AmiStateOperator
 from spot_runner_provider.operators.run_conf import RunConf
 from spot_runner_provider.protocol.calls import ConfigurationError, ReadConfig
 from spot_runner_provider.records.ami_state import AmiState
@@ -31,7 +31,7 @@ STATES_KEY = "states"
 """XCom key under which every AMI state is pushed."""
 
 
-class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
+class DetectStaleOperator(AmiStateOperator):
     """Find AMI states that have been ``building`` for too long, and what earlier runs left unfinished.
 
     Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`:
@@ -67,7 +67,6 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     [['linux-arm64'], ['linux-x64']]
     """
 
-    aws_hook_class = AmiStateHook
     template_fields: Sequence[str] = aws_template_fields(
         "table_name", "index_name", "stale_after", "presets", "max_mapped_tasks", "audit", "config_prefix"
     )
@@ -76,12 +75,12 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         self,
         *,
         table_name: str | None,
-        index_name: str = "recordType-index",
-        stale_after: timedelta | float | str = timedelta(minutes=30),
+        index_name: str = INDEX_NAME,
+        stale_after: timedelta | float | str = timedelta(minutes=DEFAULTS["stale_after_minutes"]),
         presets: Sequence[str] | str | None = None,
-        max_mapped_tasks: int | str = 8,
-        audit: bool | str = False,
-        config_prefix: str = "/spot-runner/configs",
+        max_mapped_tasks: int | str = DEFAULTS["max_mapped_tasks"],
+        audit: bool | str = DEFAULTS["audit"],
+        config_prefix: str = DEFAULTS["config_prefix"],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,11 +93,6 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
         self.config_prefix = config_prefix
         self._written = arguments.written_texts(self)
         self._written_presets = presets if isinstance(presets, str) else None
-
-    @property
-    def _hook_parameters(self) -> dict[str, Any]:
-        names = {"table_name": self.table_name, "index_name": self.index_name, "caller": type(self).__name__}
-        return {**super()._hook_parameters, **names}
 
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         """Query the table and return batches of what must be reconciled.
@@ -171,7 +165,7 @@ class DetectStaleOperator(AwsBaseOperator[AmiStateHook]):
     def _audit(self, found: Survey, prefix: str) -> Audit:
         """Compare the settled records with their parameters; whatever goes wrong must not stop the repair."""
         states = settled(found.states, unfinished=found.unfinished, now=found.checked_at)
-        hook = PresetConfigHook(prefix=prefix, beside=self.hook, **super()._hook_parameters)
+        hook = PresetConfigHook(prefix=prefix, beside=self.hook, **self._beside_parameters)
         suspects, unread = _compare(hook, states)
         findings: tuple[Finding, ...] = ()
         told = []

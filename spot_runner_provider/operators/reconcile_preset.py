@@ -10,20 +10,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, conf
 
-from spot_runner_provider import clock
+from spot_runner_provider import DEFAULTS, clock
 from spot_runner_provider.batch.batch import Batch
 from spot_runner_provider.batch.breaker import Breaker
 from spot_runner_provider.batch.waiting import AIOBOTOCORE_REMEDY, Progress, Watch, can_defer
-from spot_runner_provider.hooks.ami_state import AmiStateHook
+from spot_runner_provider.hooks.ami_state import INDEX_NAME
 from spot_runner_provider.hooks.cancellation import Cancellation
 from spot_runner_provider.hooks.image_builder import ImageBuilderHook
 from spot_runner_provider.hooks.preset_config import PresetConfigHook
 from spot_runner_provider.hooks.stores import Stores
 from spot_runner_provider.operators import arguments, asset_events, links
+from spot_runner_provider.operators.base import AmiStateOperator
 from spot_runner_provider.operators.labels import LABEL_VARIABLE, label
 from spot_runner_provider.operators.run_conf import RunConf
 from spot_runner_provider.operators.selection import Selection, check_items, first_name, name_of
@@ -44,7 +44,7 @@ TRIGGERER_GRACE = timedelta(minutes=10)
 """How much later than the trigger itself Airflow may end the wait: then there was no triggerer, and the try fails."""
 
 
-class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
+class ReconcilePresetOperator(AmiStateOperator):
     """Ask Image Builder what became of each preset's build, and correct DynamoDB and SSM accordingly.
 
     Returns one result a preset: ``{"presetName", "status", "amiId", "previousAmiId", "updatedAt", "buildId",
@@ -86,7 +86,6 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
     {'windows-2022': None, 'linux-x64': 'corrected_ready'}
     """
 
-    aws_hook_class = AmiStateHook
     operator_extra_links = (
         links.PipelineLink(),
         links.ParameterLink(),
@@ -102,11 +101,11 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         *,
         presets: Sequence[Mapping[str, Any] | str] | str,
         table_name: str | None,
-        config_prefix: str = "/spot-runner/configs",
-        pipeline_name: str = "spot-runner-{preset}",
-        index_name: str = "recordType-index",
+        config_prefix: str = DEFAULTS["config_prefix"],
+        pipeline_name: str = DEFAULTS["pipeline_name"],
+        index_name: str = INDEX_NAME,
         max_workers: int | str = 16,
-        dry_run: bool | str = False,
+        dry_run: bool | str = DEFAULTS["dry_run"],
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: int = 60,
@@ -135,11 +134,6 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         made: OperatorPartial = super().partial(**kwargs)
         made.kwargs["outlets"] = asset_events.with_alias(made.kwargs.get("outlets"))
         return made
-
-    @property
-    def _hook_parameters(self) -> dict[str, Any]:
-        names = {"table_name": self.table_name, "index_name": self.index_name, "caller": type(self).__name__}
-        return {**super()._hook_parameters, **names}
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Reconcile each preset and return the results.
@@ -278,7 +272,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
 
     def _image_builder(self) -> ImageBuilderHook:
         """Return a hook that is connected."""
-        images = ImageBuilderHook(**super()._hook_parameters)
+        images = ImageBuilderHook(**self._beside_parameters)
         images.connect(self._cancellation)
         return images
 
@@ -347,7 +341,7 @@ class ReconcilePresetOperator(AwsBaseOperator[AmiStateHook]):
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)
         template = arguments.pipeline_name(self.pipeline_name)
-        hook_parameters = super()._hook_parameters
+        hook_parameters = self._beside_parameters
         stores = Stores(
             self.hook,
             ImageBuilderHook(beside=self.hook, **hook_parameters),

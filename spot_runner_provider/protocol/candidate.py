@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
+from spot_runner_provider import DEFAULTS
 from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, check_preset_name
 from spot_runner_provider.records.image import pipeline_name_of
 from spot_runner_provider.records.intent import Intent
@@ -100,8 +101,8 @@ class Run:
     attempt: str
     region: str
     clock: Callable[[], datetime]
-    pipeline_name: str = "spot-runner-{preset}"
-    config_prefix: str = "/spot-runner/configs"
+    pipeline_name: str = DEFAULTS["pipeline_name"]
+    config_prefix: str = DEFAULTS["config_prefix"]
     repeated: bool = False
     dry_run: bool = False
 

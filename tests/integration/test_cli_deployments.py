@@ -14,8 +14,10 @@ from airflow.models.dag import DagModel
 from airflow.providers.common.compat.sdk import DAG, Param
 from airflow.providers_manager import ProvidersManager
 from airflow.utils.session import create_session
+from botocore import UNSIGNED
 
 from spot_runner_provider import clock
+from spot_runner_provider.cli import deployment
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo.seed import ami_state, create_table, preset_config, put_items
 from spot_runner_provider.embedded.imagebuilder.models import Ami
@@ -301,8 +303,13 @@ def mapped(team: Team) -> DAG:
             lambda team: dag_of(team, detect={"table_name": None}, reconcile={"table_name": None}),
             "table_name is not set: give it to the operator, or set [spot_runner] table_name",
         ),
+        (
+            lambda team: dag_of(team, detect={"botocore_config": {"signature_version": UNSIGNED}}),
+            "the task find of the DAG runners_red has a botocore_config that Airflow's database cannot hold, as it is "
+            "no JSON; nothing was done",
+        ),
     ],
-    ids=["needs a run", "two tables", "two tasks", "no task", "mapped", "no table"],
+    ids=["needs a run", "two tables", "two tasks", "no task", "mapped", "no table", "no JSON"],
 )
 def test_what_cannot_be_told_is_refused(red: Team, add: Add, here: Here, make: Callable[[Team], DAG], why: str) -> None:
     add(make(red))
@@ -319,3 +326,19 @@ def test_a_task_that_is_not_mapped_will_do(red: Team, add: Add, here: Here) -> N
     answer = here("reconcile", "--dag-id", red.dag_id, "-o", "json")
     assert (answer.err, answer.report["presets"][0]["outcome"]) == (f"DAG runners_red: {red.told}", "corrected_ready")
     assert red.stands() == ("building", OLD)
+
+
+@pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "not-mapped"])
+def test_an_argument_that_is_no_template_field_counts(red: Team, add: Add, is_mapped: bool) -> None:
+    given = {"botocore_config": {"user_agent_extra": "team-red", "retries": {"total_max_attempts": 2}}}
+    if is_mapped:
+        made = dag_of(red, detect=given, reconcile=given | {"region": "us-east-1"})
+    else:
+        with DAG(red.dag_id, schedule=None, tags=["spot-runner"]) as made:
+            DetectStaleOperator(task_id="find", table_name="red-state", **given)
+            ReconcilePresetOperator(task_id="mend", presets=[PRESET], **red.place, **given)
+    add(made)
+    with create_session() as session:
+        found = deployment.of_dag(red.dag_id, session)
+    for operator in (found.detect, found.reconcile):
+        assert operator.botocore_config == given["botocore_config"]
