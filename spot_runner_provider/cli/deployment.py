@@ -25,8 +25,8 @@ from spot_runner_provider.settings import SECTION, Settings
 PLACE = ("table_name", "config_prefix", "pipeline_name", "region_name", "aws_conn_id")
 """The arguments that say where records, parameters and pipelines are."""
 
-UNTEMPLATED = ("botocore_config", "region")
-"""The arguments that lead to AWS and are no template fields; ``region`` is Amazon's former ``region_name``."""
+UNTEMPLATED = ("botocore_config",)
+"""The arguments that lead to AWS and are no template fields."""
 
 _DELTA = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 """A ``timedelta`` as Airflow's database has it: as its text."""

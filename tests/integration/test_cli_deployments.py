@@ -332,7 +332,7 @@ def test_a_task_that_is_not_mapped_will_do(red: Team, add: Add, here: Here) -> N
 def test_an_argument_that_is_no_template_field_counts(red: Team, add: Add, is_mapped: bool) -> None:
     given = {"botocore_config": {"user_agent_extra": "team-red", "retries": {"total_max_attempts": 2}}}
     if is_mapped:
-        made = dag_of(red, detect=given, reconcile=given | {"region": "us-east-1"})
+        made = dag_of(red, detect=given, reconcile=given)
     else:
         with DAG(red.dag_id, schedule=None, tags=["spot-runner"]) as made:
             DetectStaleOperator(task_id="find", table_name="red-state", **given)

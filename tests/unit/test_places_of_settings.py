@@ -86,8 +86,8 @@ def test_the_readme_has_each_argument_with_its_default(operator):
     assert found == wanted, f"README.md, In a DAG of your own: {operator.__name__}"
 
 
-NO_MATTER_TO_A_COMMAND = {"presets", "wait_for_completion", "deferrable", "poll_interval", "wait_timeout"}
-"""It has presets of its own, and does not wait."""
+NO_MATTER_TO_A_COMMAND = {"presets", "wait_for_completion", "deferrable", "poll_interval", "wait_timeout", "region"}
+"""It has presets of its own, and does not wait. Amazon takes ``region``, and does nothing with it."""
 
 
 @pytest.mark.skipif(not find_spec("airflow.sdk"), reason="there are no commands before Airflow 3")
