@@ -33,6 +33,11 @@ class Bystanders:
         with self._lock:
             self._waiting.append((operation, key, action))
 
+    def clear(self) -> None:
+        """Forget the actions that are not due yet."""
+        with self._lock:
+            self._waiting.clear()
+
     def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
         """Run the actions that are due, then pass the call on."""
         if not call.bystander:

@@ -171,12 +171,12 @@ class Layers:
         return self._holds.release(apply)
 
     def reset(self) -> None:
-        """Forget calls, faults, latencies and rates; drop held calls.
+        """Forget calls, faults, latencies, rates, and actions that are not due yet; drop held calls.
 
         >>> aws.set_rate("ssm.*", per_second=1)
         >>> aws.reset()
         """
-        for layer in (self._log, self._faults, self._latency, self._rates):
+        for layer in (self._log, self._faults, self._latency, self._rates, self._bystanders):
             layer.clear()
         self._holds.release(apply=False)
 

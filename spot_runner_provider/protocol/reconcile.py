@@ -48,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import Any, TypeVar
 
 from spot_runner_provider.protocol.calls import (
@@ -343,6 +344,14 @@ class _Followed:
     replacement: Replacement | None
 
 
+class _Put(Enum):
+    """What became of a put: nobody came in between; somebody did, or may have; SSM refused it for now."""
+
+    ALONE = auto()
+    IN_VAIN = auto()
+    THROTTLED = auto()
+
+
 class _Following:
     """Makes the parameter follow the record: what one try knows of both, and what its puts may have covered.
 
@@ -392,13 +401,12 @@ class _Following:
                 return self._followed()
             text = self._merged(ami_id)
             if text != self._history[-1].text:
-                try:
-                    came_between = yield from self._put(text)
-                except Throttled:  # waiting is not in vain
+                put = yield from self._put(text)
+                if put is _Put.THROTTLED:  # waiting is not in vain
                     if (yield from self._wait(ami_id)):
                         continue
                     return self._followed()
-                if came_between:
+                if put is _Put.IN_VAIN:
                     in_vain += 1
                     continue
             # Race: a newer build's event may have replaced the record, and put the parameter before our put covered
@@ -420,8 +428,8 @@ class _Following:
             return merge_covered(self._history, ami_id, base=base, put=put)
         return merge(self._history, ami_id, base=self._base, until=self._until)
 
-    def _put(self, text: str) -> Flow[bool]:
-        """Put, and return whether somebody came in between, or may have."""
+    def _put(self, text: str) -> Flow[_Put]:
+        """Put, and return what became of it."""
         newest = self._history[-1]
         if not newest.with_text(text, newest.version).fits:
             raise InvalidConfig.too_large(newest.tier)
@@ -429,11 +437,11 @@ class _Following:
         try:
             version: int | None = yield PutConfig(self._record.preset_name, newest, text)
         except Throttled:
-            raise
+            return _Put.THROTTLED
         except Busy:
             # Race: somebody else's put is under way, and what it writes must not get lost under ours.
             yield from self._read_history()
-            return True
+            return _Put.IN_VAIN
         except Refused:
             # What others edit from now on is nothing that a put covered.
             if self._unless_put and self._unless_put.puts_until:
@@ -450,11 +458,11 @@ class _Following:
             if version:
                 self._covering = newest, newest.with_text(text, version)
                 self._replaced(newest)
-            return True
+            return _Put.IN_VAIN
         self._history = [*self._history, newest.with_text(text, version)]
         self._base, self._until, self._covering = version, None, None
         self._replaced(newest)
-        return False
+        return _Put.ALONE
 
     def _wait(self, ami_id: str) -> Flow[bool]:
         """Wait until SSM may take the put of ``ami_id``, and return whether the record still asks for a put."""

@@ -36,6 +36,14 @@ def test_each_service_answers(aws):
     assert aws.client("sts").get_caller_identity()["Account"] == aws.account
 
 
+def test_what_was_to_happen_before_a_call_is_forgotten_by_a_reset(aws):
+    happened = []
+    aws.before("dynamodb.*", None, lambda: happened.append("it"))
+    aws.reset()
+    aws.client("dynamodb").list_tables()
+    assert happened == []
+
+
 def test_it_starts_empty_and_stops_for_good():
     with EmbeddedAws() as first:
         client = first.client("ssm", ONCE)
