@@ -34,7 +34,14 @@ class Bystanders:
             self._waiting.append((operation, key, action))
 
     def clear(self) -> None:
-        """Forget the actions that are not due yet."""
+        """Forget the actions that are not due yet.
+
+        >>> bystanders = Bystanders(lambda call, environ: Response("put"))
+        >>> bystanders.before("*", None, lambda: print("never"))
+        >>> bystanders.clear()
+        >>> bystanders(ApiCall("ssm.PutParameter", {}, (), "us-east-1"), {}).get_data()
+        b'put'
+        """
         with self._lock:
             self._waiting.clear()
 
