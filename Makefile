@@ -60,12 +60,12 @@ test: .venv/.installed .venv-ministack/.installed
 	@$(ALONE) .venv/$(PYTEST) -m 'not long'
 
 test-long: .venv/.installed .venv-ministack/.installed
-	@echo "make test-long takes about a quarter of an hour on two idle cores."
+	@echo "make test-long takes about twenty minutes on two idle cores."
 	@.venv/bin/python -m tests.needs
 	@$(ALONE) .venv/$(PYTEST) -m long
 
 test-airflow2: .venv-airflow2/.installed
-	@echo "make test-airflow2 takes about ten minutes on two idle cores."
+	@echo "make test-airflow2 takes about seven minutes on two idle cores."
 	@.venv-airflow2/$(PYTEST) -m 'not long' -k 'not ministack' tests/unit tests/integration tests/system/test_cleared_runs.py
 
 test-airflow31: .venv-airflow31/.installed

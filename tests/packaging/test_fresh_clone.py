@@ -145,13 +145,19 @@ class TestWithARegistry:
         assert done.returncode == 0, end(done)
         assert "Report: degraded. 9 presets ready, 9 presets building, 3 presets failed" in done.stdout
 
-    def test_make_test_begins_and_names_what_it_skips(self, machine: Machine, network: Mapping[str, str]) -> None:
-        done = machine.make("test", PYTEST_ADDOPTS=f"-k '{SELECTED}'", **network)
+    @pytest.mark.parametrize(
+        ("target", "program", "file"),
+        [("test", "chromium", "test_status_page"), ("test-long", "redis-server", "test_celery")],
+        ids=["test", "test-long"],
+    )
+    def test_it_begins_and_names_what_it_skips(
+        self, machine: Machine, network: Mapping[str, str], target: str, program: str, file: str
+    ) -> None:
+        done = machine.make(target, PYTEST_ADDOPTS=f"-k '{SELECTED}'", **network)
         assert done.returncode == 0, end(done)
-        for program, file in {"chromium": "test_status_page", "redis-server": "test_celery"}.items():
-            reason = rf"{program} is missing \(apt-get install {program}\) for tests/system/{file}\.py"
-            assert len(re.findall(rf"^SKIPPED \[\d+\] .*{reason}$", done.stdout, re.M)) == 1, end(done)
-        assert re.search(r"\d+ passed, \d+ skipped", done.stdout.splitlines()[-1])
+        reason = rf"{program} is missing \(apt-get install {program}\) for tests/system/{file}\.py"
+        assert len(re.findall(rf"^SKIPPED \[\d+\] .*{reason}$", done.stdout, re.M)) == 1, end(done)
+        assert re.search(r"\d+ skipped", done.stdout.splitlines()[-1])
 
     def test_in_ci_nothing_is_skipped_for_a_missing_program(self, machine: Machine) -> None:
         done = machine.make("test", PYTEST_ADDOPTS=f"-k '{SELECTED}'", CI="true", **NO_NETWORK)
