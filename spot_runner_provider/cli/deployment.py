@@ -173,7 +173,7 @@ def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
         given["botocore_config"] = json.loads(botocore_json)
         if given["botocore_config"] is None:
             raise InvalidArgument(
-                f"the task {task.task_id} of the DAG {dag.dag_id} has a botocore_config that Airflow's database cannot "
-                "hold, as it is no JSON; nothing was done"
+                f"the task {task.task_id} of the DAG {dag.dag_id} has a botocore_config that is no JSON, which "
+                "Airflow's database cannot hold. Write it in values that JSON has; nothing was done"
             )
     return {"table_name": None} | {name: value for name, value in given.items() if name != "presets"}

@@ -304,8 +304,8 @@ def mapped(team: Team) -> DAG:
         ),
         (
             lambda team: dag_of(team, detect={"botocore_config": {"signature_version": UNSIGNED}}),
-            "the task find of the DAG runners_red has a botocore_config that Airflow's database cannot hold, as it is "
-            "no JSON; nothing was done",
+            "the task find of the DAG runners_red has a botocore_config that is no JSON, which Airflow's database "
+            "cannot hold. Write it in values that JSON has; nothing was done",
         ),
     ],
     ids=["needs a run", "two tables", "two tasks", "no task", "mapped", "no table", "no JSON"],
