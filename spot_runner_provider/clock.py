@@ -23,4 +23,5 @@ def backoff(attempt: int) -> float:
     >>> backoff(60) <= 20
     True
     """
+    # Not tenacity, which repeats one call as it was: callers ask again for what is left, or let the protocol decide.
     return random.uniform(0, min(20.0, 2.0**attempt))
