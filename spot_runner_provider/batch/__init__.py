@@ -1,1 +1,1 @@
-"""Many presets at once: side by side, at the pace that AWS takes, and waiting for their builds."""
+"""Many presets at once: side by side, at the rate that AWS accepts, and waiting for their builds."""

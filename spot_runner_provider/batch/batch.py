@@ -1,4 +1,4 @@
-"""Many presets at once: the protocol of each, step by step, with the calls that AWS takes together bundled."""
+"""Many presets at once: the protocol of each, step by step, with calls bundled where AWS allows it."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
     from spot_runner_provider.hooks.stores import Stores
 
 BUNDLE = 10
-"""Presets that go through the protocol side by side: the names that ListImagePipelines and GetParameters take.
-More would only lengthen the time between reading a parameter and putting it."""
+"""Presets that go through the protocol side by side. ListImagePipelines and GetParameters take ten names each; more
+would only lengthen the time between reading a parameter and putting it."""
 
 PUTS_PER_SECOND = 3.0
-"""What SSM takes of all PutParameter calls in an account and region by default (AWS: "Systems Manager quotas")."""
+"""PutParameter calls per second that SSM allows in an account and region by default (AWS: "Systems Manager quotas")."""
 
 WAKE_AFTER = 1.0
-"""Seconds after which who waits looks up: an intent may be due to be renewed, the batch may be over."""
+"""Seconds after which a waiting preset is looked at again: its intent may be due, or the batch may have ended."""
 
 LOOKUPS_PER_SECOND = 5.0
-"""A first guess at what Image Builder takes of ListImagePipelineImages, whose quota is not published."""
+"""A first guess at the ListImagePipelineImages calls per second that Image Builder allows: it publishes no quota."""
 
 _ORDER: tuple[type[Call], ...] = (
     FindPipeline,
@@ -68,32 +68,32 @@ _ORDER: tuple[type[Call], ...] = (
 _BUNDLED = (FindPipeline, ReadConfig, ReadState, LogIntent, ForgetIntent)
 _WRITES = (LogIntent, Commit, PutConfig, ForgetIntent)
 _COMMON = (FindPipeline, ReadState, LogIntent, Commit, ForgetIntent)
-"""Calls that are denied to every preset or to none: all pipelines are listed alike, and the table is everybody's. A
-pipeline, a parameter or its key may be denied to one preset alone."""
+"""Calls that are denied for every preset or for none: the list of pipelines and the table are common to all presets.
+A single pipeline, parameter or key may be denied for one preset alone."""
 
 log = logging.getLogger(__name__)
 
 
 class Batch:
-    """Reconcile many presets, each for itself: what goes wrong with one never touches another.
+    """Reconcile many presets independently: an error of one preset never affects another.
 
-    What is no preset's own trouble, such as a service that does not answer, is met once: such calls are not made any
-    more then (see :class:`~spot_runner_provider.batch.breaker.Breaker`), and the presets that need them end in an
-    error.
+    An error that is not one preset's own, such as a service that does not answer, is met once. Such calls are then
+    not made any more (see :class:`~spot_runner_provider.batch.breaker.Breaker`), and the presets that need them end
+    in an error.
 
-    A :class:`ConfigurationError` that hits every preset ends the whole batch if nothing was changed yet: at once
-    where it is bound to, because of what all presets have in common, and else when each has met with one. One that
-    hits some of them is their outcome, ``refused``: trying again is in vain before a person has mended something.
+    A :class:`ConfigurationError` that hits every preset ends the whole batch, unless something was already changed.
+    It ends it at once if the failed call is common to all presets, otherwise once every preset has met one. If it
+    hits only some presets, their outcome is ``refused``: a person must fix something before another try can help.
 
-    Where AWS throttles, presets wait for their turn before their parameter is read, the first ones first: what is
-    begun gets done, and the fewer are under way the less AWS takes.
+    Where AWS throttles, presets wait for their turn before their parameter is read, in their order. So what was begun
+    gets finished, and few presets are in progress at the same time.
 
     :param stores: the three stores.
-    :param run: for whom, and how.
+    :param run: the run, and its settings.
     :param max_workers: threads, each of which takes :data:`BUNDLE` presets at a time.
-    :param on_result: called with each result as soon as it is there, from any thread.
-    :param cancellation: ends the batch once it is requested; it stops the stores' clients, too.
-    :param breaker: what is known to fail for everybody, if there were calls before.
+    :param on_result: called with each result as soon as there is one, from any thread.
+    :param cancellation: a request ends the batch, and stops the stores' clients.
+    :param breaker: what earlier calls showed to fail for everybody, if there were any.
 
     >>> from datetime import UTC, datetime
     >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
@@ -137,13 +137,13 @@ class Batch:
         self._ended_by: ConfigurationError | None = None
 
     def reconcile(self, candidates: Sequence[Candidate]) -> list[Result]:
-        """Return one result a candidate, in their order.
+        """Return one result for each candidate, in their order.
 
-        What is raised in this thread meanwhile, such as Airflow's time-out, ends the batch: no thread begins
-        another call, nor repeats one, and the attempts that are under way are waited for no longer than one may take.
-        Whatever that leaves half done has its intent.
+        An exception in this thread meanwhile, such as Airflow's time-out, ends the batch. No thread then starts or
+        repeats a call. Calls in progress are waited for, but no longer than one may take. Presets that are left half
+        done have their intents.
 
-        :raises ConfigurationError: if every preset met with one, and nothing was written.
+        :raises ConfigurationError: if every preset met one, and nothing was written.
         :raises Cancelled: if the task is to end.
         """
         bundles = [candidates[start : start + BUNDLE] for start in range(0, len(candidates), BUNDLE)]
@@ -151,7 +151,7 @@ class Batch:
         bundled: list[Future[list[Result]]] = []
         try:
             bundled += (pool.submit(self._bundle, place, some) for place, some in enumerate(bundles))
-            # A signal that comes right before this thread waits, or to another one, does not wake it.
+            # A signal right before this thread starts to wait, or one to another thread, does not wake it.
             while not all(some.done() for some in bundled):
                 done, _ = wait(bundled, WAKE_AFTER, FIRST_EXCEPTION)
                 for some in done:
@@ -197,7 +197,7 @@ class Batch:
             self._step(place, [progress for progress in due if type(progress.call) is kind])
 
     def _admit(self, place: int, queued: Sequence[_Progress]) -> None:
-        """Wait until some of these presets may put their parameters, or for a while, or end them all."""
+        """Wait for a while until some of these presets may put their parameters; end them if SSM throttles too long."""
         if self._puts.is_starved:
             for progress in queued:
                 progress.fail(PutsInVain(f"SSM has throttled every put for {PATIENCE:.0f} s"))
@@ -210,7 +210,7 @@ class Batch:
                 progress.wait_on()
 
     def _step(self, place: int, waiting: Sequence[_Progress]) -> None:
-        """Perform the calls, all of one kind, that these presets wait for, and let each go on."""
+        """Perform the calls that these presets wait for, all of one kind, and let each preset go on."""
         if len(waiting) == 1 or not isinstance(waiting[0].call, _BUNDLED) or any(map(self._refusal, waiting)):
             answers = [self._try(place, progress) for progress in waiting]
         else:
@@ -219,20 +219,20 @@ class Batch:
             progress.answer(answer)
 
     def _together(self, place: int, waiting: Sequence[_Progress]) -> list[Any]:
-        """Return the answers to calls in one request, or each alone if one of the presets may be why it failed."""
+        """Return the answers to calls in one request; if one preset may have made it fail, call for each alone."""
         try:
             with self._guarded(waiting):
                 return self._stores.perform([progress.call for progress in waiting])
         except Exception as error:
             if any(map(self._refusal, waiting)):
                 return [error] * len(waiting)
-            log.info("%s presets failed together, each is tried alone: %s", len(waiting), shown(str(error)))
+            log.info("a call for %s presets failed, so each is tried alone: %s", len(waiting), shown(str(error)))
             return [self._try(place, progress) for progress in waiting]
 
     def _refusal(self, progress: _Progress) -> Unavailable | None:
-        """Return why a preset's call is not made, if it is not.
+        """Return why a preset's call is not made; ``None`` if it is made.
 
-        Who has not begun to change anything does not begin while nobody gets through with it.
+        A preset that has changed nothing yet does not begin while later calls fail for everybody.
         """
         later = (Commit, PutConfig) if progress.begins else ()
         return self._breaker.refusal(type(progress.call), *later)
@@ -262,16 +262,16 @@ class Batch:
             return self._stores.perform_one(progress.call)
 
     def _check(self) -> None:
-        """Go no further in a batch that has ended."""
+        """Stop here if the batch has ended."""
         self._cancellation.check()
         if self._ended_by:
             raise _Ended
 
     @contextmanager
     def _guarded(self, waiting: Sequence[_Progress]) -> Iterator[None]:
-        """Take into account how a call ends, all of the same kind that these presets wait for.
+        """Record how a call of these presets ends; all of them wait for the same kind of call.
 
-        Writes are counted, and the batch ends where a call is denied to every preset before the first of them.
+        Writes are counted. The batch ends if a call is denied for every preset before the first write.
         """
         call = waiting[0].call
         writes = isinstance(call, _WRITES)
@@ -302,9 +302,9 @@ class Batch:
 
 
 def _is_of_a_setting(error: ConfigurationError) -> bool:
-    """Return whether nothing can be sent with the settings as they are, whatever preset it is for.
+    """Return whether no request can be sent with the present settings, whatever the preset.
 
-    A request that botocore finds malformed may be so because of one preset's values.
+    If botocore rejects a request as malformed, one preset's values may be the cause.
     """
     cause = error.__cause__
     if cause is None or "ParamValidationError" in names_of(cause):
@@ -313,11 +313,11 @@ def _is_of_a_setting(error: ConfigurationError) -> bool:
 
 
 class _Ended(BaseException):
-    """The batch has ended for every preset. No error of the call that it is raised in."""
+    """The batch has ended for every preset. This is not an error of the call in which it is raised."""
 
 
 class _Progress:
-    """How far one preset is: the call that its protocol waits for, or its result."""
+    """The progress of one preset: the call that its protocol waits for, or its result."""
 
     def __init__(self, candidate: Candidate, run: Run) -> None:
         self._candidate = candidate
@@ -340,7 +340,7 @@ class _Progress:
 
     @property
     def begins(self) -> bool:
-        """Whether it is about to read its parameter (to finish something: its record first), to put it then."""
+        """Whether it is about to read its parameter in order to put it; when finishing, it reads its record first."""
         return isinstance(self.call, ReadConfig | ReadState) and not self._admitted and not self._put
 
     @property
@@ -350,12 +350,12 @@ class _Progress:
 
     @property
     def denied(self) -> ConfigurationError | None:
-        """What may be denied to every preset: no resource's own limit, and no put, for which the record is settled."""
+        """The error, if it may hit every preset: no resource's own limit, nor after a put (the record is settled)."""
         own = isinstance(self.error, ResourceRefused) or self._put
         return self.error if isinstance(self.error, ConfigurationError) and not own else None
 
     def admit(self, permit: Permit) -> None:
-        """Let it read and put its parameter."""
+        """Allow it to read and put its parameter."""
         self._admitted, self.permit = True, permit
         if isinstance(self.call, Pause):
             self.answer(True)
@@ -380,7 +380,7 @@ class _Progress:
         self.advance(lambda flow: flow.throw(error))
 
     def advance(self, resume: Callable[[Flow[Result]], Call]) -> None:
-        """Go on to the next call, or to the result; an error that the protocol does not handle is one."""
+        """Go on to the next call, or to the result; an error that the protocol does not handle becomes a result."""
         self._put = self._put or isinstance(self.call, PutConfig)
         try:
             self.call = resume(self._flow)

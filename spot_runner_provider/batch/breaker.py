@@ -1,4 +1,4 @@
-"""A circuit breaker for calls: what is not the trouble of one preset is met once, and no other preset pays for it."""
+"""A circuit breaker for calls: an error that hits everybody is met once, and no other preset waits for it again."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from spot_runner_provider.hooks.errors import ErrorKind, is_about_credentials, k
 from spot_runner_provider.protocol.calls import AmbiguousPut, Refused
 
 IN_A_ROW = 3
-"""Presets that an error of a server must meet one after the other, none working in between, to be everybody's. Such an
-error can be about one preset alone, whose key or pipeline is at fault."""
+"""Presets in a row, with no success in between, after which a server error counts as everybody's. A single one may
+be about one preset alone, whose key or pipeline is at fault."""
 
 PUTS_IN_A_ROW = 8
-"""Puts without an answer that come to as much as one other call, which is repeated before it fails; a put is not."""
+"""Puts without an answer that count as much as one other failed call: other calls are repeated first, puts are not."""
 
 _NO_ANSWER = frozenset({"ConnectionError", "HTTPClientError"})
 _BAD_ANSWER = frozenset({"AmbiguousPut", "BotoCoreError", "ClientError", "ResponseParserError", "TimeoutError"})
-"""Names of exceptions of botocore and Python, and the protocol's own."""
+"""Names of exceptions of botocore, Python and the protocol."""
 
 
 class Reach(Enum):
-    """Whose trouble an error is.
+    """Whom an error concerns.
 
     >>> reach_of(TimeoutError("DynamoDB left part of a batch unprocessed 8 times")) is Reach.DOUBTFUL
     True
     """
 
     ONE = auto()
-    """That of the preset that was asked for."""
+    """Only the preset that the call was about."""
     DOUBTFUL = auto()
-    """That of one preset, or of all: somebody answered, but badly."""
+    """One preset or all: the service answered, but with an error of its own."""
     ALL = auto()
-    """Everybody's: nobody answered, or there was nothing to sign the call with."""
+    """All presets: no answer came, or there were no credentials to sign the call with."""
 
 
 def reach_of(error: BaseException) -> Reach:
-    """Return whose trouble an error is, in which a call ended, its repetitions included.
+    """Return whom an error concerns in which a call ended, after all its repetitions.
 
     >>> from botocore.exceptions import ClientError, ReadTimeoutError
     >>> reach_of(ReadTimeoutError(endpoint_url="https://ssm.us-east-1.amazonaws.com"))
@@ -57,11 +57,11 @@ def reach_of(error: BaseException) -> Reach:
 
 
 class Unavailable(Refused):
-    """The call was not made, because such calls fail for everybody."""
+    """The call was not made, because calls of its kind fail for everybody."""
 
 
 class Breaker:
-    """Which kinds of calls are not made any more, because they fail for everybody. Several threads share it.
+    """The kinds of calls that are not made any more, because they fail for everybody. Several threads share it.
 
     >>> from botocore.exceptions import ReadTimeoutError
     >>> from spot_runner_provider.protocol.calls import PutConfig, ReadConfig
@@ -78,11 +78,11 @@ class Breaker:
         self._open: dict[type, str] = {}
 
     def failed(self, kind: type, names: Collection[str], error: Exception) -> None:
-        """Take into account that a call failed, together with all its repetitions.
+        """Record that a call failed, together with all its repetitions.
 
         :param kind: a class that stands for all such calls.
-        :param names: what it was about. One call for several may fail because of any of them, so it tells nothing of
-            a server error.
+        :param names: what the call was about. A call for several may fail because of any one of them, so a server
+            error then says nothing about the others.
         """
         repeats = not isinstance(error, AmbiguousPut)  # a put is repeated by the protocol, if at all
         reach = reach_of(error if repeats else error.__cause__ or error)
@@ -95,7 +95,7 @@ class Breaker:
                 self._open.setdefault(kind, f"{type(error).__name__}: {error}")
 
     def worked(self, kind: type) -> None:
-        """Take into account that a call worked: errors before it and after it are not in a row.
+        """Record that a call worked: errors before and after it are not in a row.
 
         >>> from spot_runner_provider.protocol.calls import Commit
         >>> breaker = Breaker()

@@ -1,11 +1,11 @@
-"""How fast calls of one kind may go out: as fast as they come, until AWS throttles; then as fast as it takes them.
+"""How fast calls of one kind may go out: without a limit until AWS throttles, then at the rate that AWS accepts.
 
-AWS does not publish its quotas (Image Builder), or shares them between everybody in the account (SSM takes 3
-puts a second), so the rate is found out. Who waits, waits here, before reading what the call is made from, rather
-than in a repetition of the call.
+AWS does not publish some quotas (Image Builder) and shares others within the account (SSM allows 3 puts a second),
+so the rate is found by trying. Callers wait here, before they read what the call is made from, and not between
+repetitions of the call.
 
-After a throttle the rate is a cubic function of time, as the window is in TCP's CUBIC (RFC 9438): time passes alike for
-a task that makes many calls and for one that makes few, so those that share a quota all come up again soon.
+After a throttle the rate is a cubic function of time, like the window in TCP's CUBIC (RFC 9438). Time passes alike for
+tasks that make many calls and for tasks that make few, so all that share a quota recover soon.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from typing import NamedTuple, TypeVar
 from spot_runner_provider.protocol.calls import Throttled
 
 REDUCTION = 0.02
-"""Part of the rate by which a throttle lowers it."""
+"""Fraction by which a throttle lowers the rate."""
 
 RECOVERY = 5.0
-"""Seconds after a throttle in which the rate is back where it was, levelling off there; then it grows ever faster."""
+"""Seconds after a throttle until the rate is back where it was. It levels off there, then grows ever faster."""
 
 FIRST_GROWTH = 1.15
-"""Growth with each call that worked, from the first throttle on until the next: so long the rate is a guess."""
+"""Growth with each call that worked, between the first and the second throttle: until then the rate is a guess."""
 
 HIGHEST = 100.0
-"""Calls a second that are no limit any more."""
+"""Calls per second above which there is no limit any more."""
 
 SHARE = 0.05
-"""Part of the time between two calls after which a throttled one is tried again; twice as much each time."""
+"""Fraction of the time between two calls after which a throttled one is tried again; it doubles each time."""
 
 LONGEST = 2.0
-"""Seconds for which a throttle holds everybody up at most: several tasks share a quota, and none may fall far back."""
+"""Seconds that one throttle holds up calls at most: several tasks share a quota, and none may fall far behind."""
 
 PATIENCE = 600.0
 """Seconds of nothing but throttles after which nobody waits any longer."""
 
 LULL = 60.0
-"""Seconds without a throttle after which nothing is known of the present any more: it takes another try."""
+"""Seconds without a throttle after which the last one says nothing about the present: another try is needed."""
 
 SMOOTHING = 0.2
-"""Weight of the last call in the mean time from a permit to the answer."""
+"""Weight of the last call in the average time from a permit to the answer."""
 
 
 T = TypeVar("T")
 
 
 class Permit(NamedTuple):
-    """Leave to make so many calls, none if it is not one's turn yet, and the moment (in seconds) at which it was given.
+    """Permission to make a number of calls (none if it is not one's turn yet), and when it was given, in seconds.
 
     >>> Pace(expected=3.0, now=lambda: 60.0).take(place=0, wanted=10)
     Permit(calls=10, at=60.0)
@@ -65,7 +65,7 @@ class Permit(NamedTuple):
 class Pace:
     """The rate of one kind of calls, shared by the threads that make them.
 
-    :param expected: the calls a second that AWS is expected to take once it throttles: where the search begins.
+    :param expected: the calls per second that AWS probably accepts when it throttles: where the search begins.
     :param now: a clock in seconds.
 
     >>> seconds = 60.0
@@ -98,7 +98,7 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Calls a second, ``None`` while there is no limit."""
+        """Calls per second, ``None`` while there is no limit."""
         peak, lowered_at = self._peak, self._lowered_at
         if peak is None or lowered_at is None:
             return peak
@@ -106,15 +106,15 @@ class Pace:
 
     @property
     def is_starved(self) -> bool:
-        """Whether AWS has throttled whatever was tried for :data:`PATIENCE`, and did so just now."""
+        """Whether AWS has throttled every call for :data:`PATIENCE`, the last one just now."""
         throttled_at, hungry_since = self._throttled_at, self._hungry_since
         hungry = hungry_since is not None and throttled_at - hungry_since > PATIENCE
         return hungry and self._now() - throttled_at <= LULL
 
     def take(self, place: int, wanted: int = 1, seconds: float = float("inf")) -> Permit:
-        """Wait until a call may be made, or ``wanted`` ones where there is no limit; or none, after ``seconds``.
+        """Wait until one call may be made, or ``wanted`` calls if there is no limit; after ``seconds``, permit none.
 
-        :param place: whose turn it is among those who wait: the lowest one's, so that what is begun gets done.
+        :param place: the position in the queue. The lowest place goes first, so that what was begun gets finished.
         """
         with self._changed:
             until = self._now() + seconds
@@ -129,16 +129,16 @@ class Pace:
                 return Permit(wanted, now)
             if left:
                 return Permit(0, now)
-            if self._given_at <= self._throttled_at:  # the first one since
+            if self._given_at <= self._throttled_at:  # the first permit since the throttle
                 self._repeated_at = now
             if self._lowered_at is not None:
-                # Nobody asked: no reason to go faster. A late answer opens in the past: no reason to go slower.
+                # Time in which nobody asked does not count for growth. An opening in the past does not slow the rate.
                 self._lowered_at = min(now, self._lowered_at + max(0.0, now - self._open_at))
             self._given_at, self._open_at = now, now + 1 / (self.rate or HIGHEST)
             return Permit(1, now)
 
     def _left(self, ticket: tuple[int, int]) -> float:
-        """Return the seconds for which a ticket has to wait, infinitely many while another one is before it."""
+        """Return the seconds that a ticket must still wait; infinite while another ticket is ahead of it."""
         if self._peak is None:
             return 0.0
         return max(0.0, self._open_at - self._now()) if min(self._line) == ticket else float("inf")
@@ -152,14 +152,14 @@ class Pace:
         check: Callable[[], None],
         in_vain: str,
     ) -> T:
-        """Wait until a call may be made, and make it; while AWS throttles it, do so again.
+        """Wait until a call may be made, and make it; repeat this as long as AWS throttles the call.
 
         :param call: raises :class:`Throttled` if AWS throttles it.
         :param place: as in :meth:`take`.
-        :param seconds: of waiting, after which ``check`` is called again.
-        :param check: raises what ends the wait.
-        :param in_vain: what to say if AWS has taken nothing for :data:`PATIENCE`.
-        :raises Throttled: in that case.
+        :param seconds: how long to wait before ``check`` is called again.
+        :param check: raises an exception if the wait must end.
+        :param in_vain: what to say if AWS has accepted nothing for :data:`PATIENCE`.
+        :raises Throttled: if AWS has accepted nothing for that long.
 
         >>> Pace(expected=3.0).repeat(lambda: "done", place=0, seconds=1.0, check=lambda: None, in_vain="All throttled")
         'done'
@@ -176,7 +176,7 @@ class Pace:
         raise Throttled(f"{in_vain} for {PATIENCE:.0f} s")
 
     def attempt(self, call: Callable[[], T], permit: Permit) -> T:
-        """Make a call under a permit, and learn from what comes of it. An error tells nothing of the quota.
+        """Make a call under a permit, and learn from its result. Errors other than throttles say nothing of the quota.
 
         :param call: raises :class:`Throttled` if AWS throttles it.
 
@@ -193,7 +193,7 @@ class Pace:
         return answer
 
     def worked(self, permit: Permit) -> None:
-        """Tell that AWS took a call."""
+        """Record that AWS accepted a call."""
         with self._changed:
             now, self._hungry_since = self._now(), None
             self._worked_at.append(now)
@@ -208,7 +208,7 @@ class Pace:
             if permit.at != self._repeated_at:
                 self._learn(now - permit.at)
             if permit.at == self._given_at:
-                # The next one shall follow this call, be it quick or late, and not its permit, at the rate's distance.
+                # The next call keeps the rate's distance from this call, not from its permit, however long it took.
                 self._open_at = now + 1 / rate - self._lead
                 self._changed.notify_all()
             if rate > HIGHEST:
@@ -216,11 +216,11 @@ class Pace:
                 self._changed.notify_all()
 
     def _learn(self, lead: float) -> None:
-        """Take into account how long it is from a permit to the call's answer, a throttle included."""
+        """Record the time from a permit to the call's answer; a throttle is an answer, too."""
         self._lead += (lead - self._lead) * (SMOOTHING if self._lead else 1.0)
 
     def throttled(self, permit: Permit) -> None:
-        """Tell that AWS throttled a call. Those that were on their way already tell nothing new."""
+        """Record that AWS throttled a call. Calls that were already on their way say nothing new."""
         with self._changed:
             now, rate = self._now(), self.rate
             if rate is None:

@@ -1,4 +1,4 @@
-"""Waiting: what a batch came to so far, and the wait for the builds that go on, here or in the triggerer."""
+"""Waiting: the results of a batch so far, and the wait for running builds, in the worker or in the triggerer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build that goes on, and its preset as it was detected: what is committed later has the same condition.
+    """A running build, and its preset as it was detected: a later commit has the same condition.
 
     >>> Build("arn:image/linux-x64/1.0.0/7", {"presetName": "linux-x64"}).preset_name
     'linux-x64'
@@ -43,9 +43,9 @@ class Build:
 class Progress:
     """How far a batch is.
 
-    ``results`` are those of all its presets, as XCom has them; ``promotions`` are to be told once the task succeeds;
-    ``builds`` are those that go on, and are waited for. ``unseen`` are images that the last look did not see, and why
-    not. ``barred`` are presets of the wait for which a person must mend something first.
+    ``results`` are those of all presets, as XCom has them. ``promotions`` are announced once the task succeeds.
+    ``builds`` are still running and waited for. ``unseen`` are images that the last look could not see, each with the
+    reason. ``barred`` are presets that the wait gave up because a person must fix something first.
 
     >>> from spot_runner_provider.records.ami_state import AmiState, Status
     >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
@@ -63,7 +63,7 @@ class Progress:
     >>> [result["outcome"] for result in later.results], later.builds
     (['corrected_ready', 'superseded'], ())
 
-    Or if nobody waits any longer:
+    Or if the wait ends before that:
 
     >>> progress.given_up("waited 60 minutes").results[0]["detail"]
     'waited 60 minutes for it'
@@ -84,7 +84,7 @@ class Progress:
     def of(
         cls, results: Sequence[Result], candidates: Iterable[Candidate] = (), promotions: Iterable[Promotion] = ()
     ) -> Self:
-        """Return what reconciling ``candidates`` came to."""
+        """Return the progress after reconciling ``candidates``."""
         by_name = {candidate.preset_name: candidate.to_json() for candidate in candidates}
         return cls(
             results=tuple(result.to_json() for result in results),
@@ -113,7 +113,7 @@ class Progress:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a deferral takes it."""
+        """Return the progress as plain JSON values, for a deferral."""
         return {
             "results": [dict(each) for each in self.results],
             "promotions": [asdict(each) for each in self.promotions],
@@ -123,11 +123,11 @@ class Progress:
         }
 
     def those_of(self, image_arns: Collection[str]) -> list[Mapping[str, Any]]:
-        """Return the candidates whose images these are."""
+        """Return the candidates that these images belong to."""
         return [build.candidate for build in self.builds if build.image_arn in image_arns]
 
     def then(self, later: Progress) -> Self:
-        """Return what it came to after some of the builds were reconciled again."""
+        """Return the progress after some of the builds were reconciled again."""
         new = {str(result["presetName"]): result for result in later.results}
         return replace(
             self,
@@ -141,16 +141,19 @@ class Progress:
         )
 
     def given_up(self, waited: str) -> Self:
-        """Return what it came to without the builds that are still waited for.
+        """Return the progress when the wait is given up: the remaining builds are not waited for any more.
 
-        :param waited: how long that was; it is added to their results.
+        :param waited: how long the wait took; it is added to their results.
         """
         unseen = {arn: f"{waited}, and could not look in the end: {why}" for arn, why in self.unseen.items()}
         seen = {build.image_arn: f"{waited} for it" for build in self.builds if build.image_arn not in unseen}
         return self._without(unseen, Outcome.ERROR)._without(seen, Outcome.STILL_BUILDING)
 
     def refused(self, why: Mapping[str, str]) -> Self:
-        """Return what it came to without the builds that nobody may look at; ``why``, by image, a person must mend."""
+        """Return the progress without the builds that nobody may look at.
+
+        :param why: what a person must fix, by image.
+        """
         names = [build.preset_name for build in self.builds if build.image_arn in why]
         return replace(self._without(why, Outcome.REFUSED), barred=(*self.barred, *names))
 
@@ -176,14 +179,14 @@ class Progress:
 
 @dataclass(slots=True)
 class Watch:
-    """The images that are waited for, look by look, by the one rule for whoever looks.
+    """The images that are waited for, with one rule for the worker and the triggerer.
 
-    The wait ends with the look that finds a build finished, with the last one at the deadline, or once there is no
-    image left to look at: because a person must mend something first. What passes by itself ends no wait: it is
-    looked again.
+    The wait ends with the look that finds a build finished, or with the last look at the deadline. It also ends when
+    no image is left to look at, because a person must fix something first. A passing error does not end it: the next
+    look tries again.
 
-    An image at which nobody may look is no reason to give up the others. What is not one image's trouble, such as a
-    call that nobody answers, is met once a look.
+    If nobody may look at one image, the others are still waited for. An error that is not about one image, such as a
+    call without an answer, is met once per look.
 
     :param awaited: the images.
     :param deadline: when to look for the last time.
@@ -211,15 +214,15 @@ class Watch:
     poll_interval: int
     finished: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
-    """The images at which nobody may look, and what a person must mend."""
+    """The images that nobody may look at, and what a person must fix."""
     unseen: dict[str, str] = field(default_factory=dict)
-    """The images that the last look did not see, and why not."""
+    """The images that the last look could not see, and why."""
     _is_last: bool = False
     _breaker: Breaker = field(default_factory=Breaker)
 
     @property
     def is_over(self) -> bool:
-        """Whether there is something to tell."""
+        """Whether the wait has ended."""
         return bool(self.finished) or not self.awaited or self._is_last
 
     def pause(self, now: datetime) -> float:
@@ -230,7 +233,7 @@ class Watch:
 
     @contextmanager
     def look(self) -> Iterator[Iterator[str]]:
-        """Look once, at the images that are yielded. What else fails in this context keeps from looking at any."""
+        """Look once at the images that are yielded. Any other error in this context means that none can be seen."""
         self.unseen, self._breaker = {}, Breaker()
         try:
             yield self._images()
@@ -249,7 +252,7 @@ class Watch:
 
     @contextmanager
     def looking_at(self, image_arn: str) -> Iterator[None]:
-        """Give up the image if a person must mend something before anybody can look at it; else look again later."""
+        """Give up the image if a person must fix something before anybody can look at it; otherwise try again later."""
         try:
             yield
         except ConfigurationError as error:
@@ -269,15 +272,15 @@ class Watch:
     def _missed(self, image_arns: Sequence[str], error: Exception) -> None:
         told = shorten(f"{type(error).__name__}: {error}", DETAIL_LIMIT)
         self.unseen |= dict.fromkeys(image_arns, told)
-        log.warning("%s: not seen, it is looked again until %s: %s", ", ".join(image_arns), self.deadline, told)
+        log.warning("%s: could not look, trying again until %s: %s", ", ".join(image_arns), self.deadline, told)
 
     def event(self) -> dict[str, Any]:
-        """Return what the wait came to: images, and why others were not seen by then, or cannot be."""
+        """Return the result of the wait: the finished images, and why others could not be seen."""
         return {"finished": self.finished, "refused": self.refused, "unseen": self.unseen}
 
 
 def can_defer() -> bool:
-    """Return whether there is what the triggerer calls AWS with.
+    """Return whether aiobotocore, with which the triggerer calls AWS, is installed.
 
     >>> can_defer()
     True

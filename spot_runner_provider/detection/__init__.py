@@ -1,1 +1,1 @@
-"""Which presets need work, and what an audit compares. All of it is pure."""
+"""Which presets need work, and what an audit compares; pure functions without I/O."""

@@ -1,8 +1,8 @@
-"""The audit: finds parameters that no longer name the AMI of their settled record.
+"""The audit: finds parameters that do not name the AMI of their settled record.
 
-A person, or a stack deployment, who read the whole parameter before a correction and writes it back afterwards
-restores the AMI before, and SSM gives no handle against that. Only comparing the two finds it. The audit repairs
-nothing: which of the two is right, a person decides.
+A person or a stack deployment may read the whole parameter before a correction and write it back afterwards. That
+restores the previous AMI, and SSM offers no way to prevent it. Only comparing record and parameter finds it. The
+audit repairs nothing, because a person must decide which of the two is right.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from spot_runner_provider.records.parameter import ConfigVersion, InvalidConfig,
 from spot_runner_provider.records.text import shorten
 
 SETTLED_AFTER = timedelta(minutes=5)
-"""Age at which a record's writer, which puts the parameter after the record, is through with both."""
+"""Age after which a record's writer, who puts the parameter after the record, has finished both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit came to; ``error`` says what kept it from looking at every parameter.
+    """The result of an audit; ``error`` says why it could not look at every parameter.
 
     >>> Audit(error="could not read the parameters of linux-x64").to_json()
     {'findings': [], 'error': 'could not read the parameters of linux-x64'}
@@ -56,10 +56,10 @@ class Audit:
 def settled(states: Iterable[AmiState], *, unfinished: Collection[str], now: datetime) -> list[AmiState]:
     """Return the records that a parameter must agree with.
 
-    Those are ``ready``, or ``failed`` with an AMI, for a while (a clock that is ahead may have dated them), with no
-    intent that a run has still to finish.
+    Such a record has been ``ready``, or ``failed`` with an AMI, for :data:`SETTLED_AFTER`, and has no unfinished
+    intent. A record may be dated in the future, because its writer's clock is ahead.
 
-    :param unfinished: names of the presets whose intents stand.
+    :param unfinished: names of the presets that have an unfinished intent.
 
     >>> from spot_runner_provider.records.ami_state import Status
     >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
@@ -79,7 +79,7 @@ def drift(state: AmiState, config: ConfigVersion | None, parameter: str = "") ->
     """Return what is wrong with the parameter of a settled record, ``None`` if it names the record's AMI.
 
     :param config: the newest version; ``None`` if there is no parameter. The value of a SecureString is not quoted.
-    :param parameter: its name, for what is wrong with the parameter itself.
+    :param parameter: its name, to be quoted if the parameter itself is missing or invalid.
 
     >>> from spot_runner_provider.records.ami_state import Status
     >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")
@@ -105,11 +105,11 @@ def confirmed(
     seen: Iterable[AmiState],
     now_read: Mapping[str, AmiState | MalformedRecord | None],
 ) -> Iterator[Finding]:
-    """Yield the findings whose record is still the one that was compared: an index lags, and writers go on.
+    """Yield the findings whose record has not changed since it was compared: an index lags, and others keep writing.
 
     :param found: the findings, by preset.
     :param seen: the records that were compared; one for each finding.
-    :param now_read: the records as a consistent read, after that of the parameters, returned them.
+    :param now_read: the records from a consistent read that was made after the parameters were read.
 
     >>> from spot_runner_provider.records.ami_state import Status
     >>> seen = AmiState("linux-x64", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0e3f")

@@ -24,11 +24,11 @@ from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.xcom_size import fitted_together, odd_text
 
 NO_RECORD = "no record"
-"""Why a preset that somebody asked for is refused if the table has none of that name."""
+"""Why a requested preset is refused if the table has no record of that name."""
 
 LISTED = 100
-"""Malformed records that are told one by one; all of them are counted. A table that somebody else's program fills
-may hold any number, and the run's XCom, the report and each reader of the page would carry them."""
+"""Malformed records that are listed one by one; all of them are counted. Another program may fill the table with any
+number of them, and they all would end up in XCom, in the report and on the page."""
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 class Survey:
     """What the table says at ``checked_at``: every record, what was refused, and what needs reconciling.
 
-    If somebody ``named`` the presets, it says nothing of any other.
+    If ``named`` is true, somebody named the presets, and the survey covers only these.
 
     >>> now = datetime.fromisoformat("2026-02-11T16:00:00Z")
     >>> found = survey([], [], now=now, stale_after=timedelta(minutes=30))
@@ -54,11 +54,11 @@ class Survey:
 
     @property
     def malformed_counts(self) -> dict[str, int]:
-        """How many items were refused for each kind of reason, the most frequent first."""
+        """How many items were refused for each kind of reason, most frequent first."""
         return dict(Counter(refusal.kind for refusal in self.malformed).most_common())
 
     def to_json(self, audit: Audit | None = None) -> dict[str, Any]:
-        """Return the survey as XCom ``states`` has it, together with the audit if there was one."""
+        """Return the survey as the XCom ``states``, together with the audit if there was one."""
         states = [
             state.to_json() | ({"unfinished": True} if state.preset_name in self.unfinished else {})
             for state in self.states
@@ -92,13 +92,13 @@ def survey(
 ) -> Survey:
     """Return what must be done about these records and intents.
 
-    A record is a candidate if it is stale, a preset if its record is settled (or gone) and a dead try's intent
-    stands. A record that cannot be read is listed, and never stops another.
+    A preset is a candidate if its record is stale. It is one, too, if its record is settled or gone and a dead try
+    left an intent behind. A record that cannot be read is listed, and does not affect the others.
 
     :param items: the items of AMI states.
     :param intents: the items of intents.
-    :param named: the presets that somebody asked for, with their items: then ``items`` is not looked at, and each
-        is a candidate if it is building, whatever its age.
+    :param named: the presets that somebody asked for, with their items. If given, ``items`` is ignored, and each of
+        these presets is a candidate if it is building, whatever its age.
 
     >>> items = [
     ...     {"jobId": "AMI#linux-x64", "presetName": "linux-x64", "status": "building",
@@ -150,7 +150,7 @@ def survey(
 
 
 def _standing(items: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[Intent]], list[Malformed]]:
-    """Return the intents of each preset, and the items that are none."""
+    """Return the intents of each preset, and the items that are not intents."""
     standing: dict[str, list[Intent]] = {}
     refused = []
     for item in items:
@@ -164,7 +164,7 @@ def _standing(items: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[Intent
 
 
 def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:
-    """Divide preset names that somebody gave into those that can exist, each once, and the refused.
+    """Divide the given preset names into those that can exist, each once, and those that are refused.
 
     >>> good, refused = sift(["linux-x64", "linux/x64", "linux-x64"])
     >>> good, [refusal.preset_name for refusal in refused]
@@ -181,7 +181,7 @@ def sift(names: Sequence[str]) -> tuple[list[str], list[Malformed]]:
 
 
 def divide(items: Sequence[T], tasks: int) -> list[list[T]]:
-    """Return ``items`` in at most ``tasks`` batches of even size; one item a batch while there are enough.
+    """Return ``items`` in at most ``tasks`` batches of even size; one item per batch if there are enough tasks.
 
     >>> divide(["linux-arm64", "linux-x64", "windows-2022"], tasks=8)
     [['linux-arm64'], ['linux-x64'], ['windows-2022']]

@@ -1,4 +1,4 @@
 """Operators: detect, reconcile, report.
 
-In the examples ``context`` is what Airflow hands a task, and the deployment is that of the hooks' examples.
+In the examples, ``context`` is what Airflow passes to a task, and the deployment is that of the hooks' examples.
 """

@@ -1,4 +1,4 @@
-"""Operator arguments as people and templates give them: values, or the text of values."""
+"""Operator arguments as people and templates give them: values, or values as text."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jinja2 import Undefined
 from spot_runner_provider.records.image import is_pipeline_name, pipeline_name_of
 
 _TABLE_NAME = re.compile(r"[-_.A-Za-z0-9]{3,255}")
-"""DynamoDB API: ``TableName``, but for an ARN."""
+"""DynamoDB API: ``TableName``, except ARNs."""
 
 _PATH = re.compile(r"/|(/[-_.A-Za-z0-9]+){1,14}/?")
-"""SSM API: the levels above a parameter's name; there are fifteen at most."""
+"""SSM API: the levels above a parameter's name; a name has at most fifteen levels."""
 
 _EXPRESSION = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
 """A template that is one expression, or begins and ends with one."""
@@ -33,11 +33,11 @@ _NATIVE = (
 )
 
 _RESERVED_PATH = re.compile(r"/(aws|ssm)(/|$)", re.IGNORECASE)
-"""Levels below which SSM lets nobody put a parameter."""
+"""Levels below which nobody can put a parameter; SSM reserves them."""
 
 
 class InvalidArgument(ValueError):
-    """An argument holds something that it cannot mean; the text names the argument and what it takes.
+    """An argument has an invalid value; the text names the argument and what it takes.
 
     >>> count("max_mapped_tasks", "many")
     Traceback (most recent call last):
@@ -48,7 +48,7 @@ class InvalidArgument(ValueError):
 
 
 def boolean(name: str, value: Any) -> bool:
-    """Return ``value``, or what the text ``true`` or ``false`` says. Nothing else is taken for either.
+    """Return ``value``, or the boolean that the text ``true`` or ``false`` stands for.
 
     :raises InvalidArgument: for anything else.
 
@@ -63,7 +63,7 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def duration(name: str, value: Any) -> timedelta:
-    """Return a ``timedelta``, or the minutes that a number or its text gives; never a negative one.
+    """Return a ``timedelta`` of 0 or more; a number, or its text, is taken for minutes.
 
     :raises InvalidArgument: for anything else.
 
@@ -79,7 +79,7 @@ def duration(name: str, value: Any) -> timedelta:
 
 
 def minutes(name: str, value: Any) -> float:
-    """Return minutes from 0 up, or what their text says.
+    """Return minutes from 0 up, given as a number or its text.
 
     :raises InvalidArgument: for anything else.
 
@@ -93,7 +93,7 @@ def minutes(name: str, value: Any) -> float:
 
 
 def count(name: str, value: Any) -> int:
-    """Return a whole number from 1 up, or what its text says.
+    """Return a whole number from 1 up, given as a number or its text.
 
     :raises InvalidArgument: for anything else.
 
@@ -107,7 +107,7 @@ def count(name: str, value: Any) -> int:
 
 
 def items(name: str, value: Any) -> list[Any]:
-    """Return a list, what its JSON text says, or an empty list for nothing (``None``, an empty text).
+    """Return a list, given as such or as JSON text; an empty list for ``None`` or an empty text.
 
     :raises InvalidArgument: for anything else.
 
@@ -127,7 +127,7 @@ def items(name: str, value: Any) -> list[Any]:
 
 
 def names(name: str, value: Any) -> list[str]:
-    """Return a list of texts, or what its JSON text says, or an empty list for nothing.
+    """Return a list of texts, given as such or as JSON text; an empty list for ``None`` or an empty text.
 
     :raises InvalidArgument: for anything else.
 
@@ -142,18 +142,18 @@ def names(name: str, value: Any) -> list[str]:
 
 
 def no_name(name: str, item: Any) -> InvalidArgument:
-    """Return the refusal of what stands in a list where a name belongs.
+    """Return the error for a list item that is not a name.
 
-    >>> str(no_name("presets", 2022))[:45]
-    'presets has 2022 (int), which is no text. Whe'
+    >>> str(no_name("presets", 2022))[:46]
+    'presets has 2022 (int), which is not text. Whe'
     """
     return InvalidArgument(f"{name} has {no_text(item)}, or give the list as JSON text, as in '[\"2022\"]'")
 
 
 def selection(name: str, value: Any, written: str | None = None) -> list[str] | None:
-    """Return the names of a list, or of its JSON text, and ``None`` for ``None``: then nobody has chosen.
+    """Return the names of a list, given as such or as JSON text; ``None`` for ``None``, which means no choice.
 
-    :param written: the text that the DAG has, if it has one. Of texts, only a single expression may come to ``None``.
+    :param written: the text in the DAG, if it has one. Only a text that is a single expression may render to ``None``.
     :raises InvalidArgument: for anything else. An empty list, name or text may be a choice that got lost.
 
     >>> selection("presets", ["linux-x64"]), selection("presets", None), selection("presets", "None", "{{ params.p }}")
@@ -168,7 +168,7 @@ def selection(name: str, value: Any, written: str | None = None) -> list[str] | 
     if value is None or (text is not None and text.strip() in ("None", "null")):
         source = text if written is None else written
         if source is not None and not _EXPRESSION.fullmatch(source):
-            raise InvalidArgument(f"{name} is the text {source[:60]!r}, which comes to None; leave it out for all")
+            raise InvalidArgument(f"{name} is the text {source[:60]!r}, which renders to None; leave it out for all")
         return None
     found = names(name, value)
     if not found or not all(text.strip() for text in found):
@@ -178,9 +178,9 @@ def selection(name: str, value: Any, written: str | None = None) -> list[str] | 
 
 
 def text(name: str, value: Any, remedy: str) -> str:
-    """Return a text that is not empty; ``remedy`` tells what to do where there is none.
+    """Return a text that is not empty; ``remedy`` says what to do if it is.
 
-    :raises InvalidArgument: if there is none, or blanks alone, or something else than text.
+    :raises InvalidArgument: if it is missing, empty, blank or not text.
 
     >>> text("table_name", None, "set [spot_runner] table_name")
     Traceback (most recent call last):
@@ -189,7 +189,7 @@ def text(name: str, value: Any, remedy: str) -> str:
     >>> text("table_name", 2024, "set [spot_runner] table_name")
     Traceback (most recent call last):
         ...
-    spot_runner_provider.operators.arguments.InvalidArgument: table_name is 2024 (int), which is no text. Where a DAG
+    spot_runner_provider.operators.arguments.InvalidArgument: table_name is 2024 (int), which is not text. Where a DAG
     has render_template_as_native_obj=True, text that reads like a Python value becomes one: quote it twice, as in
     "'2022'"
     """
@@ -201,18 +201,18 @@ def text(name: str, value: Any, remedy: str) -> str:
 
 
 def no_text(value: Any) -> str:
-    """Return what stands where a text belongs, and how templates come to it.
+    """Return a description of a value that should be text, and how a template may have produced it.
 
-    >>> no_text(100000.0)[:43]
-    '100000.0 (float), which is no text. Where a'
+    >>> no_text(100000.0)[:44]
+    '100000.0 (float), which is not text. Where a'
     """
     if isinstance(value, Undefined):
         return "left undefined by its template"
-    return f"{_shown(value)}, which is no text. {_NATIVE}"
+    return f"{_shown(value)}, which is not text. {_NATIVE}"
 
 
 def written_texts(operator: Any) -> dict[str, str]:
-    """Return the texts that an operator was made with, and that a rendering must not make ``None`` of, by argument.
+    """Return, by argument, the texts that an operator was created with and that must not render to ``None``.
 
     >>> from types import SimpleNamespace
     >>> written_texts(SimpleNamespace(table_name="None", region_name=None))
@@ -223,12 +223,13 @@ def written_texts(operator: Any) -> dict[str, str]:
 
 
 def check_rendered(operator: Any, written: Mapping[str, str]) -> None:
-    """Check that rendering has left texts what they are.
+    """Check that no text was rendered to ``None``.
 
     ``None`` for a connection means the worker's own credentials, which may be those of another account.
 
-    :param written: as :func:`written_texts` returns it, before the rendering.
-    :raises InvalidArgument: for the first text that came to ``None``. A single expression may, where ``None`` is taken.
+    :param written: what :func:`written_texts` returned before rendering.
+    :raises InvalidArgument: for the first text that rendered to ``None``. A single expression may do so if the
+        argument takes ``None``.
 
     >>> from types import SimpleNamespace
     >>> check_rendered(SimpleNamespace(table_name=None), {"table_name": "None"})
@@ -244,7 +245,7 @@ def check_rendered(operator: Any, written: Mapping[str, str]) -> None:
 
 
 def verbatim(text: str) -> str:
-    """Return what renders as ``text`` in a DAG with ``render_template_as_native_obj=True``.
+    """Return what renders to ``text`` in a DAG with ``render_template_as_native_obj=True``.
 
     >>> verbatim("linux-x64"), verbatim("2022")
     ('linux-x64', "'2022'")
@@ -259,7 +260,7 @@ def verbatim(text: str) -> str:
 
 
 def verbatim_texts(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments, each text as :func:`verbatim` has it.
+    """Return the arguments with :func:`verbatim` applied to each text.
 
     >>> verbatim_texts({"table_name": "2022", "max_mapped_tasks": 8, "region_name": None})
     {'table_name': "'2022'", 'max_mapped_tasks': 8, 'region_name': None}
@@ -270,7 +271,7 @@ def verbatim_texts(given: Mapping[str, Any]) -> dict[str, Any]:
 def table_name(value: Any) -> str:
     """Return the name of a DynamoDB table.
 
-    :raises InvalidArgument: if no table can have it.
+    :raises InvalidArgument: if no table can have this name.
 
     >>> table_name("arn:aws:dynamodb:us-east-1:123456789012:table/spot-runner-state")
     Traceback (most recent call last):
@@ -301,7 +302,7 @@ def index_name(value: Any) -> str:
 
 
 def config_prefix(value: Any) -> str:
-    """Return the path above SSM parameters.
+    """Return the path above the SSM parameters.
 
     :raises InvalidArgument: if no parameter can be put below it.
 
@@ -321,9 +322,9 @@ def config_prefix(value: Any) -> str:
 
 
 def pipeline_name(value: Any) -> str:
-    """Return the template of pipelines' names.
+    """Return the template of the pipelines' names.
 
-    :raises InvalidArgument: if it is the same for all presets, or no pipeline can have such a name.
+    :raises InvalidArgument: if it gives the same name for all presets, or a name that no pipeline can have.
 
     >>> pipeline_name("spot-runner-linux")
     Traceback (most recent call last):
@@ -338,10 +339,10 @@ def pipeline_name(value: Any) -> str:
 
 
 def connection(aws_conn_id: Any, region_name: Any, verify: Any) -> bool | str | None:
-    """Check what leads to AWS, and return whether, or with which bundle, TLS certificates are verified.
+    """Check the arguments of the AWS connection; return whether, or with which bundle, to verify TLS certificates.
 
-    :raises InvalidArgument: if the connection or the region is something else than text or ``None``, or ``verify`` is
-        neither that nor a boolean.
+    :raises InvalidArgument: if the connection or the region is neither text nor ``None``, or ``verify`` is neither of
+        these nor a boolean.
 
     >>> connection("aws_default", None, "False"), connection(None, "eu-central-1", "/etc/ssl/bundle.pem")
     (False, '/etc/ssl/bundle.pem')
@@ -355,7 +356,7 @@ def connection(aws_conn_id: Any, region_name: Any, verify: Any) -> bool | str | 
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:
-    """Return the nearest of the known keys, and all of them, as the end of a sentence.
+    """Return the nearest known key, and all known keys, as the end of a sentence.
 
     >>> did_you_mean("dryrun", ["dry_run", "audit"]), did_you_mean("colour", ["dry_run", "audit"])
     ("; did you mean 'dry_run'? There are audit, dry_run", '; there are audit, dry_run')
@@ -365,7 +366,7 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 
 def proposal(near: str | None, known: Iterable[str]) -> str:
-    """Return what :func:`did_you_mean` does for a key whose nearest is already found.
+    """Return the same as :func:`did_you_mean` where the nearest key is already known.
 
     >>> proposal("dry_run", ["dry_run"])
     "; did you mean 'dry_run'? There are dry_run"
@@ -375,7 +376,7 @@ def proposal(near: str | None, known: Iterable[str]) -> str:
 
 
 def nearest(key: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
-    """Return the known key that somebody who typed ``key`` is likely to have meant.
+    """Return the known key that somebody who typed ``key`` probably meant.
 
     :param cutoff: how alike they must be, from 0 to 1.
 
@@ -388,7 +389,7 @@ def nearest(key: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
 
 
 def letters(name: str) -> str:
-    """Return what a name consists of, however its words are set apart.
+    """Return the letters and digits of a name in lower case, however its words are separated.
 
     >>> letters("dry_run") == letters("DryRun") == letters("DRY-RUN")
     True
@@ -399,7 +400,7 @@ def letters(name: str) -> str:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if isinstance(value, str) and ("_" in value or not value.isascii()):  # ``float`` takes 1_000, and any digits
+    if isinstance(value, str) and ("_" in value or not value.isascii()):  # ``float`` takes 1_000 and any Unicode digit
         return None
     try:
         number = float(value)
@@ -414,5 +415,5 @@ def _invalid(name: str, value: Any, takes: str) -> InvalidArgument:
 
 
 def _shown(value: Any) -> str:
-    """Return a text in quotes, and anything else with its type: it may be what a rendering made of a text."""
+    """Return a text in quotes, and any other value with its type, since it may be a rendered text."""
     return repr(value[:60]) if isinstance(value, str) else f"{str(value)[:60]} ({type(value).__name__})"

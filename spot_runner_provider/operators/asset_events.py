@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class UnknownAlias(LookupError):
-    """Airflow 2 has not met the alias in a parsed DAG yet."""
+    """Airflow 2 has not yet parsed a DAG with this alias."""
 
 
 def with_alias(outlets: Iterable[Any] | None) -> list[Any]:
-    """Return a task's outlets, the default alias among them if there is no other.
+    """Return a task's outlets, with the default alias added if they have no alias.
 
     >>> [alias.name for alias in with_alias(None)], [alias.name for alias in with_alias([AssetAlias("team-a")])]
     (['spot-runner'], ['team-a'])
@@ -37,7 +37,7 @@ def add(promotion: Promotion, outlets: Iterable[Any], context: Context) -> None:
 
     :param outlets: the task's; the event goes through each asset alias among them.
     :param context: the task's.
-    :raises UnknownAlias: where Airflow 2 would fail the task for it, after it has succeeded.
+    :raises UnknownAlias: if Airflow 2 does not know the alias. It would otherwise fail the task at its end.
 
     >>> promotion = Promotion("spot-runner://123456789012/us-east-1/linux-x64", {"amiId": "ami-0e3f"})
     >>> add(promotion, [], context)  # no alias, no event
@@ -49,7 +49,7 @@ def add(promotion: Promotion, outlets: Iterable[Any], context: Context) -> None:
 
 
 def add_each(promotions: Iterable[Promotion], outlets: Iterable[Any], context: Context) -> None:
-    """Let Airflow send each event that it can send; the others are logged, and no reason to fail.
+    """Let Airflow send each event that it can send; the others are only logged, so that the task does not fail.
 
     >>> add_each([Promotion("spot-runner://123456789012/us-east-1/linux-x64", {"amiId": "ami-0e3f"})], [], context)
     """
@@ -58,7 +58,7 @@ def add_each(promotions: Iterable[Promotion], outlets: Iterable[Any], context: C
             add(promotion, outlets, context)
         except Exception as error:
             preset_name = promotion.extra["presetName"]
-            log.warning("preset %s: no asset event of its new AMI: %s", preset_name, shown(str(error)))
+            log.warning("preset %s: no asset event for its new AMI: %s", preset_name, shown(str(error)))
 
 
 def _aliases(outlets: Iterable[Any]) -> list[Any]:
@@ -71,4 +71,4 @@ def _check_known(alias: Any) -> None:
 
     with create_session() as session:
         if not session.query(DatasetAliasModel).filter_by(name=alias.name).count():
-            raise UnknownAlias(f"Airflow knows no alias {alias.name!r} before a DAG with it was parsed")
+            raise UnknownAlias(f"Airflow does not know the alias {alias.name!r} until it has parsed a DAG with it")

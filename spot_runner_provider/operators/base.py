@@ -1,4 +1,4 @@
-"""What the operators share that work on the table of AMI states."""
+"""The base of the operators that work on the table of AMI states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spot_runner_provider.hooks.ami_state import AmiStateHook
 
 
 class AmiStateOperator(AwsBaseOperator[AmiStateHook]):
-    """An operator with a table of AMI states, whose subclasses set ``table_name`` and ``index_name``.
+    """An operator with a table of AMI states. Subclasses set ``table_name`` and ``index_name``.
 
     >>> AmiStateOperator.aws_hook_class.__name__
     'AmiStateHook'
@@ -25,8 +25,8 @@ class AmiStateOperator(AwsBaseOperator[AmiStateHook]):
     def botocore_json(self) -> str:
         """``botocore_config`` as JSON: empty if there is none, ``null`` if JSON cannot hold it.
 
-        Airflow's database has it, for the command line. A field of an operator's own must be a text there: of a
-        dictionary the scheduler cannot read the DAG back.
+        It is stored in Airflow's database for the command line. An operator's extra field must be text there, because
+        the scheduler cannot deserialize a DAG with a dictionary.
 
         >>> AmiStateOperator(task_id="detect", botocore_config={"read_timeout": 5}).botocore_json
         '{"read_timeout": 5}'
@@ -38,7 +38,7 @@ class AmiStateOperator(AwsBaseOperator[AmiStateHook]):
 
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:
-        """Return what Airflow's database has of a task, besides the template fields.
+        """Return the fields of a task that Airflow's database stores besides the template fields.
 
         >>> "botocore_json" in AmiStateOperator.get_serialized_fields()
         True
@@ -53,5 +53,5 @@ class AmiStateOperator(AwsBaseOperator[AmiStateHook]):
 
     @property
     def _beside_parameters(self) -> dict[str, Any]:
-        """What the hooks of other services take: the way to AWS."""
+        """The parameters for the hooks of other services: how to reach AWS."""
         return super()._hook_parameters

@@ -34,29 +34,29 @@ STATES_KEY = "states"
 class DetectStaleOperator(AmiStateOperator):
     """Find AMI states that have been ``building`` for too long, and what earlier runs left unfinished.
 
-    Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`:
-    a list of lists of dicts, one preset a batch while there are no more than ``max_mapped_tasks``. Pushes the XCom
+    Returns batches for a mapped :class:`~spot_runner_provider.operators.reconcile_preset.ReconcilePresetOperator`: a
+    list of lists of dicts, with one preset per batch if there are no more than ``max_mapped_tasks``. Pushes the XCom
     ``states``: ``{"checkedAt": text, "states": [record, ...], "malformed": [{"jobId", "presetName", "reason"}],
-    "malformedCounts": {kind of reason: number}}``, of which ``malformed`` lists the first hundred, texts cut;
-    with an audit also ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``, and
-    ``"named": True`` if it was told which presets to look at.
+    "malformedCounts": {kind of reason: number}}``. ``malformed`` lists only the first hundred, with long texts cut.
+    An audit adds ``"audit": {"findings": [{"presetName", "outcome", "detail"}], "error": text or None}``. A selection
+    of presets adds ``"named": True``.
 
     Fails at once, without retries, if the table, the index, the region, the credentials or a permission is missing, or
-    if the index leaves out attributes that are needed. So it does, before any call, if the run is not the one that
+    if the index leaves out attributes that are needed. It also fails, before any call, if the run differs from what
     somebody triggered: see the how-to on dry runs.
-    An audit that fails stops nothing here; the report says so and fails the run.
+    A failed audit does not fail this task; the report says so and fails the run.
 
     :param table_name: the DynamoDB table. (templated)
     :param index_name: its index on ``recordType`` and ``updatedAt``, which projects ``ALL``. (templated)
     :param stale_after: how long a record may be ``building``; more than that is stale. A ``timedelta``, or minutes
         as a number or text. (templated)
-    :param presets: names to look at, whatever their age; all presets, by age, if ``None``. A list, or a JSON list as
-        text; an empty one is refused. (templated)
-    :param max_mapped_tasks: batches at most; ``[core] max_map_length`` limits them too. (templated)
-    :param audit: also compare the parameter of every preset whose record is settled (``ready``, or ``failed`` with an
-        AMI, for five minutes) with the record, ten a call, and report those that name another AMI as ``drifted``.
-        Nothing is repaired. (templated)
-    :param config_prefix: the path above the SSM parameters; needed for the audit only. (templated)
+    :param presets: names of the presets to look at, whatever their age; all presets, by age, if ``None``. A list, or a
+        JSON list as text; an empty one is refused. (templated)
+    :param max_mapped_tasks: the highest number of batches; ``[core] max_map_length`` is a limit, too. (templated)
+    :param audit: also compare the parameter of every preset whose record is settled with the record. Settled means
+        ``ready``, or ``failed`` with an AMI, for five minutes. A parameter that names another AMI is reported as
+        ``drifted``; nothing is repaired. One call reads ten parameters. (templated)
+    :param config_prefix: the path above the SSM parameters; only the audit needs it. (templated)
     :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
@@ -97,7 +97,7 @@ class DetectStaleOperator(AmiStateOperator):
     def execute(self, context: Context) -> list[list[dict[str, Any]]]:
         """Query the table and return batches of what must be reconciled.
 
-        :raises AirflowFailException: if an argument holds something that it cannot mean, or only a person can mend it.
+        :raises AirflowFailException: if an argument is invalid, or something is missing that only a person can fix.
         """
         try:
             tasks = arguments.count("max_mapped_tasks", self.max_mapped_tasks)
@@ -113,8 +113,8 @@ class DetectStaleOperator(AmiStateOperator):
     def detect(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the XCom ``states``, and what must be reconciled.
 
-        :raises InvalidArgument: if an argument holds something that it cannot mean.
-        :raises ConfigurationError: if something is missing that only a person can mend.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises ConfigurationError: if something is missing that only a person can fix.
 
         >>> presets = ["windows-2022"]
         >>> operator = DetectStaleOperator(task_id="detect_stale", table_name="spot-runner-state", presets=presets)
@@ -163,7 +163,7 @@ class DetectStaleOperator(AmiStateOperator):
         return replace(found, malformed=(*refused, *found.malformed))
 
     def _audit(self, found: Survey, prefix: str) -> Audit:
-        """Compare the settled records with their parameters; whatever goes wrong must not stop the repair."""
+        """Compare the settled records with their parameters; no error in here may stop the repair."""
         states = settled(found.states, unfinished=found.unfinished, now=found.checked_at)
         hook = PresetConfigHook(prefix=prefix, beside=self.hook, **self._beside_parameters)
         suspects, unread = _compare(hook, states)
@@ -190,11 +190,12 @@ class DetectStaleOperator(AmiStateOperator):
 
 
 def _compare(hook: PresetConfigHook, states: Sequence[AmiState]) -> tuple[dict[str, Finding], dict[str, Exception]]:
-    """Read parameters; return what is wrong with them as far as the index tells, and why some could not be read.
+    """Read parameters; return findings from comparing them with the index, and why some could not be read.
 
-    SSM may refuse a whole chunk because of one parameter's key, so a refused chunk is read name by name. Before
-    anything has been read, only one chunk is, so that a missing permission does not cost a call per preset. Once SSM
-    fails for everybody the rest is not asked for: the repair waits for the audit. A chunk counts as one preset then.
+    SSM may refuse a whole chunk because of one parameter's key, so a refused chunk is retried name by name. Before
+    anything has been read, only one chunk is retried, so that a missing permission does not cost a call per preset.
+    Once SSM fails for everybody, the rest is not read, because the repair waits for the audit. A failed chunk counts
+    as one preset for this.
     """
     suspects: dict[str, Finding] = {}
     unread: dict[str, Exception] = {}

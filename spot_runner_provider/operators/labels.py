@@ -1,4 +1,4 @@
-"""What a mapped task is called in the UI: by the presets of its batch."""
+"""The label of a mapped task in the UI: the presets of its batch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LABEL_LIMIT = 200
 
 
 def label(names: Sequence[str]) -> str:
-    """Return the names of a batch's presets for the UI: the first three, and how many more.
+    """Return the names of a batch's presets for the UI: the first three, and the number of the others.
 
-    With native template rendering Airflow would read a label such as ``2022`` as a number and refuse it, so one
+    With native template rendering, Airflow would read a label such as ``2022`` as a number and refuse it. So a label
     that reads as a Python literal is quoted.
 
     >>> label(["linux-arm64", "linux-x64", "windows-2019", "windows-2022", "windows-2025"])

@@ -1,4 +1,4 @@
-"""Links from a reconciling task to what it works on, in the AWS console: for the first preset of its batch."""
+"""Links from a reconciling task to the AWS console, to the resources of the first preset of its batch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class ConsoleLink(BaseOperatorLink):
     """A link whose address the task itself pushes, under the XCom key where Airflow 3 looks for it.
 
-    So it is there while the task runs, and it stays if the worker dies: Airflow's own way, which the Amazon
-    provider's links take, is to ask for the address once the task has ended.
+    So the link works while the task runs, and still works if the worker dies. The Amazon provider's links are
+    different: Airflow asks for their address only after the task has ended.
 
     >>> PipelineLink().name, PipelineLink().xcom_key
     ('Image Builder pipeline', '_link_PipelineLink')
@@ -65,11 +65,11 @@ class LogGroupLink(ConsoleLink):
 
 
 def push_resources(ti: Any, region: str, table_name: str, parameter_name: str, preset_name: str) -> None:
-    """Push the addresses that are known before the first call, and empty ones for what AWS has yet to name.
+    """Push the addresses that are known before the first call, and empty ones for those that only AWS can tell.
 
-    An address that cannot be made or pushed is never a reason to fail; that holds for all links.
+    If an address cannot be made or pushed, the task does not fail. This holds for all links.
 
-    :param preset_name: the first preset of the batch; an empty text for none.
+    :param preset_name: the first preset of the batch; an empty text if there is none.
 
     >>> ti = context["ti"]
     >>> push_resources(ti, "us-east-1", "spot-runner-state", "/spot-runner/configs/linux-x64", "linux-x64")
@@ -79,7 +79,7 @@ def push_resources(ti: Any, region: str, table_name: str, parameter_name: str, p
     here = Console.of_region(region if preset_name else None)
     _push(ti, ParameterLink(), here, lambda console: console.parameter(parameter_name))
     _push(ti, RecordLink(), here, lambda console: console.record(table_name, preset_name))
-    for link in (PipelineLink(), LogGroupLink()):  # Image Builder has yet to name them
+    for link in (PipelineLink(), LogGroupLink()):  # only Image Builder can tell them
         _push(ti, link, None)
 
 
@@ -117,7 +117,7 @@ def push_log_group(ti: Any, results: Iterable[Result]) -> None:
 def _push(
     ti: Any, link: ConsoleLink, console: Console | None, address: Callable[[Console], str] = lambda _: ""
 ) -> None:
-    """Make and push a link's address, an empty one without a console."""
+    """Make and push a link's address; an empty one if there is no console."""
     try:
         ti.xcom_push(key=link.xcom_key, value=address(console) if console else "")
     except Exception as error:

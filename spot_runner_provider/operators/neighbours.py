@@ -1,4 +1,4 @@
-"""The other tasks of a task's DAG run: which ones they are, and what Airflow knows of them."""
+"""The other tasks of a task's DAG run: which tasks they are, and their states."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def neighbour(task: BaseOperator, task_id: str) -> Any:
-    """Return the task that ``task`` means by ``task_id``, or ``None``: the nearest, from its own TaskGroup outwards.
+    """Return the task that ``task`` means by ``task_id``, or ``None``: the nearest from its own TaskGroup outwards.
 
-    So the ids of a DAG without groups also hold inside a group, whose name Airflow puts before each of them.
+    So the same ids work in a DAG without groups and inside a group, although Airflow prefixes them with its name.
 
     >>> neighbour(report, "detect_stale").task_id, neighbour(report, "images.detect_stale").task_id
     ('images.detect_stale', 'images.detect_stale')
@@ -24,9 +24,10 @@ def neighbour(task: BaseOperator, task_id: str) -> Any:
 
 
 def states_beside(task: Any, other: BaseOperator, context: Context) -> dict[int, str | None]:
-    """Return the state of each instance of ``task`` that goes with this instance of ``other``, by map index.
+    """Return, by map index, the state of each instance of ``task`` that belongs to this instance of ``other``.
 
-    In the same mapped TaskGroup that is the one of the same index; else it is every one that is still in this run.
+    In the same mapped TaskGroup that is the instance with the same index. Otherwise it is every instance that is still
+    in this run.
 
     >>> states_beside(dag.get_task("detect_stale"), report, context)
     {-1: 'success'}
@@ -40,7 +41,7 @@ def states_beside(task: Any, other: BaseOperator, context: Context) -> dict[int,
 
 
 def states_of(task_id: str, context: Context) -> dict[int, str | None]:
-    """Return the state of each instance of a task in this run, by map index; -1 is that of one that is not mapped.
+    """Return the state of each instance of a task in this run, by map index; an unmapped task has the index -1.
 
     >>> states_of("reconcile_preset", context)
     {0: 'success', 1: 'success'}

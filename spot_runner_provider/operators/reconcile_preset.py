@@ -41,40 +41,40 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 TRIGGERER_GRACE = timedelta(minutes=10)
-"""How much later than the trigger itself Airflow may end the wait: then there was no triggerer, and the try fails."""
+"""Time after the trigger's deadline at which Airflow ends the wait: no triggerer ran then, so the try fails."""
 
 
 class ReconcilePresetOperator(AmiStateOperator):
     """Ask Image Builder what became of each preset's build, and correct DynamoDB and SSM accordingly.
 
-    Returns one result a preset: ``{"presetName", "status", "amiId", "previousAmiId", "updatedAt", "buildId",
+    Returns one result per preset: ``{"presetName", "status", "amiId", "previousAmiId", "updatedAt", "buildId",
     "outcome", "detail", "dryRun", "pipelineArn", "imageArn", "imageState"}``. ``outcome`` is one of
     :class:`~spot_runner_provider.protocol.outcome.Outcome`, or ``None`` for a named preset with nothing to do.
 
-    One preset's error never stops another. If there was one, the results are pushed and the task fails, so that
-    Airflow tries again; the other outcomes do not fail it. What is missing for every preset alike (a permission,
-    the table, the region) fails the task at once and for good, if nothing was written yet.
+    One preset's error never stops another. If a preset ends in an error, the results are pushed and the task fails, so
+    that Airflow tries again. The other outcomes do not fail the task. If something is missing for every preset (a
+    permission, the table, the region), the task fails at once, without retries, unless something was already written.
 
-    Each preset whose AMI was replaced has an event of the asset ``spot-runner://<account>/<region>/<preset>``, with the
-    extra ``{"presetName", "amiId", "previousAmiId", "buildId"}``. It goes through the asset aliases among the
-    ``outlets``, or through ``AssetAlias("spot-runner")`` if there is none, and Airflow sends it if the task succeeds.
+    Each preset whose AMI was replaced gets an event of the asset ``spot-runner://<account>/<region>/<preset>``, with
+    the extra ``{"presetName", "amiId", "previousAmiId", "buildId"}``. It goes through the asset aliases among the
+    ``outlets``, or through ``AssetAlias("spot-runner")`` if there are none. Airflow sends it if the task succeeds.
 
     :param presets: a batch as :class:`~spot_runner_provider.operators.detect_stale.DetectStaleOperator` returns it,
-        or preset names, or the JSON text of either. Named presets are read first, and reconciled if they are
+        or preset names, or either of them as JSON text. Named presets are read first, and reconciled if they are
         building, whatever their age. (templated)
     :param table_name: the DynamoDB table. (templated)
     :param config_prefix: the path above the SSM parameters. (templated)
-    :param pipeline_name: the pipeline's name, ``{preset}`` standing for the preset's. (templated)
+    :param pipeline_name: the pipeline's name, with ``{preset}`` for the preset's name. (templated)
     :param index_name: the table's index on ``recordType``; needed for preset names, and in a retry. (templated)
-    :param max_workers: threads. (templated)
-    :param dry_run: look everything up, write nothing, and say what would be done. A run that was triggered as a dry
-        one, and is not dry here, fails before any call: see the how-to on dry runs. (templated)
-    :param wait_for_completion: wait for builds that go on, and reconcile each when it has ended; what ended before
-        is done first. A dry run does not wait.
+    :param max_workers: number of threads. (templated)
+    :param dry_run: look everything up, write nothing, and say what would be done. If the run was triggered as a dry
+        run but is not dry here, it fails before any call: see the how-to on dry runs. (templated)
+    :param wait_for_completion: wait for running builds, and reconcile each when it has ended. Builds that have already
+        ended are reconciled first. A dry run does not wait.
     :param deferrable: wait in the triggerer, not in a worker's slot. Needs the extra ``aiobotocore``.
-    :param poll_interval: seconds from one look at the builds that are waited for to the next.
-    :param wait_timeout: how long to wait, in each try; what builds then is ``still_building``, and what nobody could
-        look at in the end is an ``error``. A ``timedelta``, or minutes.
+    :param poll_interval: seconds between two looks at the builds that are waited for.
+    :param wait_timeout: how long each try waits. A build that is still running then is ``still_building``; one whose
+        last look failed is an ``error``. A ``timedelta``, or minutes.
     :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)
@@ -130,7 +130,7 @@ class ReconcilePresetOperator(AmiStateOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """Begin a mapped task, whose outlets Airflow must know before any of its instances is made."""
+        """Begin a mapped task. Airflow must know its outlets before it creates any instance."""
         made: OperatorPartial = super().partial(**kwargs)
         made.kwargs["outlets"] = asset_events.with_alias(made.kwargs.get("outlets"))
         return made
@@ -138,9 +138,9 @@ class ReconcilePresetOperator(AmiStateOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Reconcile each preset and return the results.
 
-        :raises AirflowFailException: if nothing can work until a person mends it, and nothing was written yet; or if
-            that is so of a build that is waited for, or was. The results of such a wait are pushed before.
-        :raises AirflowException: if a preset ended in ``error``; the results are pushed before.
+        :raises AirflowFailException: if a person must fix something before anything can work, and nothing was written
+            yet. Also if this concerns a build that is or was waited for; the results are pushed first.
+        :raises AirflowException: if a preset ended in ``error``; the results are pushed first.
         """
         try:
             given = self._given(context)
@@ -159,10 +159,11 @@ class ReconcilePresetOperator(AmiStateOperator):
     ) -> list[dict[str, Any]]:
         """Go on after a deferral.
 
-        :param event: what the trigger tells.
-        :param progress: what was done before, and ``deadline``: until when to wait. ``dag.test()`` keeps neither, so
-            the whole batch is then looked at again, and not waited for a second time.
-        :raises AirflowFailException: if the run is not the one that somebody triggered.
+        :param event: the trigger's event.
+        :param progress: what was done before the deferral. ``dag.test()`` keeps neither this nor ``deadline``, so the
+            whole batch is then reconciled again, without a second wait.
+        :param deadline: until when to wait.
+        :raises AirflowFailException: if the run differs from what somebody triggered.
         """
         try:
             given = self._given(context)
@@ -170,26 +171,26 @@ class ReconcilePresetOperator(AmiStateOperator):
             raise AirflowFailException(str(error)) from error
         if progress is None or deadline is None:
             seen = self._reconcile(given, context["ti"], resumed=True)
-            told = self._told(seen, {**event, "unseen": {}})  # they have just been looked up again
+            told = self._told(seen, {**event, "unseen": {}})  # these images have just been looked up again
             return self._go_on(told, clock.now(), context)
         resumed = self._resume(Progress.from_json(progress), event, context)
         return self._go_on(resumed, parse_timestamp(deadline), context)
 
     def on_kill(self) -> None:
-        """Begin no further call: Airflow ends the task, if need be by a signal that its process outlives."""
+        """Start no further call: Airflow is ending the task, perhaps by a signal that does not stop the process."""
         self._cancellation.request()
 
     def _go_on(self, progress: Progress, deadline: datetime, context: Context) -> list[dict[str, Any]]:
-        """Wait for the builds that go on, if that is wanted; then return the results, or push them and fail.
+        """Wait for running builds, if wanted; then return the results, or push them and fail.
 
-        Who has an error shall not wait for the others' builds: the next try waits for them. A build for which a person
-        must mend something fails the task once the others have ended: no try can mend that.
+        If a preset ended in an error, the task does not wait for the other builds; the next try waits for them. If a
+        person must fix something for a build, the task fails for good once the others have ended.
         """
         while progress.builds and self.wait_for_completion and not progress.failed:
             if clock.now() >= deadline:
                 progress = self._give_up(progress)
                 break
-            self._push(progress, context)  # whatever ends the wait, these are told
+            self._push(progress, context)  # so that these results are known however the wait ends
             arns = [build.image_arn for build in progress.builds]
             if self.deferrable:
                 self._defer(progress, arns, deadline)
@@ -198,25 +199,25 @@ class ReconcilePresetOperator(AmiStateOperator):
             self._push(progress, context)
             raise AirflowException(
                 f"{len(failed)} of {len(progress.results)} presets failed: {shorten(', '.join(failed))}. "
-                "The others are done; the next try, or the next run, goes on with these"
+                "The others are done; the next try or run continues with these"
             )
         if barred := progress.barred:
             self._push(progress, context)
             told = next(str(result["detail"]) for result in progress.results if result["presetName"] in barred)
             raise AirflowFailException(
-                f"{len(barred)} of {len(progress.results)} presets cannot be finished before a person has mended "
+                f"{len(barred)} of {len(progress.results)} presets cannot be finished until a person fixes "
                 f"something: {shorten(', '.join(barred))}. {told.rstrip('.')}. The others are done"
             )
         asset_events.add_each(progress.promotions, self.outlets, context)
         return _values(progress)
 
     def _push(self, progress: Progress, context: Context) -> None:
-        """Push the results so far, as Airflow does with what a task returns."""
+        """Push the results so far under the key that Airflow uses for a task's return value."""
         if self.do_xcom_push:
             context["ti"].xcom_push(key="return_value", value=_values(progress))
 
     def _given(self, context: Context) -> list[Any]:
-        """Return what is to be reconciled, unless somebody believes that this run does something else."""
+        """Return what is to be reconciled, after checking that the run does what somebody triggered."""
         given = arguments.items("presets", self.presets)
         names = [name_of(item) for item in given]
         context[LABEL_VARIABLE] = label(names)  # type: ignore[literal-required]
@@ -225,12 +226,12 @@ class ReconcilePresetOperator(AmiStateOperator):
         is_whole = names == given != [] and context["ti"].map_index in (
             None,
             -1,
-        )  # else detection or a mapping chose from all
+        )  # otherwise detection or a mapping chose from all presets
         run.check_selection(names, is_part=not is_whole)
         return given
 
     def _check_waiting(self) -> timedelta:
-        """Return how long to wait; what would end the wait before it begins is told before anything is done."""
+        """Return how long to wait, after checking, before anything is done, that waiting can work."""
         arguments.count("poll_interval", self.poll_interval)
         if self.wait_for_completion and self.deferrable and not can_defer():
             raise ConfigurationError(f"deferrable needs aiobotocore: {AIOBOTOCORE_REMEDY}. Nothing was done")
@@ -267,11 +268,11 @@ class ReconcilePresetOperator(AmiStateOperator):
                     with watch.looking_at(arn):
                         watch.saw(arn, is_building=images.is_building(arn))
             if watch.unseen:
-                images = None  # a client keeps what it was made with, and be it no credentials
+                images = None  # a client keeps the credentials that it was created with, even if there were none
         return watch.event()
 
     def _image_builder(self) -> ImageBuilderHook:
-        """Return a hook that is connected."""
+        """Return a connected hook."""
         images = ImageBuilderHook(**self._beside_parameters)
         images.connect(self._cancellation)
         return images
@@ -288,7 +289,7 @@ class ReconcilePresetOperator(AmiStateOperator):
     def _resume(self, progress: Progress, event: Mapping[str, Any], context: Context) -> Progress:
         """Reconcile the presets whose builds have ended, or give up waiting.
 
-        What must be mended for them is theirs alone: the others are waited for.
+        If a person must fix something for them, the other presets are still waited for.
         """
         progress = self._told(progress, event)
         ended = progress.those_of(event["finished"])
@@ -306,7 +307,7 @@ class ReconcilePresetOperator(AmiStateOperator):
             return progress.then(replace(Progress.of(results), barred=barred))
 
     def _told(self, progress: Progress, event: Mapping[str, Any]) -> Progress:
-        """Return what a batch came to by what a wait tells: without the builds that nobody may look at."""
+        """Return the progress after the event of a wait, without the builds that nobody may look at."""
         refused = {arn: f"waiting failed: {why}" for arn, why in event["refused"].items()}
         for build in progress.builds:
             if why := refused.get(build.image_arn):
@@ -314,12 +315,12 @@ class ReconcilePresetOperator(AmiStateOperator):
         return replace(progress.refused(refused), unseen=event["unseen"])
 
     def reconcile(self, given: list[Any], ti: Any) -> list[Mapping[str, Any]]:
-        """Reconcile ``given``, as :attr:`presets` has it, and return the results; nothing is waited for.
+        """Reconcile ``given``, in the form of :attr:`presets`, and return the results without waiting.
 
-        :param ti: the task instance; of one that stands in for it nothing is asked but what signs records, if
-            ``do_xcom_push`` is off.
-        :raises InvalidArgument: if an argument holds something that it cannot mean.
-        :raises ConfigurationError: if something is missing that only a person can mend, and nothing was written yet.
+        :param ti: the task instance. If ``do_xcom_push`` is off, a stand-in will do that has what signs records: its
+            ids, map index and try number.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises ConfigurationError: if something is missing that only a person can fix, and nothing was written yet.
 
         >>> operator = ReconcilePresetOperator(task_id="r", presets=(), table_name="spot-runner-state", dry_run=True)
         >>> [result["detail"] for result in operator.reconcile(["linux-x64"], context["ti"])]
@@ -330,7 +331,7 @@ class ReconcilePresetOperator(AmiStateOperator):
     def _reconcile(self, given: Sequence[Any], ti: Any, *, resumed: bool = False) -> Progress:
         """Reconcile ``given``.
 
-        :param resumed: whether this try has been at it before, so that the links of the whole batch are there.
+        :param resumed: whether this try resumes after a wait, so that the links of the whole batch are already there.
         """
         check_items(given)
         arguments.check_rendered(self, self._written)
@@ -351,7 +352,7 @@ class ReconcilePresetOperator(AmiStateOperator):
 
         run = Run(
             owner=f"{ti.dag_id}/{ti.run_id}",
-            # An executor may start the same try twice, a wait resumes it, and a run may be created anew under its id.
+            # Unique, because an executor may start a try twice, a wait resumes it, and a run's id may be used again.
             attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}/{uuid4().hex[:8]}",
             region=region,
             clock=clock.now,

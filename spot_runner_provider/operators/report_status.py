@@ -38,35 +38,35 @@ if TYPE_CHECKING:
 
 
 _ENDED = ("success", "failed")
-"""States of a task instance that has pushed all that it will in this try; what is in XCom of others may be older."""
+"""States of a task instance that will push nothing more in this try. XComs of other instances may be older."""
 
 
 class ReportStatusOperator(BaseOperator):
-    """Put the run's results together; nothing but the run's XCom and task states is read, and AWS is never called.
+    """Combine the run's results into a report. It reads only the run's XComs and task states, and never calls AWS.
 
-    What it tells is the run as it is now: XComs that an earlier try of a cleared run left do not count.
+    The report describes the run's present state: XComs from an earlier try of a cleared run do not count.
 
     Returns ``{"status", "message", "checkedAt", "presets": [{"name", "status", "amiId", "updatedAt", "outcome",
-    "detail"}, ...], "malformed": [...], "malformedCounts": {...}}``. ``status`` is ``degraded`` if
-    a person should look, else ``building`` if a preset is, else
-    ``ready``; it is ``None`` if detection was skipped, so that nothing was looked at.
+    "detail"}, ...], "malformed": [...], "malformedCounts": {...}}``. ``status`` is ``degraded`` if a person should
+    look, otherwise ``building`` if a preset is, otherwise ``ready``. If detection was skipped, nothing was looked at,
+    and ``status`` is ``None``.
 
-    The report is always pushed. Then the task fails, without retries, if detection told nothing and was not skipped,
-    if a preset ended in ``error`` or in one of ``fail_on``, if a task that reconciles failed, or if one that was not
-    skipped left no result for its preset: a run's state comes from its last task alone, and a report must not hide a
-    failure. Give it ``trigger_rule="all_done"``.
+    The report is always pushed. Then the task fails, without retries, if detection has no result although it was not
+    skipped, or if a preset ended in ``error`` or in one of ``fail_on``. It also fails if a reconciling task failed, or
+    left no result for its preset although it was not skipped. The last task alone decides a run's state, so the report
+    must not hide a failure. Give it ``trigger_rule="all_done"``.
 
-    What :mod:`~spot_runner_provider.reporting.metrics` lists is sent through Airflow's stats. The context of all
-    callbacks has the report as ``spot_runner_report``, as a text ``spot_runner_message`` and in one line
-    ``spot_runner_subject``, Airflow's own ``on_success_callback`` and ``on_failure_callback`` included.
+    The metrics that :mod:`~spot_runner_provider.reporting.metrics` lists are sent through Airflow's stats. The context
+    of all callbacks, including Airflow's own ``on_success_callback`` and ``on_failure_callback``, has the report as
+    ``spot_runner_report``, as text in ``spot_runner_message``, and in one line in ``spot_runner_subject``.
 
-    :param detect_task_id: the task that detects; inside a TaskGroup, its id without the group's. An id that the DAG
-        does not have, or that means a task which cannot be that one, is refused when Airflow parses the DAG.
-    :param reconcile_task_id: the same for the (mapped) task that reconciles.
-    :param fail_on: further outcomes that fail the run, such as ``["config_invalid"]``, or ``degraded`` for whatever
-        makes ``status`` that; a list, or a JSON list as text. (templated)
-    :param on_degraded_callback: who is told if ``status`` is ``degraded``: a function that takes the context, a
-        notifier, or a list of them. The report is pushed before; one that fails is logged, and changes nothing.
+    :param detect_task_id: the detecting task; inside a TaskGroup, its id without the group's. An id that the DAG does
+        not have, or that belongs to a task of the wrong kind, is refused when Airflow parses the DAG.
+    :param reconcile_task_id: the same for the (mapped) reconciling task.
+    :param fail_on: further outcomes that fail the run, such as ``["config_invalid"]``. ``degraded`` fails it whenever
+        ``status`` is ``degraded``. A list, or a JSON list as text. (templated)
+    :param on_degraded_callback: called if ``status`` is ``degraded``: a function that takes the context, a notifier,
+        or a list of them. The report is pushed first. A callback that fails is logged, and changes nothing else.
 
     >>> operator = ReportStatusOperator(task_id="report_status", fail_on=["drifted"], trigger_rule="all_done", dag=dag)
     >>> report = operator.execute(context)
@@ -92,9 +92,9 @@ class ReportStatusOperator(BaseOperator):
         self.on_degraded_callback = on_degraded_callback
 
     def prepare_template(self) -> None:
-        """Refuse a DAG without the tasks to report on. Airflow calls this for each task of a DAG that it has parsed.
+        """Refuse a DAG without the tasks to report on. Airflow calls this for each task of a parsed DAG.
 
-        :raises AirflowException: which makes it an import error of the DAG's file.
+        :raises AirflowException: to make it an import error of the DAG's file.
         """
         super().prepare_template()
         if complaints := [*self._misnamed()]:
@@ -108,18 +108,18 @@ class ReportStatusOperator(BaseOperator):
             task, task_id = meant[name], getattr(self, name)
             if task is None:
                 known = ", ".join(sorted(set(self.dag.task_ids) - {self.task_id}))
-                yield f"{name} is {task_id!r}, which is no task of the DAG {self.dag.dag_id}; it has {known or 'none'}"
+                yield f"{name} is {task_id!r}, which is not a task of DAG {self.dag.dag_id}; it has {known or 'none'}"
             elif task.task_id == self.task_id:
                 yield f"{name} is {task_id!r}, which is this task itself"
             elif issubclass(kind := _operator_class(task), (other, ReportStatusOperator)):
                 yield f"{name} is {task_id!r}, which is a {kind.__name__}"
         if None not in meant.values() and len({task.task_id for task in meant.values()}) == 1:
-            yield f"detect_task_id and reconcile_task_id are both {self.detect_task_id!r}; each has a task of its own"
+            yield f"detect_task_id and reconcile_task_id are both {self.detect_task_id!r}; they must differ"
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the report, or push it and fail.
 
-        :raises AirflowFailException: saying why the run must not pass for a success.
+        :raises AirflowFailException: with the reasons why the run must not count as a success.
         """
         ti = context["ti"]
         fail_on, complaints = self._fail_on()
@@ -160,7 +160,7 @@ class ReportStatusOperator(BaseOperator):
         return made.value
 
     def _detected(self, context: Context) -> tuple[Mapping[str, Any] | None, Sequence[Any], Silence]:
-        """Return what detection surveyed and flagged; ``None`` if it told nothing, and then why."""
+        """Return what detection surveyed and flagged; ``None`` if it has no result, and why it has none."""
         task = neighbour(self, self.detect_task_id)
         if task is None:
             return None, (), Silence.NO_SUCH_TASK
@@ -180,10 +180,10 @@ class ReportStatusOperator(BaseOperator):
         return None, (), Silence.of(state)
 
     def _reconciled(self, batches: Sequence[Any], context: Context) -> Answers:
-        """Return what the tasks that reconcile have told of ``batches`` in this try.
+        """Return the results of the reconciling tasks for ``batches`` in this try.
 
-        Each is asked for by its map index. A pull of them all has what instances of an earlier try pushed that are not
-        in this one, and does not tell which instance pushed what.
+        Each XCom is pulled by its map index. A pull of all would include instances that only an earlier try had, and
+        would not tell which instance pushed what.
         """
         task = neighbour(self, self.reconcile_task_id)
         if task is None:
@@ -200,7 +200,7 @@ class ReportStatusOperator(BaseOperator):
         )
 
     def _send(self, values: Iterable[Metric], tags: dict[str, str]) -> None:
-        """Send metrics; that a receiver is set up wrongly is no reason to fail."""
+        """Send metrics; a misconfigured receiver does not fail the task."""
         try:
             for metric in values:
                 if metric.kind is MetricKind.COUNTER:
@@ -211,12 +211,12 @@ class ReportStatusOperator(BaseOperator):
             self.log.warning("metrics were not sent: %s", shown(str(error)))
 
     def _tell(self, made: Report, context: Context) -> None:
-        """Call the callbacks if there is something to tell."""
+        """Call the callbacks if a person should look."""
         told: Any = context
         told[REPORT_VARIABLE], told[MESSAGE_VARIABLE], told[SUBJECT_VARIABLE] = made.value, message(made), subject(made)
         if calls_for_attention(made):
             for callback, error in failed_callbacks(as_callbacks(self.on_degraded_callback), context):
-                self.log.warning("%r told nobody of the report: %s", callback, shown(str(error)))
+                self.log.warning("%r failed, so it told nobody about the report: %s", callback, shown(str(error)))
 
     def _fail_on(self) -> tuple[list[str], list[str]]:
         """Return what fails the run, and what is wrong with how it was given."""
@@ -230,6 +230,6 @@ class ReportStatusOperator(BaseOperator):
 
 
 def _operator_class(task: Any) -> type:
-    """Return the class of a task's operator, of one that is mapped too."""
+    """Return the class of a task's operator, whether the task is mapped or not."""
     kind: type = getattr(task, "operator_class", type(task))
     return kind

@@ -1,4 +1,4 @@
-"""Selecting what to reconcile of what a task was given: a batch as detection returns it, or names of presets."""
+"""Selecting what to reconcile from a task's input: a batch as detection returns it, or names of presets."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Finds what there is to reconcile, and tells of what there is not.
+    """Finds the presets to reconcile, and gives a result for each of the others.
 
-    :param states: where records and intents are read.
-    :param configs: where it is read what an earlier try has put.
-    :param owner: who signed what an earlier try of this run wrote; ``None`` if there was no earlier try.
+    :param states: the hook that reads records and intents.
+    :param configs: the hook that reads what an earlier try put.
+    :param owner: how an earlier try of this run signed its writes; ``None`` if there was no earlier try.
     :param breaker: what is known to fail for everybody.
 
     >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
@@ -51,7 +51,7 @@ class Selection:
     breaker: Breaker = field(default_factory=Breaker)
 
     def select(self, given: Iterable[Mapping[str, Any] | str]) -> tuple[list[Candidate], list[Result]]:
-        """Return what there is to reconcile, and results for what there is not.
+        """Return the presets to reconcile, and results for the others.
 
         :param given: candidates as XCom has them, and names of presets. Named presets are read first.
         """
@@ -75,7 +75,7 @@ class Selection:
         return list(candidates.values()), answered
 
     def retried(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return the candidates of a later try, each with what stands by now of the earlier tries.
+        """Return the candidates of a later try, each with the intents that earlier tries have left.
 
         >>> from spot_runner_provider.hooks.ami_state import AmiStateHook
         >>> from spot_runner_provider.hooks.preset_config import PresetConfigHook
@@ -87,7 +87,7 @@ class Selection:
             return list(candidates)
         standing: dict[str, list[Intent]] = {}
         for item in self.states.list_intents():
-            with suppress(MalformedRecord):  # detection tells of it
+            with suppress(MalformedRecord):  # detection lists it
                 intent = Intent.from_item(item)
                 standing.setdefault(intent.preset_name, []).append(intent)
         return [each.retried(standing.get(each.preset_name, ()), self.owner) for each in candidates]
@@ -95,7 +95,8 @@ class Selection:
     def _look_up(self, names: list[str]) -> tuple[dict[str, Candidate], list[Result]]:
         """Read the records of named presets, and what earlier runs left unfinished there.
 
-        What an earlier try of this run has begun and not finished is a candidate as that try saw it.
+        If an earlier try of this run has begun a preset and not finished it, the preset is a candidate as that try
+        saw it.
         """
         good, refused = sift(names)
         found = survey(
@@ -114,7 +115,7 @@ class Selection:
             *(
                 Result(refusal.preset_name or str(refusal.job_id), Outcome.ERROR, f"malformed: {refusal.reason}")
                 for refusal in (*refused, *found.malformed)
-                if not is_intent(refusal.job_id)  # detection lists it; its preset goes on without
+                if not is_intent(refusal.job_id)  # detection lists it; its preset is reconciled without it
             ),
             *(self._without_work(state) for state in found.states if state.preset_name not in candidates),
         ]
@@ -124,7 +125,7 @@ class Selection:
         return self.owner is not None and state.reconciled_by == self.owner
 
     def _without_work(self, state: AmiState) -> Result:
-        """Return the result of a preset with nothing to do: an earlier try's once more, if that one settled it."""
+        """Return the result of a preset with nothing to do; if an earlier try of this run settled it, that result."""
         if not self._is_own(state):
             return untouched(state)
         if state.status is not Status.READY:
@@ -137,16 +138,14 @@ class Selection:
             return retold(state, history)
         except Exception as error:
             self.breaker.failed(ReadHistory, [state.preset_name], error)
-            log.warning(
-                "preset %s: what became of its parameter is not known: %s", state.preset_name, shown(str(error))
-            )
+            log.warning("preset %s: what became of its parameter is unknown: %s", state.preset_name, shown(str(error)))
             return untouched(state)
 
 
 def check_items(given: Iterable[Any]) -> None:
-    """Check that each of what a task was given may stand for a preset.
+    """Check that each item of a task's input can stand for a preset.
 
-    :raises InvalidArgument: for what is neither a text nor a mapping.
+    :raises InvalidArgument: for an item that is neither text nor a mapping.
 
     >>> check_items(["linux-x64", {"presetName": "linux-arm64"}])
     """
@@ -165,7 +164,7 @@ def name_of(item: Any) -> str:
 
 
 def first_name(given: Iterable[Any]) -> str:
-    """Return the name of the first preset that has one, an empty text if none has.
+    """Return the name of the first preset that has one; an empty text if none has.
 
     >>> first_name([{"presetName": None}, {"presetName": "linux-x64"}])
     'linux-x64'

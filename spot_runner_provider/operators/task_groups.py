@@ -1,4 +1,4 @@
-"""What a task's id is inside TaskGroups, whose names Airflow puts before it."""
+"""A task's id inside TaskGroups: Airflow prefixes it with their names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def ids_around(task: Any, task_id: str) -> list[str]:
-    """Return what ``task_id`` is inside the TaskGroup of ``task``, and in each group around it, from its own outwards.
+    """Return ``task_id`` as it is inside the TaskGroup of ``task`` and inside each group around it, innermost first.
 
     >>> from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskGroup
     >>> with DAG("repair", schedule=None), TaskGroup("images"):

@@ -1,8 +1,8 @@
 """The AMI state: the DynamoDB record that says how far a preset's image is, and when it is stale.
 
-Other programs write the same records. Their format is a contract: ``updatedAt`` is compared **as text**, so
-it is always written as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, and any attribute they do not know is lost when they
-replace the item.
+Other programs write the same records, so the format is a contract. ``updatedAt`` is compared **as text**, so it
+is always written as ``YYYY-MM-DDTHH:MM:SS.mmmZ``. When another program replaces the item, any attribute that it
+does not know is lost.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ RECORD_TYPE = "AMI"
 """Value of ``recordType`` in every AMI state; runner jobs in the same table have none."""
 
 _PRESET_NAME = re.compile(r"[A-Za-z0-9_-]{1,116}")
-"""What both an Image Builder pipeline name (3 to 128 of these characters, blanks inside, of which
-``spot-runner-`` takes 12) and a segment of an SSM parameter name can hold."""
+"""What fits both an Image Builder pipeline name and a segment of an SSM parameter name.
+
+A pipeline name has 3 to 128 of these characters, or blanks inside; ``spot-runner-`` takes 12 of them.
+"""
 
 REASON_LIMIT = 4000
-"""Characters of a build's reason that a record is given: what a person reads, far below an item's 400 KB."""
+"""Characters of a build's reason that go into a record: enough for a person, and far below an item's 400 KB."""
 
 _AMI_ID = re.compile(r"ami-[0-9A-Za-z]{1,32}")
-"""EC2 writes 8 or 17 hexadecimal digits. Emulators write others, so the digits are not checked; the length is."""
+"""EC2 ids have 8 or 17 hexadecimal digits. Emulators use others, so only the length is checked, not the digits."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _LAST_MOMENT = datetime.max.replace(microsecond=999000, tzinfo=UTC)
@@ -43,7 +45,7 @@ class Status(StrEnum):
     """
 
     BUILDING = "building"
-    """Image Builder works on it, as far as the record knows."""
+    """Image Builder is working on it, as far as the record knows."""
     READY = "ready"
     """``amiId`` is the image that new runners start from."""
     FAILED = "failed"
@@ -53,7 +55,7 @@ class Status(StrEnum):
 class MalformedRecord(ValueError):
     """An item that cannot be a record of its kind; the text says which attribute is wrong, and how.
 
-    ``kind`` is the text without what this one item holds, so that like faults can be counted.
+    ``kind`` is the text without this item's own values, so that faults of the same kind can be counted together.
 
     >>> AmiState.from_item({"jobId": "AMI#windows-2022", "presetName": "linux-x64"})
     Traceback (most recent call last):
@@ -67,7 +69,7 @@ class MalformedRecord(ValueError):
 
     @classmethod
     def of_key(cls, expected: str) -> Self:
-        """Return the refusal of an item whose ``jobId`` is not that of its preset.
+        """Return the error for an item whose ``jobId`` does not belong to its preset.
 
         :param expected: the key that it should have.
 
@@ -79,7 +81,7 @@ class MalformedRecord(ValueError):
 
 
 def is_ami_id(value: object) -> TypeGuard[str]:
-    r"""Return whether ``value`` can be the id of an AMI: only such a text is ever put into a parameter.
+    r"""Return whether ``value`` can be an AMI id; nothing else is ever put into a parameter.
 
     >>> is_ami_id("ami-0123456789abcdef0"), is_ami_id("pending"), is_ami_id("ami-0abc\n"), is_ami_id(None)
     (True, False, False, False)
@@ -88,9 +90,9 @@ def is_ami_id(value: object) -> TypeGuard[str]:
 
 
 def check_preset_name(name: object) -> str:
-    """Return ``name`` if a pipeline and a parameter can bear it.
+    """Return ``name`` if it can be the name of a pipeline and of a parameter.
 
-    :raises MalformedRecord: if they cannot, or it is no text.
+    :raises MalformedRecord: if it cannot, or is not text.
 
     >>> check_preset_name("linux-x64")
     'linux-x64'
@@ -121,7 +123,7 @@ def job_id(preset_name: str) -> str:
 
 
 def is_ami_state(key: str) -> bool:
-    """Return whether a partition key is one of an AMI state, whatever else the item holds.
+    """Return whether a partition key belongs to an AMI state, whatever else the item holds.
 
     >>> is_ami_state("AMI#linux-x64"), is_ami_state("AMI-INTENT#linux-x64#dag/run/1")
     (True, False)
@@ -130,9 +132,9 @@ def is_ami_state(key: str) -> bool:
 
 
 def parse_timestamp(text: object) -> datetime:
-    """Return the moment that an ISO 8601 ``text`` with a time zone names, in UTC.
+    """Return the moment, in UTC, that an ISO 8601 ``text`` with a time zone stands for.
 
-    :raises MalformedRecord: if it is no text, no timestamp, or names no time zone.
+    :raises MalformedRecord: if it is not text, not a timestamp, or has no time zone.
 
     >>> parse_timestamp("2026-02-11T16:35:48.123+01:00")
     datetime.datetime(2026, 2, 11, 15, 35, 48, 123000, tzinfo=datetime.timezone.utc)
@@ -152,7 +154,7 @@ def parse_timestamp(text: object) -> datetime:
 
 
 def render_timestamp(moment: datetime) -> str:
-    """Return ``moment`` (aware) in the one form that sorts as text like the time: milliseconds, UTC, ``Z``.
+    """Return ``moment`` (aware) in the one form whose text order is time order: milliseconds, UTC, ``Z``.
 
     >>> render_timestamp(datetime(2026, 2, 11, 15, 35, 48, tzinfo=UTC))
     '2026-02-11T15:35:48.000Z'
@@ -161,7 +163,7 @@ def render_timestamp(moment: datetime) -> str:
 
 
 def later(moment: datetime, than: datetime) -> datetime:
-    """Return ``moment``, or one millisecond after ``than`` if that is later (at the end of time: just that).
+    """Return ``moment``, or one millisecond after ``than`` if that is later; at most ``datetime.max``.
 
     >>> seen = datetime(2026, 2, 11, 15, 35, 48, tzinfo=UTC)
     >>> render_timestamp(later(seen - timedelta(minutes=1), than=seen))
@@ -175,7 +177,7 @@ class AmiState:
     """One preset's record, as it was read.
 
     ``updated_at`` is kept as the text that was read, because conditional writes compare it as text.
-    ``reconciled_by`` is the ``<dag_id>/<run_id>`` of our own last write, gone once another program wrote.
+    ``reconciled_by`` is the ``<dag_id>/<run_id>`` of our last write; another program's write removes it.
 
     >>> state = AmiState.from_item({"jobId": "AMI#linux-x64", "presetName": "linux-x64", "amiId": "ami-0a1d",
     ...                             "status": "building", "updatedAt": "2026-02-11T15:35:48.123Z"})
@@ -195,7 +197,7 @@ class AmiState:
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
-        """Read a DynamoDB item (attribute name to plain value); attributes we do not know are ignored.
+        """Read a DynamoDB item (attribute name to plain value); unknown attributes are ignored.
 
         :raises MalformedRecord: naming the first attribute that is wrong.
         """
@@ -232,7 +234,7 @@ class AmiState:
         )
 
     def to_json(self) -> dict[str, str | None]:
-        """Return the record in its own vocabulary, texts cut, for XCom.
+        """Return the record for XCom, under its own attribute names and with long texts cut.
 
         >>> AmiState("linux-x64", Status.READY, "2026-02-11T15:35:48.123Z", "ami-0e3f").to_json()
         {'presetName': 'linux-x64', 'status': 'ready', 'amiId': 'ami-0e3f', 'updatedAt': '2026-02-11T15:35:48.123Z',
@@ -248,14 +250,14 @@ class AmiState:
 
     @property
     def updated(self) -> datetime:
-        """The moment that ``updated_at`` names, in UTC."""
+        """The moment of ``updated_at``, in UTC."""
         return parse_timestamp(self.updated_at)
 
     @property
     def usable_ami(self) -> str | None:
-        """The AMI that runners must start from, if the record settles it: it is ready, or failed with an AMI.
+        """The AMI that runners must start from; ``None`` unless the record is ready, or failed with an AMI.
 
-        A text that can be no AMI's id is none: nothing of it may reach a parameter.
+        A text that cannot be an AMI id counts as none, because it must never reach a parameter.
         """
         return self.ami_id if self.status is not Status.BUILDING and is_ami_id(self.ami_id) else None
 
@@ -266,7 +268,8 @@ class AmiState:
     def now_ready(self, ami_id: str, *, build_id: str, at: datetime, by: str) -> Self:
         """Return the record of a build that succeeded.
 
-        :param at: the moment whose truth it tells; ``updatedAt`` is that, or just after the record's own if later.
+        :param at: the moment when this was true. ``updatedAt`` becomes that moment, or one just after the record's
+            own ``updatedAt`` if that is later.
         :param by: the ``<dag_id>/<run_id>`` that writes it.
 
         >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
@@ -279,9 +282,9 @@ class AmiState:
         return replace(rewritten, status=Status.READY, ami_id=ami_id, error_message=None)
 
     def now_failed(self, reason: str, *, build_id: str, at: datetime, by: str) -> Self:
-        """Return the record of a build that failed; the AMI before it stays. Parameters as of :meth:`now_ready`.
+        """Return the record of a build that failed; it keeps the previous AMI. Parameters as for :meth:`now_ready`.
 
-        :param reason: why, in the words of AWS; what is beyond :data:`REASON_LIMIT` is cut.
+        :param reason: why it failed, in the words of AWS, cut to :data:`REASON_LIMIT`.
 
         >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
         >>> image = "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7"
@@ -298,15 +301,15 @@ class AmiState:
 
 
 def _text(value: object) -> str | None:
-    """Return an informative attribute if it is text; nothing depends on it, so it is never a reason to refuse."""
+    """Return an informative attribute if it is text. Nothing depends on it, so a wrong one is no reason to refuse."""
     return value if isinstance(value, str) and value else None
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """An item that was refused, and why. ``job_id`` and ``preset_name`` are ``None`` where it has none.
+    """An item that was refused, and why. ``job_id`` and ``preset_name`` are ``None`` where the item has none.
 
-    ``kind`` is the kind of reason that it counts under.
+    ``kind`` is the kind of reason under which the item is counted.
 
     >>> item = {"jobId": "AMI#nameless", "status": "building"}
     >>> try:
@@ -327,7 +330,7 @@ class Malformed:
         return cls(_text(item.get("jobId")), _text(item.get("presetName")), str(error), error.kind)
 
     def to_json(self) -> dict[str, str | None]:
-        """Return the refusal, texts cut, for XCom."""
+        """Return the refusal for XCom, with long texts cut."""
         return {
             "jobId": self.job_id and shorten(self.job_id),
             "presetName": self.preset_name and shorten(self.preset_name),

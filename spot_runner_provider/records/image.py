@@ -13,7 +13,7 @@ from spot_runner_provider.records.ami_state import MalformedRecord, is_ami_id, p
 from spot_runner_provider.records.text import storable
 
 IN_PROGRESS = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
-"""States in which a build goes on (Image Builder API: ``ImageStatus``)."""
+"""States of a build that is still running (Image Builder API: ``ImageStatus``)."""
 
 GIVEN_UP = frozenset({"FAILED", "CANCELLED"})
 """States in which a build ended without an image."""
@@ -21,7 +21,7 @@ GIVEN_UP = frozenset({"FAILED", "CANCELLED"})
 AVAILABLE = "AVAILABLE"
 
 _RETIRED = frozenset({"DEPRECATED", "DISABLED", "DELETED"})
-"""States that a person, or a lifecycle policy, gave a finished image."""
+"""States that a person or a lifecycle policy gives a finished image."""
 
 _PIPELINE_NAME = re.compile(r"[-_A-Za-z0-9][-_A-Za-z0-9 ]{1,126}[-_A-Za-z0-9]")
 """Image Builder API: ``ResourceName``."""
@@ -42,7 +42,7 @@ class BuildState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ami:
-    """One AMI that a build put out. ``status`` is the state of the copy, where Image Builder names one.
+    """One AMI that a build produced. ``status`` is the state of the copy, where Image Builder names one.
 
     >>> Image.from_api({"outputResources": {"amis": [{"image": "ami-0e3f", "region": "us-east-1"}]}}).amis
     (Ami(image_id='ami-0e3f', region='us-east-1', account=None, status=None),)
@@ -58,9 +58,9 @@ class Ami:
 class Image:
     """One build of a pipeline.
 
-    ``status`` is ``None`` where a listing left it out; ``created`` is ``None`` if it has no readable date. Of a build
-    that failed, ``message`` is what the component or the distribution said, ``failure`` where that was, and ``reason``
-    what Image Builder says of its state.
+    ``status`` is ``None`` where a listing left it out; ``created`` is ``None`` if the image has no readable date.
+    For a failed build, ``message`` is what the component or the distribution said, ``failure`` is where it failed,
+    and ``reason`` is what Image Builder says about the state.
 
     >>> image = Image.from_api({
     ...     "arn": "arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/7",
@@ -84,8 +84,8 @@ class Image:
     def from_api(cls, answer: Mapping[str, Any]) -> Self:
         """Read an ``ImageSummary`` or an ``Image`` of the Image Builder API.
 
-        Whatever is absent stays absent, and what is of another type than the API says counts as absent: it is for
-        the verdict to say what is missing, and an image that says nothing must not stop anything.
+        A value that is missing, or has another type than the API says, is left out. The verdict says what is
+        missing; reading never fails.
         """
         image = _structure(answer)
         state = _structure(image.get("state"))
@@ -113,12 +113,12 @@ class Image:
 
     @property
     def is_building(self) -> bool:
-        """Whether the build goes on."""
+        """Whether the build is still running."""
         return self.status in IN_PROGRESS
 
     @property
     def is_summary(self) -> bool:
-        """Whether what matters for its state is missing, so that ``GetImage`` must be asked."""
+        """Whether details that its state needs are missing, so that ``GetImage`` must be called."""
         if self.status is None:
             return True
         if self.status == AVAILABLE:
@@ -130,7 +130,7 @@ class Image:
 class Verdict:
     """What to make of a preset's latest image: the AMI if it is ready, the reason otherwise.
 
-    ``remedy`` is what a person can do about an image that is not usable.
+    ``remedy`` is what a person can do about an unusable image.
 
     >>> verdict = judge(Image("arn:image", "DELETED", None), region="us-east-1", account="123456789012")
     >>> verdict.reason, verdict.remedy.partition(":")[0]
@@ -144,7 +144,7 @@ class Verdict:
 
     @classmethod
     def unusable(cls, reason: str, remedy: str) -> Self:
-        """Return the verdict on an image from which no runner can start.
+        """Return the verdict on an image that no runner can start from.
 
         >>> Verdict.unusable("the latest image is DELETED", "Start a new build").state
         <BuildState.UNUSABLE: 'unusable'>
@@ -153,7 +153,7 @@ class Verdict:
 
 
 class UndatedImage(ValueError):
-    """An image has no readable ``dateCreated``, so that nobody can say which one is the latest.
+    """An image has no readable ``dateCreated``, so nobody can tell which image is the latest.
 
     >>> latest([Image("arn:image/1.0.0/7", "AVAILABLE", created=None)])
     Traceback (most recent call last):
@@ -164,7 +164,7 @@ class UndatedImage(ValueError):
 
 
 def pipelines_of(answers: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and ARN of each ``ImagePipeline`` of the Image Builder API; one that lacks either is passed over.
+    """Yield the name and ARN of each ``ImagePipeline`` of the Image Builder API; one without both is skipped.
 
     >>> dict(pipelines_of([{"name": "spot-runner-linux-x64", "arn": "arn:pipeline"}, {"name": "spot-runner-nowhere"}]))
     {'spot-runner-linux-x64': 'arn:pipeline'}
@@ -176,7 +176,7 @@ def pipelines_of(answers: Iterable[Any]) -> Iterator[tuple[str, str]]:
 
 
 def pipeline_name_of(template: str, preset_name: str) -> str:
-    """Return the name of a preset's pipeline, whose template has ``{preset}`` in its place.
+    """Return the name of a preset's pipeline: ``template`` with the preset's name for ``{preset}``.
 
     >>> pipeline_name_of("spot-runner-{preset}", "linux-x64")
     'spot-runner-linux-x64'
@@ -185,7 +185,7 @@ def pipeline_name_of(template: str, preset_name: str) -> str:
 
 
 def is_pipeline_name(name: str) -> bool:
-    """Return whether a pipeline can bear ``name``; one that cannot is asked for in vain, or as a wildcard.
+    """Return whether ``name`` can be a pipeline's name. Any other finds nothing, or matches as a wildcard.
 
     >>> is_pipeline_name("spot-runner-linux-x64"), is_pipeline_name("spot-runner-*")
     (True, False)
@@ -194,9 +194,9 @@ def is_pipeline_name(name: str) -> bool:
 
 
 def latest(images: Iterable[Image]) -> Image | None:
-    """Return the most recently created of ``images``; listings come in any order, build numbers restart.
+    """Return the most recently created of ``images``: listings have no order, and build numbers restart.
 
-    :raises UndatedImage: if one has no date: taking another could put runners on an old image.
+    :raises UndatedImage: if one has no date, because choosing another could put runners on an old image.
 
     >>> old = Image("arn:image/1.0.0/37", "AVAILABLE", parse_timestamp("2026-02-10T15:30:00.000Z"))
     >>> new = Image("arn:image/1.0.1/1", "FAILED", parse_timestamp("2026-02-11T15:30:00.000Z"))
@@ -213,7 +213,7 @@ def latest(images: Iterable[Image]) -> Image | None:
 
 
 class NoImage(ValueError):
-    """An answer of ``GetImage`` has no image in it, so that nobody knows whether the build goes on.
+    """The response of ``GetImage`` has no image in it, so nobody knows whether the build is still running.
 
     >>> goes_on({})
     Traceback (most recent call last):
@@ -223,9 +223,9 @@ class NoImage(ValueError):
 
 
 def goes_on(answer: Mapping[str, Any]) -> bool:
-    """Return whether a build goes on by what ``GetImage`` answered.
+    """Return whether, according to a response of ``GetImage``, a build is still running.
 
-    :raises NoImage: if there is no image in the answer.
+    :raises NoImage: if there is no image in the response.
 
     >>> goes_on({"image": {"state": {"status": "TESTING"}}}), goes_on({"image": {"state": {"status": "AVAILABLE"}}})
     (True, False)
@@ -239,8 +239,8 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     """Return what the state of the latest ``image`` means for the preset.
 
     :param region: the region whose AMI runners use.
-    :param account: the pipeline's own account, empty if it is not known. An AMI of another one is never taken; one
-        without an account is, if it is the only one in the region.
+    :param account: the pipeline's own account, empty if it is not known. An AMI of another account is never taken.
+        An AMI without an account is taken if it is the only one in the region.
 
     >>> amis = (Ami("ami-0e3f", "us-east-1", "123456789012"), Ami("ami-0b7c", "eu-west-1", "123456789012"))
     >>> judge(Image("arn:image", "AVAILABLE", None, amis=amis), region="us-east-1", account="123456789012").ami_id
@@ -261,7 +261,7 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     here = [ami for ami in there if ami.status in (None, AVAILABLE)]
     own = [ami for ami in here if ami.account == account]
     if len(here) == 1 and not (account and here[0].account):
-        own = here  # nobody says whose it is, and there is no other
+        own = here  # its owner is not known, and there is no other AMI
     ids = {ami.image_id for ami in own if is_ami_id(ami.image_id)}
     if len(ids) == 1:
         return Verdict(BuildState.READY, ami_id=ids.pop())
@@ -300,7 +300,7 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
 
 
 def failure_reason(image: Image) -> str:
-    """Return why the build ended without an image, the cause before the circumstances.
+    """Return why the build ended without an image: the cause first, then the circumstances.
 
     >>> failure_reason(Image("arn:image", "FAILED", None, reason="Build timed out", failure="step RunTests"))
     'FAILED: Build timed out; step RunTests'
@@ -330,7 +330,7 @@ def _text(value: object) -> str | None:
 
 
 def _message(context: Mapping[str, Any]) -> str | None:
-    """Return what failed by ``ImageFailureContext``, in the words of the component, or of the distribution."""
+    """Return what failed according to an ``ImageFailureContext``, in the words of the component or distribution."""
     distribution = _structure(context.get("distributionFailure"))
     regions = distribution.get("regionFailures")
     said = [
@@ -346,7 +346,7 @@ def _message(context: Mapping[str, Any]) -> str | None:
 
 
 def _where(context: Mapping[str, Any]) -> str | None:
-    """Return where it failed by ``ImageFailureContext``: the steps first, and what is long last."""
+    """Return where it failed according to an ``ImageFailureContext``: the steps first, the long ARN last."""
     component = _structure(context.get("componentFailure"))
     parts = [
         ("component step", component.get("stepName")),

@@ -1,8 +1,8 @@
 """The intent: a write-ahead note, in the same table, that a preset's parameter is about to follow its record.
 
-It is written before the record is committed and deleted once the parameter was seen to agree, so a worker that
-dies in between leaves it behind, and a later run knows what to finish. It has no ``status``, so that
-``status-index`` never lists it.
+It is written before the record is committed, and deleted once the parameter is seen to agree. A worker that dies
+in between leaves it behind, and a later run knows what to finish. It has no ``status``, so ``status-index`` never
+lists it.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ RECORD_TYPE = "AMI-INTENT"
 """Value of ``recordType`` in every intent."""
 
 KEY_LIMIT = 1024
-"""Characters of an intent's ``jobId``. Airflow's ids of a DAG and a run have 250 each, so that ours are shorter."""
+"""Characters that an intent's ``jobId`` may have. Ours are shorter: Airflow's DAG and run ids have 250 each."""
 
 ABANDONED_AFTER = timedelta(minutes=5)
-"""Age at which the try that wrote an intent is taken for dead: its few calls last seconds, and a lost call is
-given up by then. Only then may anybody else finish it: a worker that still lives may need it."""
+"""Age after which the try that wrote an intent counts as dead. Its few calls take seconds, and it gives up on a
+lost call before then. Nobody else may finish the intent earlier, because a live worker may still need it."""
 
 RENEWED_AFTER = timedelta(minutes=1)
-"""Age at which a try that is still at work, held up by throttling, logs its intent anew before its next put."""
+"""Age after which a try that throttling holds up logs its intent again before its next put."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What one try of one run was about to do for a preset.
 
-    ``logged_at`` is when it was written (the item's ``updatedAt``); ``param_version`` is the version of the SSM
-    parameter that was read before, ``ami_id`` and ``build_id`` what the record was to be given. One that stands for
-    others as well names them (``stands_for``) and has the oldest of their versions; ``puts_until`` is the end of their
-    puts, until its own try puts.
+    ``logged_at`` is when it was written (the item's ``updatedAt``). ``param_version`` is the version of the SSM
+    parameter that was read before. ``ami_id`` and ``build_id`` are what the record was about to get.
+
+    An intent can stand for others as well: it names them in ``stands_for`` and has the oldest of their versions.
+    ``puts_until`` is then the end of their puts, as long as its own try has not put.
 
     >>> logged_at = datetime(2026, 2, 11, 16, tzinfo=UTC)
     >>> logged = Intent.of("linux-x64", owner="spot_runner_reconcile/manual__1/1", at=logged_at, param_version=7,
@@ -61,7 +62,7 @@ class Intent:
 
     @classmethod
     def of(cls, preset_name: str, *, owner: str, at: datetime, param_version: int, ami_id: str, build_id: str) -> Self:
-        """Return the intent of one try; ``owner`` names it, so that no other try overwrites the intent."""
+        """Return the intent of one try. ``owner`` names the try, so that no other try overwrites the intent."""
         return cls(
             job_id=key_of(preset_name, owner),
             preset_name=preset_name,
@@ -83,7 +84,7 @@ class Intent:
             raise MalformedRecord.of_key(f"{_key_prefix(name)}...")
         if len(key) > KEY_LIMIT:
             raise MalformedRecord(f"jobId has more than {KEY_LIMIT} characters")
-        if shown(key) != key:  # nobody could delete it by what XCom, or a log, makes of it
+        if shown(key) != key:  # XCom and logs change such a key, so nobody could delete the item by it
             raise MalformedRecord("jobId has a character that XCom cannot hold or nobody can see")
         parse_timestamp(item.get("updatedAt"))
         if (puts_until := item.get("putsUntil")) is not None:
@@ -115,9 +116,9 @@ class Intent:
         }
 
     def to_json(self, standing: Collection[str] = ()) -> dict[str, Any]:
-        """Return what finishing it needs, for XCom.
+        """Return, for XCom, what is needed to finish it.
 
-        :param standing: the keys of the intents that go with it; of others it does not tell that it stands for them.
+        :param standing: the keys of the intents that are passed on with it; ``standsFor`` names no others.
 
         >>> Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", 7, "ami-0e3f").to_json()
         {'jobId': 'AMI-INTENT#linux-x64#dag/run/1', 'updatedAt': '2026-02-11T16:00:00.000Z', 'paramVersion': 7}
@@ -128,17 +129,17 @@ class Intent:
 
     @property
     def given_up_at(self) -> datetime:
-        """The moment after which its try writes nothing more."""
+        """The moment after which its try writes nothing any more."""
         logged = parse_timestamp(self.logged_at)
         return logged + min(ABANDONED_AFTER, datetime.max.replace(tzinfo=UTC) - logged)
 
     @property
     def last_put_at(self) -> datetime:
-        """The moment after which no put that it tells of can have covered anything."""
+        """The moment after which no put under this intent can have overwritten anything."""
         return parse_timestamp(self.puts_until) if self.puts_until else self.given_up_at
 
     def is_of(self, owner: str) -> bool:
-        """Return whether a try of the run ``owner`` (``<dag_id>/<run_id>``) wrote it.
+        """Return whether it was written by a try of the run ``owner`` (``<dag_id>/<run_id>``).
 
         >>> intent = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
         >>> intent.is_of("dag/run"), intent.is_of("dag/ru")
@@ -147,7 +148,7 @@ class Intent:
         return self.job_id.startswith(f"{key_of(self.preset_name, owner)}/")
 
     def standing_for(self, others: Collection[Self]) -> Self:
-        """Return the same intent, for others as well: so that whoever finishes it makes good what they covered.
+        """Return the same intent, standing for others as well: whoever finishes it also repairs what they overwrote.
 
         >>> key, logged_at = "AMI-INTENT#linux-x64#dag/run/", "2026-02-11T16:00:00.000Z"
         >>> own = Intent(key + "2", "linux-x64", "2026-02-11T17:00:00.000Z", param_version=9)
@@ -167,7 +168,7 @@ class Intent:
     def is_due(self, now: datetime) -> bool:
         """Return whether its own try must renew it before its next put.
 
-        Else another run may take it for abandoned, or whoever finishes it may not look for what that put covers.
+        Otherwise another run may take it for abandoned, or whoever finishes it may miss what that put overwrites.
 
         >>> logged = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
         >>> logged.is_due(datetime(2026, 2, 11, 16, 0, 30, tzinfo=UTC))
@@ -176,7 +177,7 @@ class Intent:
         return self.puts_until is not None or now - parse_timestamp(self.logged_at) > RENEWED_AFTER
 
     def renewed(self, now: datetime) -> Self:
-        """Return the same intent, logged at a later moment; it tells of its own try's puts from then on.
+        """Return the same intent, logged at a later moment; from then on it covers its own try's puts.
 
         >>> now = datetime(2026, 2, 11, 16, 2, tzinfo=UTC)
         >>> logged = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
@@ -186,12 +187,12 @@ class Intent:
         return replace(self, logged_at=render_timestamp(now), puts_until=None)
 
     def is_abandoned(self, now: datetime) -> bool:
-        """Return whether its try must have died, so that another run may finish it."""
+        """Return whether its try counts as dead, so that another run may finish it."""
         return now > self.given_up_at
 
 
 def key_of(preset_name: str, owner: str) -> str:
-    """Return the key of the intent of one try, which ``owner`` names.
+    """Return the key of one try's intent; ``owner`` names the try.
 
     >>> key_of("linux-x64", "spot_runner_reconcile/manual__1/1")
     'AMI-INTENT#linux-x64#spot_runner_reconcile/manual__1/1'
@@ -210,10 +211,10 @@ def base_of(intents: Iterable[Intent]) -> int:
 
 
 def redundant(intents: Collection[Intent]) -> list[Intent]:
-    """Return the intents for which another one of them stands.
+    """Return the intents that another one of them stands for.
 
-    That it reaches as far is not enough: the try that logged it forgets it once its own work is done, and knows of no
-    others than those that it names.
+    That the other one reaches as far is not enough: it must also name them. The try that logged it forgets it once
+    its own work is done, and knows only the intents that it names.
 
     >>> key, logged_at = "AMI-INTENT#linux-x64#dag/run/", "2026-02-11T16:00:00.000Z"
     >>> first, second = (Intent(key + number, "linux-x64", logged_at, param_version=7) for number in "12")
@@ -229,7 +230,7 @@ def redundant(intents: Collection[Intent]) -> list[Intent]:
 
 
 def is_intent(job_id: str | None) -> bool:
-    """Return whether a partition key is one of an intent, whatever else the item holds.
+    """Return whether a partition key belongs to an intent, whatever else the item holds.
 
     >>> is_intent("AMI-INTENT#linux-x64#dag/run/1"), is_intent("AMI#linux-x64"), is_intent(None)
     (True, False, False)
@@ -242,7 +243,7 @@ def _key_prefix(preset_name: str) -> str:
 
 
 def _version(value: object) -> int:
-    """Return a parameter's version, which DynamoDB hands over as a ``Decimal`` and XCom as an ``int``."""
+    """Return a parameter's version, which is a ``Decimal`` in DynamoDB and an ``int`` in XCom."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 < value < 10**9 and value % 1 == 0:
         return int(value)
     raise MalformedRecord("paramVersion is no whole number above 0")

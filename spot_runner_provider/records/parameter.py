@@ -1,8 +1,8 @@
 """The preset's configuration: the JSON object, kept in an SSM parameter, that runners start from.
 
-People and other programs edit it too, and SSM has no compare-and-set: a put silently covers what was written
-since its writer read. So only ``ami`` is ever ours, the text around it is kept to the letter, and a put that
-covered somebody's edit is mended by merging the versions.
+People and other programs edit it too, and SSM has no compare-and-set: a put silently overwrites what was written
+since its writer read. So we only ever change ``ami``, and keep the text around it character by character. If our
+put overwrote somebody's edit, merging the versions restores it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KINDS = {dict: "an object", list: "a list", bool: "a boolean", int: "a number",
 
 
 class InvalidConfig(ValueError):
-    """The parameter holds nothing that could be updated; the text says why and never quotes the value.
+    """The parameter's value cannot be updated; the text says why, and never quotes the value.
 
     ``remedy`` is what a person can do about it.
 
@@ -45,7 +45,7 @@ class InvalidConfig(ValueError):
 
     @classmethod
     def missing(cls) -> InvalidConfig:
-        """Return the refusal of a parameter that is not there.
+        """Return the error for a parameter that does not exist.
 
         >>> str(InvalidConfig.missing())
         'does not exist'
@@ -58,7 +58,7 @@ class InvalidConfig(ValueError):
 
     @classmethod
     def too_large(cls, tier: str | None) -> InvalidConfig:
-        """Return the refusal of a value that has no room in its tier, of which there may be a larger one.
+        """Return the error for a value that does not fit into its tier; ``remedy`` names a larger tier if there is one.
 
         >>> error = InvalidConfig.too_large("Advanced")
         >>> str(error), error.remedy
@@ -76,8 +76,8 @@ class InvalidConfig(ValueError):
 class ConfigVersion:
     """One version of a preset's parameter.
 
-    ``key_id`` (of a SecureString) and ``tier`` are known only where they matter; ``modified`` only in a history.
-    The value may be a secret: it is left out of the ``repr``.
+    ``key_id`` (of a SecureString) and ``tier`` are known only where they matter, ``modified`` only in a history.
+    The value may be a secret, so the ``repr`` leaves it out.
 
     >>> config = ConfigVersion(7, '{"ami": "ami-0a1d", "timeout": 3600}')
     >>> config.parse()["timeout"], config.fits
@@ -96,7 +96,7 @@ class ConfigVersion:
     def parse(self) -> dict[str, Any]:
         """Return the JSON object.
 
-        :raises InvalidConfig: if the value is empty, no JSON, or no object.
+        :raises InvalidConfig: if the value is empty, not JSON, or not an object.
         """
         if not self.text.strip():
             raise InvalidConfig("is empty")
@@ -120,7 +120,7 @@ class ConfigVersion:
 
     @property
     def fits(self) -> bool:
-        """Whether the value has room in its tier; a tier that is not known is taken for Standard."""
+        """Whether the value fits into its tier; an unknown tier counts as Standard."""
         return len(self.text.encode("utf-8", "surrogatepass")) <= TIER_LIMITS.get(self.tier or "Standard", 8192)
 
 
@@ -134,9 +134,9 @@ def parameter_name(prefix: str, preset_name: str) -> str:
 
 
 def ami_of(config: ConfigVersion) -> str | None:
-    """Return the AMI that runners start from by this version, ``None`` if it names none.
+    """Return the AMI that runners start from with this version, ``None`` if it names none.
 
-    :raises InvalidConfig: if the value holds nothing whose ``ami`` could be replaced.
+    :raises InvalidConfig: if the ``ami`` of the value cannot be replaced.
 
     >>> ami_of(ConfigVersion(7, '{"ami": "ami-0a1d", "timeout": 3600}'))
     'ami-0a1d'
@@ -145,9 +145,9 @@ def ami_of(config: ConfigVersion) -> str | None:
 
 
 def replaced_ami(history: Sequence[ConfigVersion]) -> str | None:
-    """Return the AMI that the parameter named before the one that it names now; ``None`` if there is none to tell.
+    """Return the AMI that the parameter named before its present one; ``None`` if there was none, or it is secret.
 
-    :param history: versions, oldest first; those that cannot be read count for nothing.
+    :param history: versions, oldest first; unreadable ones are skipped.
 
     >>> replaced_ami([ConfigVersion(n, f'{{"ami": "{ami}"}}') for n, ami in enumerate(("ami-0a1d", "ami-0e3f"), 1)])
     'ami-0a1d'
@@ -164,19 +164,19 @@ def merge(
 ) -> str:
     """Return what the parameter must hold so that ``ami`` is ``ami_id`` and nobody's edit of another key is lost.
 
-    That is the newest version, with that ``ami``, plus every key that some version since the base set to a value
-    of its own and a later version took back to the base's value: an edit which a put covered. A version that says,
-    but for another ``ami``, just what an older one said is no edit: its writer had read that one, and covered what
-    came in between. Without a change of ``ami`` nobody covered anything.
+    That is the newest version with that ``ami``, plus the edits that a put overwrote. A key counts as overwritten if
+    a version since the base changed its value and a later version set it back to the base's value. A version that
+    repeats an older one except for ``ami`` is not an edit: its writer read the older one, and overwrote what came in
+    between. If ``ami`` never changed, nobody overwrote anything.
 
     :param history: the versions that SSM still has, oldest first; never empty.
     :param base: the version that the first put was made from; the oldest if omitted.
-    :param until: the moment after which no put of ours can have covered anything. What somebody took back later
-        was taken back on purpose.
-    :raises InvalidConfig: if the newest version holds nothing whose ``ami`` could be replaced. An older one that is
-        no JSON object is passed over.
+    :param until: the moment after which no put of ours can have overwritten anything. An edit that is taken back
+        later was taken back on purpose.
+    :raises InvalidConfig: if the ``ami`` of the newest version cannot be replaced. An older version that is not a
+        JSON object is skipped.
 
-    Here our put, made from version 7, covered somebody's longer ``timeout``, which comes back:
+    Here our put, made from version 7, overwrote somebody's longer ``timeout``, which comes back:
 
     >>> history = [
     ...     ConfigVersion(7, '{"ami": "ami-0a1d", "timeout": 3600}'),
@@ -208,19 +208,19 @@ def merge(
 
 
 def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: ConfigVersion, put: ConfigVersion) -> str:
-    """Return the same where our own put is known, so that nothing has to be guessed: a merge of three versions.
+    """Return the same where our own put is known, so that nothing is guessed: a three-way merge.
 
-    What the version right before our put says otherwise than the one that we had made it from was covered by us, and
-    is restored where our word still stands. So an edit wins over what an earlier put of ours had restored. A version
-    that says, but for another ``ami``, just what an older one said is no edit here either.
+    Our put overwrote whatever the version right before it had changed since the base. Each such key is restored if
+    it still has the value that we put. So an edit wins over what an earlier put of ours had restored. Here too, a
+    version that repeats an older one except for ``ami`` is not an edit.
 
     :param history: as for :func:`merge`.
     :param base: the version that our put was made from.
-    :param put: our put. Its number is not above the base's if the parameter was deleted and made anew in between.
-    :raises InvalidConfig: if the newest version holds nothing whose ``ami`` could be replaced. A covered one that is
-        no JSON object is passed over.
+    :param put: our put. Its number is not above the base's if the parameter was deleted and created again in between.
+    :raises InvalidConfig: if the ``ami`` of the newest version cannot be replaced. An overwritten version that is not
+        a JSON object is skipped.
 
-    Our put restored a ``timeout`` of 7200, and covered one of 9000 in doing so:
+    Our put restored a ``timeout`` of 7200, and in doing so overwrote one of 9000:
 
     >>> base = ConfigVersion(9, '{"ami": "ami-0e3f", "timeout": 3600}')
     >>> put = ConfigVersion(11, '{"ami": "ami-0e3f", "timeout": 7200}')
@@ -249,10 +249,10 @@ def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: Config
 
 
 def _updatable(config: ConfigVersion) -> dict[str, Any]:
-    """Return the JSON object, if its ``ami`` can be replaced: what is neither text nor null would be lost."""
+    """Return the JSON object if its ``ami`` can be replaced: a value other than text or null would be lost."""
     value = config.parse()
     for member in _members(config.text):
-        if member.key == "ami":  # there may be several, and all of them are replaced
+        if member.key == "ami":  # the key may occur several times; all of them are replaced
             ami = json.loads(config.text[member.value_start : member.value_end])
             if not isinstance(ami, str | None):
                 raise InvalidConfig(f"has {_KINDS[type(ami)]} as 'ami', where a text belongs")
@@ -261,7 +261,7 @@ def _updatable(config: ConfigVersion) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A version that holds a JSON object: its ``ami``, and its other keys, each in a form that compares as JSON."""
+    """A version that holds a JSON object: its ``ami`` and its other keys, each in a form that compares as JSON."""
 
     version: int
     text: str
@@ -287,7 +287,8 @@ def _readable(history: Sequence[ConfigVersion], until: datetime | None) -> list[
 def _is_copy(documents: Sequence[_Document], place: int, base: int) -> bool:
     """Return whether a version repeats, with another ``ami``, one that is older than the version before it.
 
-    Beyond the base its writer must have changed the ``ami`` that stood: who leaves it took something back on purpose.
+    If that older one is from before the base, the version must also change ``ami``. A writer who keeps ``ami`` took
+    something back on purpose.
     """
     if place < 2 or documents[place].others_text == documents[place - 1].others_text:
         return False
@@ -320,7 +321,7 @@ def _canonical(value: Any) -> str:
 def _splice(text: str, changes: Mapping[str, str | None]) -> str:
     """Return the JSON object ``text`` with the values of some keys replaced, added or (``None``) removed.
 
-    Everything else stays to the letter: a stored number, escape or line break is nobody's to reformat.
+    Everything else stays exactly as it is: no stored number, escape or line break is reformatted.
     """
     for key, value in changes.items():
         places = [member for member in _members(text) if member.key == key]
@@ -341,7 +342,7 @@ def _splice(text: str, changes: Mapping[str, str | None]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A key of a JSON object and where it stands: ``start`` to ``end`` takes one of its commas along."""
+    """A key of a JSON object and its position; ``start`` to ``end`` includes one of its commas."""
 
     key: str
     start: int
@@ -366,7 +367,7 @@ def _members(text: str) -> list[_Member]:
             members.append(_Member(key, start, place, value_start, value_end))
             start = place
         else:
-            if members:  # the last one takes the comma before it
+            if members:  # the last one includes the comma before it
                 start = members[-1].value_end
             members.append(_Member(key, start, value_end, value_start, value_end))
     return members

@@ -1,4 +1,4 @@
-"""Texts that others wrote, made fit to be stored, logged and shown."""
+"""Texts from other people and programs, made safe to store, log and show."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 import unicodedata
 
 TEXT_LIMIT = 200
-"""Characters that a text may have in XCom, so that thousands of presets stay small."""
+"""Characters that a text may have in XCom, so that the values of thousands of presets stay small."""
 
 DETAIL_LIMIT = 1000
-"""Characters that a reason may have in XCom: AWS's words, with what to do about them."""
+"""Characters that a reason may have in XCom: the words of AWS, and what to do about them."""
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n|[\t\n\v\f\r\x85\u2028\u2029]")
@@ -18,8 +18,8 @@ _LINE_BREAK = re.compile("\r\n|[\t\n\v\f\r\x85\u2028\u2029]")
 def storable(text: str) -> str:
     r"""Return ``text`` with U+FFFD for each character that XCom cannot hold.
 
-    Those are NUL, which PostgreSQL refuses in JSON, and half of a surrogate pair, which UTF-8 has no form for. One of
-    them in a single record would fail the task of all.
+    PostgreSQL refuses NUL in JSON, and UTF-8 cannot encode half of a surrogate pair. One of them in a single record
+    would fail the task for all presets.
 
     >>> storable("no\x00space") == "no\N{REPLACEMENT CHARACTER}space"
     True
@@ -30,9 +30,9 @@ def storable(text: str) -> str:
 def shown(text: str) -> str:
     r"""Return ``text`` in one line that shows control characters instead of sending them.
 
-    A line break or a tab is a blank. Any other character that steers a terminal, a text's direction or nothing
-    visible (Unicode's categories Cc, Cf and Cs) is told by its number. So nobody who writes a record or fails a build
-    can forge a line of a log, clear a screen or hide a link.
+    A line break or a tab becomes a blank. Any other character that controls a terminal or the direction of text, or
+    is invisible (Unicode's categories Cc, Cf and Cs), is written as its number. So whoever writes a record or fails a
+    build cannot forge a log line, clear a screen or hide a link.
 
     >>> shown("step failed\n\x1b[2Jall is well \u202e")
     'step failed \\x1b[2Jall is well \\u202e'
@@ -47,9 +47,9 @@ def shown(text: str) -> str:
 
 
 def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return ``text``, :func:`shown`, in at most ``limit`` characters, an ellipsis in place of what was cut.
+    """Return ``text`` as :func:`shown` gives it, in at most ``limit`` characters; an ellipsis marks a cut.
 
-    Every text that others wrote passes through here on its way to XCom, to a log and to a person.
+    Every text from outside passes through here on its way to XCom, a log or a person.
 
     >>> shorten("no space left on device", limit=12)
     'no space le…'

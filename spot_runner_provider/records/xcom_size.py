@@ -1,7 +1,7 @@
-"""How much of each reason is pushed, so that no XCom grows beyond what a database or a backend takes easily.
+"""How much of each reason is pushed, so that no XCom becomes too large for a database or a backend.
 
-A reason is whole in the log of its task. What is pushed has a thousand characters of it. Only where very many presets
-have long reasons at the same time do these share what is left of the value's size.
+The task log has each reason in full. XCom has the first thousand characters. If very many presets have long reasons
+at the same time, these share the space that is left in the value.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any
 from spot_runner_provider.records.text import DETAIL_LIMIT, shorten
 
 SIZE_LIMIT = 950_000
-"""Bytes, as JSON, of a pushed value of up to 1,900 presets. With what Airflow adds it stays below a megabyte."""
+"""Bytes, as JSON, of a pushed value for up to 1,900 presets. With what Airflow adds it stays below a megabyte."""
 
 BYTES_A_PRESET = 500
-"""The same for each preset of more. Without its reason a preset takes 170 in the report, 290 in the survey."""
+"""Bytes for each preset if there are more. Without its reason a preset takes 170 in the report, 290 in the survey."""
 
 LEAST_SHARE = 100
-"""Bytes that the reasons of a preset may have in any case, on average."""
+"""Bytes that each preset's reasons may always have, on average."""
 
 ODD_TEXT_LIMIT = 300
-"""Bytes, as JSON, of each text of a record that cannot be read: JSON writes twelve for one character beyond the BMP."""
+"""Bytes, as JSON, of each text from an unreadable record. JSON takes twelve for one character beyond the BMP."""
 
 
 def fitted(items: Sequence[Mapping[str, Any]], key: str, *, beside: Any = ()) -> list[dict[str, Any]]:
-    """Return the items of a list that is pushed, their reasons as long as there is room.
+    """Return the items of a list that is pushed, with as much of each reason as there is room for.
 
-    :param items: one a preset.
-    :param key: where an item has its reason, if it has one.
+    :param items: one for each preset.
+    :param key: the key of an item's reason; an item may have none.
     :param beside: what else is pushed in the same value.
 
     >>> [item] = fitted([{"presetName": "linux-x64", "detail": "x" * 5000}], "detail")
@@ -43,9 +43,9 @@ def fitted(items: Sequence[Mapping[str, Any]], key: str, *, beside: Any = ()) ->
 def fitted_together(
     lists: Sequence[tuple[Sequence[Mapping[str, Any]], str]], *, beside: Any = ()
 ) -> list[list[dict[str, Any]]]:
-    """Return lists that are pushed in one value, their reasons as long as there is room for all.
+    """Return lists that are pushed in one value, with as much of each reason as there is room for.
 
-    :param lists: each with the key of its items' reasons; one item a preset.
+    :param lists: each with the key of its items' reasons; one item for each preset.
     :param beside: what else is pushed in the same value.
 
     >>> states, findings = [{"status": "failed", "errorMessage": "x" * 5000}] * 900, [{"detail": "x" * 5000}] * 900
@@ -67,7 +67,7 @@ def fitted_together(
 
 
 def odd_text(text: str | None) -> str | None:
-    r"""Return a text of a record that cannot be read, cut to :data:`ODD_TEXT_LIMIT` bytes of JSON.
+    r"""Return a text from an unreadable record, cut to :data:`ODD_TEXT_LIMIT` bytes of JSON.
 
     >>> odd_text("linux/x64"), len(odd_text("\N{FIRE}" * 200))
     ('linux/x64', 25)

@@ -1,1 +1,1 @@
-"""What is told: the report, metrics, messages, promotions, addresses in the console. All of it is pure."""
+"""What people are told: report, metrics, messages, promotions and console addresses; pure functions without I/O."""

@@ -1,4 +1,4 @@
-"""Addresses in the AWS console, for people who want to look at a resource themselves."""
+"""Addresses in the AWS console, for people who want to look at a resource."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARTITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The console of one region; there is one only for partitions whose console has a public address.
+    """The console of one region. Only partitions whose console has a public address have one.
 
     >>> arn = "arn:aws-cn:imagebuilder:cn-north-1:123456789012:image-pipeline/spot-runner-linux-x64"
     >>> Console.of_arn(arn)
@@ -76,7 +76,7 @@ class Console:
         return f"{self._home('imagebuilder')}#/images/{quote(arn, safe=':/')}"
 
     def parameter(self, name: str) -> str:
-        """Return the address of an SSM parameter; the console takes its name quoted twice.
+        """Return the address of an SSM parameter; the console expects its name quoted twice.
 
         >>> Console.of_region("us-east-1").parameter("/spot-runner/configs/linux-x64").partition("parameters/")[2]
         '%252Fspot-runner%252Fconfigs%252Flinux-x64/description?region=us-east-1&tab=Table'
@@ -95,7 +95,7 @@ class Console:
         return f"{self._home('dynamodbv2')}#edit-item?itemMode=2&pk={key}&route=ROUTE_ITEM_EXPLORER&sk=&table={table}"
 
     def log_group(self, name: str) -> str:
-        """Return the address of a CloudWatch log group; the console takes its name quoted twice, with its own sign.
+        """Return the address of a CloudWatch log group; the console wants its name quoted twice, with ``$`` for ``%``.
 
         >>> Console.of_region("us-east-1").log_group("/aws/imagebuilder/linux-x64").partition("#")[2]
         'logsV2:log-groups/log-group/$252Faws$252Fimagebuilder$252Flinux-x64'

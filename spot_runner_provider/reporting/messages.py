@@ -1,4 +1,4 @@
-"""Telling people: what a callback or a notifier of ``report_status`` finds in its context."""
+"""Messages to people: what a callback or notifier of ``report_status`` finds in its context."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ REPORT_VARIABLE = "spot_runner_report"
 """Name of the report in the context, so that a template can say ``{{ spot_runner_report.status }}``."""
 
 MESSAGE_VARIABLE = "spot_runner_message"
-"""Name of the report as a text in the context."""
+"""Name of the report as text in the context."""
 
 SUBJECT_VARIABLE = "spot_runner_subject"
-"""Name of the report's one-line summary in the context: fit for a mail's subject, which no line break may enter."""
+"""Name of the report's one-line summary in the context: it has no line break, so it can be a mail's subject."""
 
 LINES_LIMIT = 10
-"""Presets that a message lists; together with what is around them they fit into a Slack message."""
+"""Presets that a message lists; with the text around them they fit into a Slack message."""
 
 Callback = Callable[[Any], Any]
 """Takes the context. A ``BaseNotifier`` is one, with templates that are rendered before."""
 
 
 def calls_for_attention(report: Report) -> bool:
-    """Return whether to tell people: ``degraded`` means just that.
+    """Return whether to tell people, which is what ``degraded`` means.
 
     >>> calls_for_attention(Report({"status": "building"}, failures=()))
     False
@@ -44,7 +44,7 @@ def subject(report: Report) -> str:
 
 
 def message(report: Report) -> str:
-    """Return the report as a short text: the counts, why the run failed, and a line for what needs attention.
+    """Return the report as a short text: the counts, why the run failed, and a line for each preset to look at.
 
     >>> failed = {"name": "linux-x64", "status": "failed", "amiId": "ami-0a1d", "outcome": "corrected_failed",
     ...           "detail": "FAILED: Build timed out"}
@@ -69,7 +69,7 @@ def message(report: Report) -> str:
 
 
 def failed_callbacks(callbacks: Iterable[Callback], context: Any) -> Iterator[tuple[Callback, Exception]]:
-    """Call each with the context; yield those that failed, with the error.
+    """Call each callback with the context; yield those that failed, with the error.
 
     >>> def tell(context):
     ...     raise ConnectionError("no chat today")

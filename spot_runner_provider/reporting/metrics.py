@@ -6,13 +6,13 @@ name                                    kind    value
 ``spot_runner.presets.<status>``        gauge   presets that the report calls ``ready``, ``building``, ``failed``
 ``spot_runner.presets.needs_attention`` gauge   presets that a person should look at
 ``spot_runner.records.malformed``       gauge   records that cannot be read
-``spot_runner.outcomes.<outcome>``      counter presets that came to this outcome
+``spot_runner.outcomes.<outcome>``      counter presets with this outcome
 ``spot_runner.oldest_stale_seconds``    gauge   age of the oldest record that was found stale; 0 if none was
 ``spot_runner.seconds_spent``           gauge   from the query of the records to the report
 ======================================= ======= =================================================================
 
-The gauges are of the whole fleet: a run of named presets, which knows of no others, sends none. The outcomes of a
-dry run are not counted: nothing came to them.
+The gauges are about the whole fleet, so a run of named presets sends none. The outcomes of a dry run are not counted,
+because it only predicts them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PREFIX = "spot_runner"
 
 
 class MetricKind(StrEnum):
-    """What a receiver does with values: keep the last one, or add them up.
+    """What a receiver does with the values: keep the last one, or add them up.
 
     A word compares and prints as its text.
 
@@ -64,13 +64,13 @@ def metrics(
     named: bool = False,
     dry: Collection[str] = (),
 ) -> Iterator[Metric]:
-    """Yield what a run has to tell; nothing if detection told nothing.
+    """Yield the metrics of a run; none if detection has no result.
 
     :param report: the report, as XCom has it.
-    :param batches: what detection returned: the presets to reconcile, with their records as they were.
+    :param batches: what detection returned: the presets to reconcile, each with its record as detected.
     :param now: the moment of the report.
     :param named: whether the run looked at named presets only.
-    :param dry: names of the presets whose outcome a dry run only foretold.
+    :param dry: names of the presets whose outcome a dry run only predicts.
 
     >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f", "outcome": "corrected_ready"}
     >>> stale = {"presetName": "linux-x64", "status": "building", "updatedAt": "2026-02-11T15:00:00.000Z"}
@@ -98,7 +98,7 @@ def metrics(
         checked_at - parse_timestamp(item["updatedAt"])
         for batch in batches
         for item in batch
-        if item.get("status") == Status.BUILDING  # the others have intents of earlier runs to finish
+        if item.get("status") == Status.BUILDING  # the others are flagged for intents of earlier runs
     ]
     oldest = max(ages).total_seconds() if ages else 0.0
     yield Metric(f"{PREFIX}.oldest_stale_seconds", MetricKind.GAUGE, max(oldest, 0.0))

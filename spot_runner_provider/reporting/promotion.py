@@ -1,4 +1,4 @@
-"""The promotion: a preset's parameter names another AMI, which others learn of as an event of the preset's asset."""
+"""The promotion: a preset's parameter names a new AMI, announced to others as an event of the preset's asset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spot_runner_provider.records.arn import Arn
 from spot_runner_provider.records.text import shorten, shown
 
 ALIAS = "spot-runner"
-"""Name of the asset alias that promotions go through unless the task has one of its own."""
+"""Name of the asset alias that promotions go through, unless the task has its own alias."""
 
 _REGION, _ACCOUNT = re.compile(r"[a-z]{2}[a-z0-9-]{3,30}"), re.compile(r"\d{12}", re.ASCII)
 
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class UnknownPlace(LookupError):
-    """Nothing tells in which account and region a preset is.
+    """The account and region of a preset are not known.
 
     >>> from spot_runner_provider.protocol.outcome import Replacement
     >>> Promotion.of(Result("linux-x64", None, replacement=Replacement("ami-0e3f", "ami-0a1d")))
     Traceback (most recent call last):
         ...
-    spot_runner_provider.reporting.promotion.UnknownPlace: neither a pipeline nor the record's buildId tells account and
-    region
+    spot_runner_provider.reporting.promotion.UnknownPlace: neither a pipeline nor the record's buildId shows the
+    account and region
     """
 
 
@@ -50,9 +50,9 @@ class Promotion:
 
     @classmethod
     def of(cls, result: Result) -> Self | None:
-        """Return what a result is to tell others, ``None`` if its run did not replace the preset's AMI.
+        """Return the promotion of a result, ``None`` if its run did not replace the preset's AMI.
 
-        Account and region are those of the pipeline; of what an earlier run began, those of the build.
+        Account and region are those of the pipeline; if an earlier run began the work, those of the build.
 
         :raises UnknownPlace: if neither is known.
         """
@@ -72,7 +72,7 @@ class Promotion:
 
 
 def promotions_of(results: Iterable[Result]) -> list[Promotion]:
-    """Return what results are to tell others; it is logged where account and region are not known.
+    """Return the promotions of results; where account and region are not known, a warning is logged instead.
 
     >>> promotions_of([Result("linux-x64", None)])
     []
@@ -83,12 +83,12 @@ def promotions_of(results: Iterable[Result]) -> list[Promotion]:
             if promotion := Promotion.of(result):
                 found.append(promotion)
         except UnknownPlace as error:
-            log.warning("preset %s: no asset event of its new AMI: %s", result.preset_name, shown(str(error)))
+            log.warning("preset %s: no asset event for its new AMI: %s", result.preset_name, shown(str(error)))
     return found
 
 
 def uri(account: str, region: str, preset_name: str) -> str:
-    """Return the URI of a preset's asset. A preset's name has no character that would have to be quoted.
+    """Return the URI of a preset's asset. A preset's name has no character that needs quoting.
 
     >>> uri("123456789012", "eu-central-1", "linux-x64")
     'spot-runner://123456789012/eu-central-1/linux-x64'
@@ -103,4 +103,4 @@ def _place(arn: str | None) -> tuple[str, str]:
             region
         ) and _ACCOUNT.fullmatch(account):
             return account, region
-    raise UnknownPlace("neither a pipeline nor the record's buildId tells account and region")
+    raise UnknownPlace("neither a pipeline nor the record's buildId shows the account and region")

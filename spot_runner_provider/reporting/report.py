@@ -15,13 +15,13 @@ from spot_runner_provider.records.text import shorten
 from spot_runner_provider.records.xcom_size import fitted
 
 DEGRADED = "degraded"
-"""The overall status that means: a person should look."""
+"""The overall status that asks a person to look."""
 
 
 class Silence(StrEnum):
-    """Why a task has told nothing that counts in this run, as the run is now.
+    """Why a task has no result that counts in the present state of this run.
 
-    ``EARLIER_TRY`` and ``LEFT_OUT`` are about a preset that was flagged, ``SEVERAL`` is about detection.
+    ``EARLIER_TRY`` and ``LEFT_OUT`` are about a flagged preset, ``SEVERAL`` is about detection.
 
     >>> f"detection {Silence.SKIPPED}"
     'detection was skipped'
@@ -39,9 +39,10 @@ class Silence(StrEnum):
 
     @classmethod
     def of(cls, state: str | None) -> Self:
-        """Return what the state of a task instance says of one that told nothing.
+        """Return why a task instance without a result has none, judging by its state.
 
-        :param state: the value of Airflow's ``TaskInstanceState``; ``None`` for an instance that has none, or is none.
+        :param state: the value of Airflow's ``TaskInstanceState``; ``None`` if the instance has none, or does not
+            exist.
 
         >>> Silence.of("success"), Silence.of("upstream_failed").value
         (<Silence.PUSHED_NOTHING: 'pushed nothing'>, 'has not run to its end')
@@ -55,32 +56,32 @@ _WITHOUT_DETECTION = {
     Silence.SKIPPED: "nothing was looked at in this run",
     Silence.NOT_RUN: "a task before it failed, or the reporting task did not wait for it",
     Silence.NO_SUCH_TASK: "this DAG has no task of that id; correct detect_task_id",
-    Silence.PUSHED_NOTHING: "leave its do_xcom_push on, and see that detect_task_id means it",
-    Silence.SOMETHING_ELSE: "see that detect_task_id means it",
+    Silence.PUSHED_NOTHING: "leave its do_xcom_push on, and see that detect_task_id names the detecting task",
+    Silence.SOMETHING_ELSE: "see that detect_task_id names the detecting task",
     Silence.FAILED: "nothing is known about any preset; see the log of the detecting task",
     Silence.SEVERAL: "a report takes one detection; put both tasks into the same mapped TaskGroup",
 }
 
 _WITHOUT_RESULT = {
-    Silence.SKIPPED: "its task was skipped: nothing was done",
+    Silence.SKIPPED: "its task was skipped, so nothing was done",
     Silence.NOT_RUN: "its task has not run to its end; see the tasks before it",
     Silence.NO_SUCH_TASK: "no task reconciles it: correct reconcile_task_id",
     Silence.PUSHED_NOTHING: "its task pushed no result; see its log",
-    Silence.SOMETHING_ELSE: "its task pushed no list of results; see that reconcile_task_id means it",
+    Silence.SOMETHING_ELSE: "its task pushed no list of results; check that reconcile_task_id names the right task",
     Silence.FAILED: "its task failed without a result; see its log",
-    Silence.EARLIER_TRY: "what its task told is of an earlier try; clear that task too",
-    Silence.LEFT_OUT: "no task told of it; see what is between detection and the task that reconciles",
+    Silence.EARLIER_TRY: "its task's result is of an earlier try; clear that task too",
+    Silence.LEFT_OUT: "no task has a result for it; check what is between detection and the reconciling task",
 }
 
-_FAILED_AFTER = "its task failed after it had told this"
+_FAILED_AFTER = "its task failed after this result"
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance of the task that reconciles, as it is in this run.
+    """An instance of the reconciling task in this run.
 
     :param state: the value of Airflow's ``TaskInstanceState``.
-    :param value: what it pushed; ``None`` if that is nothing, or if it has not ended.
+    :param value: what it pushed; ``None`` if it pushed nothing or has not ended.
 
     >>> Instance("success", "s3://bucket/key").silence.value, Instance("skipped").silence.value
     ('pushed something else', 'was skipped')
@@ -91,7 +92,7 @@ class Instance:
 
     @property
     def silence(self) -> Silence:
-        """Why it told nothing that counts, if it did not."""
+        """Why it has no result that counts, if it has none."""
         silence = Silence.of(self.state)
         if silence is not Silence.PUSHED_NOTHING or self.value in (None, []):
             return silence
@@ -100,15 +101,15 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the tasks that reconcile have told of what this try of detection flagged, and why the others have not.
+    """The reconciling tasks' results for the presets that this try of detection flagged, and why some have none.
 
-    A run that is cleared keeps the XComs of tasks that do not run again. So a result counts if it names a preset that
-    was flagged, and if it does not speak of an earlier record than that. It is looked for by the preset's name: a DAG
-    may put the batches in another order, or leave some out, before they are reconciled.
+    A run that is cleared keeps the XComs of tasks that do not run again. So a result counts only if its preset was
+    flagged, and if its record is not older than the flagged one. Results are found by the preset's name, because a DAG
+    may reorder the batches or leave some out before they are reconciled.
 
-    ``silent`` has the presets without a result. ``failed`` has those whose task failed though no result of it is an
-    error: it was ended from outside, or for something that is no preset's. ``complaints`` tells of a task that failed
-    though no preset lacks its result.
+    ``silent`` has the presets without a result. ``failed`` has those whose task failed although none of its results
+    is an error: it was ended from outside, or by an error that is not about a preset. ``complaints`` says if a task
+    failed although no preset lacks a result.
 
     >>> stale = {"presetName": "linux-x64", "updatedAt": "2026-02-11T15:00:00.000Z"}
     >>> old = {"presetName": "windows-2022", "outcome": "corrected_ready", "updatedAt": "2026-02-11T14:00:00.000Z"}
@@ -128,10 +129,10 @@ class Answers:
         instances: Sequence[Instance],
         absence: Silence = Silence.NOT_RUN,
     ) -> Self:
-        """Return what counts of what ``instances`` pushed.
+        """Return the results that count among those that ``instances`` pushed.
 
-        :param instances: in the order of their map indexes; a value that is no list of results counts as nothing.
-        :param absence: why there are none, if so.
+        :param instances: in the order of their map indexes; a value other than a list of results is ignored.
+        :param absence: why there are no instances, if there are none.
         """
         offers = _by_preset(instances)
         answers: dict[int, list[Mapping[str, Any]]] = {}
@@ -139,7 +140,7 @@ class Answers:
         for place, batch in enumerate(batches):
             for item in batch:
                 offered = offers.get(item["presetName"], {})
-                # A task that was not cleared may tell of the preset too: the one at the batch's own place is meant.
+                # A task that was not cleared may have a result for the preset, too: the batch's own instance wins.
                 found = [number for number in offered if _is_answer(offered[number], item)]
                 if found:
                     number = place if place in found else found[0]
@@ -168,12 +169,12 @@ class Answers:
                 if instances[number].state == "failed" and all(each["outcome"] not in FAIL_TASKS for each in results)
                 for result in results
             ),
-            complaints=("a task that reconciles failed, and told of no preset that was flagged",) if is_hidden else (),
+            complaints=("a reconciling task failed, and had no result for any flagged preset",) if is_hidden else (),
         )
 
 
 def _by_preset(instances: Sequence[Instance]) -> dict[str, dict[int, Mapping[str, Any]]]:
-    """Return what was told of each preset, by the number of the instance that told it."""
+    """Return the results of each preset, by the number of the instance that pushed them."""
     offers: dict[str, dict[int, Mapping[str, Any]]] = {}
     for number, instance in enumerate(instances):
         for result in about_presets(instance.value):
@@ -182,9 +183,9 @@ def _by_preset(instances: Sequence[Instance]) -> dict[str, dict[int, Mapping[str
 
 
 def _common_silence(instances: Sequence[Instance], rest: Sequence[Instance]) -> Silence:
-    """Return why nothing was told of a preset whose task nobody can name.
+    """Return why a preset has no result if it is not known which task should have pushed it.
 
-    :param rest: the instances that told nothing that counts.
+    :param rest: the instances without a result that counts.
     """
     if all(instance.state == "skipped" for instance in instances):
         return Silence.SKIPPED
@@ -193,7 +194,7 @@ def _common_silence(instances: Sequence[Instance], rest: Sequence[Instance]) -> 
 
 
 def about_presets(value: Any) -> Sequence[Mapping[str, Any]]:
-    """Return a pushed list of what is about presets; nothing if it is no such list.
+    """Return a pushed list of values about presets; an empty list for any other value.
 
     >>> about_presets([{"presetName": "linux-x64"}]), about_presets("s3://bucket/key")
     ([{'presetName': 'linux-x64'}], [])
@@ -205,7 +206,7 @@ def about_presets(value: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _is_answer(result: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Return whether a result can be about the record in a batch: what reconciling leaves is never older."""
+    """Return whether a result can be about the record in a batch: reconciling never leaves an older record."""
     seen, left = item.get("updatedAt"), result.get("updatedAt")
     try:
         return not (seen and left) or parse_timestamp(left) >= parse_timestamp(seen)
@@ -215,13 +216,13 @@ def _is_answer(result: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run found and left, from the values that its tasks pushed.
+    """The state that a run found and left, from the values that its tasks pushed.
 
     ``value`` is the report as XCom has it: ``{"status", "message", "checkedAt", "presets": [{"name", "status",
     "amiId", "updatedAt", "outcome", "detail"}, ...], "malformed": [...], "malformedCounts": {kind: number}}``.
     ``status`` and ``checkedAt`` are ``None`` if detection was skipped.
-    ``failures`` says, a sentence each, why the run must not pass for a success.
-    ``details`` has by preset what ``value`` may have no room for.
+    ``failures`` has a sentence for each reason why the run must not count as a success.
+    ``details`` has each preset's full text, for which ``value`` may have no room.
 
     >>> made = report(None, batches=[], results=[])
     >>> made.value["status"], made.failures
@@ -233,7 +234,7 @@ class Report:
     details: Mapping[str, str] = field(default_factory=dict)
 
     def detail_of(self, preset: Mapping[str, Any]) -> str:
-        """Return what there is to say of a preset, at the length that the tasks pushed it.
+        """Return the detail of a preset, as long as the tasks pushed it.
 
         >>> Report({}, (), {"linux-x64": "FAILED: no space left"}).detail_of({"name": "linux-x64", "detail": "FAIL…"})
         'FAILED: no space left'
@@ -252,15 +253,15 @@ def report(
     failed: Collection[str] = (),
     complaints: Iterable[str] = (),
 ) -> Report:
-    """Put together what detection surveyed, what it flagged, and what reconciling came to.
+    """Combine what detection surveyed and flagged with the results of reconciling.
 
-    :param survey: the XCom ``states``; ``None`` if detection told nothing, and then ``silence`` says why.
+    :param survey: the XCom ``states``; ``None`` if detection has no result, and ``silence`` then says why.
     :param batches: what detection returned.
-    :param results: what reconciling came to, in any order; of a preset that was not flagged it does not count.
-    :param fail_on: outcomes that count as failures besides ``error``; ``degraded`` stands for that status.
-    :param silent: why a flagged preset has no result; its task pushed none if it is not in there.
-    :param failed: presets with a result, whose task failed all the same.
-    :param complaints: further reasons why the run must not pass for a success.
+    :param results: the results of reconciling, in any order; those of presets that were not flagged do not count.
+    :param fail_on: outcomes that count as failures besides ``error``; ``degraded`` stands for the overall status.
+    :param silent: why flagged presets have no result. For a preset that is missing here, the task pushed none.
+    :param failed: presets that have a result although their task failed.
+    :param complaints: further reasons why the run must not count as a success.
 
     >>> seen = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
     ...         "updatedAt": "2026-02-11T15:00:00.000Z"}
@@ -312,7 +313,7 @@ def report(
 
 
 def _unknown(silence: Silence, complaints: Iterable[str]) -> Report:
-    """Return the report of a run whose detection told nothing; only one that was skipped is no failure."""
+    """Return the report of a run whose detection has no result. It is a failure unless detection was skipped."""
     failures = (*(() if silence is Silence.SKIPPED else (f"detection {silence}",)), *complaints)
     value: dict[str, Any] = {
         "status": DEGRADED if failures else None,
@@ -328,7 +329,7 @@ def _unknown(silence: Silence, complaints: Iterable[str]) -> Report:
 def malformed_counts(value: Mapping[str, Any]) -> dict[str, int]:
     """Return how many records a survey or a report counts as malformed, by the kind of reason.
 
-    A value of a version that did not count has its whole list instead.
+    A value from a version without counts has its whole list instead.
 
     >>> malformed_counts({"malformed": [{"reason": "presetName is missing"}]})
     {'presetName is missing': 1}
@@ -340,7 +341,7 @@ def malformed_counts(value: Mapping[str, Any]) -> dict[str, int]:
 def overall_status(
     presets: Iterable[Mapping[str, Any]], malformed: Mapping[str, int], failures: Sequence[str] = ()
 ) -> str:
-    """Return ``degraded`` if a person should look; else ``building`` if some preset is, else ``ready``.
+    """Return ``degraded`` if a person should look, otherwise ``building`` if some preset is, otherwise ``ready``.
 
     A person should look if a preset needs it, if a record is malformed, or if the run fails.
 
@@ -372,7 +373,7 @@ def needs_attention(preset: Mapping[str, Any]) -> bool:
 def message_of(presets: Sequence[Mapping[str, Any]], malformed: Mapping[str, int], flagged: Iterable[str]) -> str:
     """Return the counts in one sentence, such as ``3 presets ready, 1 preset building, 1 preset failed``.
 
-    :param malformed: how many records are, by the kind of reason.
+    :param malformed: the number of malformed records, by the kind of reason.
     :param flagged: the names of the presets that detection flagged.
 
     >>> ready = {"status": "ready", "amiId": "ami-0e3f", "outcome": None}
@@ -397,9 +398,9 @@ def message_of(presets: Sequence[Mapping[str, Any]], malformed: Mapping[str, int
 def _preset(
     state: Mapping[str, Any], result: Mapping[str, Any] | None, lost: Silence | None, has_failed: bool
 ) -> dict[str, Any]:
-    """Return one preset's line: as its result has it, else as it was detected.
+    """Return one preset's line: from its result if it has one, otherwise as it was detected.
 
-    :param has_failed: whether its task failed after that result; one that is ``refused`` says why itself.
+    :param has_failed: whether its task failed after that result. A ``refused`` result itself says why.
     """
     seen = result if result and result["status"] and not result["dryRun"] else state
     unfinished = state.get("unfinished") and not (result and _is_settled(result))
@@ -420,12 +421,12 @@ def _preset(
 
 
 def _finding(finding: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what the audit has to say of a preset, over its line. None that it looked at was flagged."""
+    """Return what the audit says about a preset, to replace parts of its line; audited presets are never flagged."""
     return {key: finding[key] for key in ("outcome", "detail")} if finding else {}
 
 
 def _is_settled(result: Mapping[str, Any]) -> bool:
-    """Return whether an intent that stood when the preset was detected is done with."""
+    """Return whether the result finished an intent that the preset had when it was detected."""
     return not result["dryRun"] and result["outcome"] in SETTLE
 
 
@@ -439,7 +440,7 @@ def _failures(results: Iterable[Mapping[str, Any]], fail_on: set[str]) -> Iterat
 
 
 def _failed_after(results: Iterable[Mapping[str, Any]], fail_on: set[str]) -> Iterator[str]:
-    """Yield that tasks failed after these results, but for those that are failures by their outcome."""
+    """Yield a sentence on the tasks that failed after these results, except results that are failures themselves."""
     told = [f"{result['presetName']} ({result['outcome']})" for result in results if result["outcome"] not in fail_on]
     if told:
         yield f"{_FAILED_AFTER}: {shorten(', '.join(told))}"
@@ -451,11 +452,11 @@ def _lost(names: Iterable[str]) -> Iterator[str]:
 
 
 def _not_looked_at(malformed: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield why presets that somebody named were passed over: they have no record, or none that can be read."""
+    """Yield why named presets were not looked at: they have no record, or none that can be read."""
     refused = [refusal for refusal in malformed if not is_intent(refusal["jobId"])]
     if refused:
         told = (f"{refusal['presetName'] or refusal['jobId']} ({refusal['reason']})" for refusal in refused)
-        yield f"named, and not looked at: {shorten(', '.join(told))}"
+        yield f"named, but not looked at: {shorten(', '.join(told))}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -198,7 +198,7 @@ def test_a_preset_of_an_unknown_account_is_finished_and_its_event_missed_aloud(d
     (batch,) = detect()[0]
     assert reconcile(batch, ti := tried(1))[PRESET]["outcome"] == "finished"
     assert (deployment.parameter(PRESET)["ami"], ti.events) == (NEW, [])
-    assert "no asset event of its new AMI: neither a pipeline" in caplog.text + capsys.readouterr().out
+    assert "no asset event for its new AMI: neither a pipeline" in caplog.text + capsys.readouterr().out
 
 
 def test_an_event_that_cannot_be_sent_stops_nothing(deployment, caplog, capsys):
@@ -209,7 +209,7 @@ def test_an_event_that_cannot_be_sent_stops_nothing(deployment, caplog, capsys):
 
     deployment.stale(PRESET)
     assert reconcile([PRESET], Eventless())[PRESET]["outcome"] == "corrected_ready"
-    assert f"preset {PRESET}: no asset event of its new AMI" in caplog.text + capsys.readouterr().out
+    assert f"preset {PRESET}: no asset event for its new AMI" in caplog.text + capsys.readouterr().out
 
 
 @pytest.mark.parametrize("alias", [None, "team"], ids=["by default", "by an alias of one's own"])

@@ -56,12 +56,12 @@ def refusal(task: Any) -> str:
 # Argument -> a text that native rendering makes another value of, the value, and how the refusal begins. Whatever is
 # no text by right (a number, a boolean) is read from either, so its row has nonsense.
 TEXTS = {
-    "table_name": ("2024", "table_name is 2024 (int), which is no text."),
-    "index_name": ("1e5", "index_name is 100000.0 (float), which is no text."),
-    "config_prefix": ("True", "config_prefix is True (bool), which is no text."),
-    "pipeline_name": ("[]", "pipeline_name is [] (list), which is no text."),
-    "aws_conn_id": ("12", "aws_conn_id is 12 (int), which is no text."),
-    "region_name": ("1_0", "region_name is 10 (int), which is no text."),
+    "table_name": ("2024", "table_name is 2024 (int), which is not text."),
+    "index_name": ("1e5", "index_name is 100000.0 (float), which is not text."),
+    "config_prefix": ("True", "config_prefix is True (bool), which is not text."),
+    "pipeline_name": ("[]", "pipeline_name is [] (list), which is not text."),
+    "aws_conn_id": ("12", "aws_conn_id is 12 (int), which is not text."),
+    "region_name": ("1_0", "region_name is 10 (int), which is not text."),
     "verify": ("0", "verify is 0 (int); it takes true or false"),
     "stale_after": ("None", "stale_after is None (NoneType); it takes a timedelta, or minutes"),
     "max_mapped_tasks": ("{}", "max_mapped_tasks is {} (dict); it takes a whole number"),
@@ -70,8 +70,8 @@ TEXTS = {
     "is_dry_run": ("'no'", "dry_run is 'no'; it takes true or false"),
 }
 LISTS = {
-    "presets": (["2022"], "2022 (int), which is no text."),
-    "fail_on": (["1e5"], "fail_on has 100000.0 (float), which is no text."),
+    "presets": (["2022"], "2022 (int), which is not text."),
+    "fail_on": (["1e5"], "fail_on has 100000.0 (float), which is not text."),
 }
 
 
@@ -87,7 +87,7 @@ def test_what_rendering_made_of_an_argument_is_told(deployment, operator, field)
     given, says = (TEXTS | LISTS)[field]
     told = refusal(rendered(operator, **{field.removeprefix("is_"): given}))
     assert says in told
-    assert ("quote it twice, as in \"'2022'\"" in told) == ("which is no text" in told)
+    assert ("quote it twice, as in \"'2022'\"" in told) == ("which is not text" in told)
     assert deployment.aws.call_log() == []
 
 
@@ -162,6 +162,6 @@ def test_an_expression_may_mean_all(deployment):
 @pytest.mark.parametrize("presets", [[2022], ["linux-x64", 1e5], [None], "[2022]"], ids=repr)
 def test_a_name_that_is_no_text_fails_for_good(deployment, presets):
     deployment.stale("linux-x64")
-    with pytest.raises(AirflowFailException, match=r"^presets has .*, which is no text\..*give the list as JSON text"):
+    with pytest.raises(AirflowFailException, match=r"^presets has .*, which is not text\..*give the list as JSON text"):
         execute(rendered(ReconcilePresetOperator, presets=presets))
     assert deployment.aws.call_log() == []

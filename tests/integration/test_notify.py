@@ -209,7 +209,7 @@ def test_a_callback_that_fails_is_logged_and_changes_nothing(deployment, caplog,
     told: list[Any] = []
     ti = tell(ran(), bad, told.append)
     assert (ti.pushed["return_value"]["status"], len(told)) == ("degraded", 1)
-    assert "told nobody of the report: no route" in caplog.text + capsys.readouterr().out
+    assert "failed, so it told nobody about the report: no route" in caplog.text + capsys.readouterr().out
 
 
 def test_a_callback_that_fails_does_not_hide_why_the_run_fails(deployment):

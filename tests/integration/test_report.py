@@ -61,7 +61,7 @@ def test_an_error_fails_the_run_after_the_whole_report(deployment):
         ("upstream_failed", "error", "its task has not run to its end; see the tasks before it"),
         ("removed", "error", "its task has not run to its end; see the tasks before it"),
         (None, "error", "its task has not run to its end; see the tasks before it"),
-        ("skipped", None, "its task was skipped: nothing was done"),
+        ("skipped", None, "its task was skipped, so nothing was done"),
     ],
 )
 def test_a_task_that_told_nothing_fails_the_run_unless_it_was_skipped(deployment, state, outcome, detail):
@@ -90,7 +90,7 @@ def test_a_task_that_told_nothing_fails_the_run_unless_it_was_skipped(deployment
         ),
         (
             "success",
-            "detection pushed nothing: leave its do_xcom_push on, and see that detect_task_id means it",
+            "detection pushed nothing: leave its do_xcom_push on, and see that detect_task_id names the detecting task",
         ),
         (
             "removed",
@@ -165,7 +165,7 @@ def test_what_an_earlier_try_left_of_another_preset_does_not_count(deployment):
     run.xcom[RECONCILE, 0, "return_value"] = before.xcom[RECONCILE, 0, "return_value"]
     made = failed_report(run, "no result: b")
     assert [(line["name"], line["outcome"]) for line in made["presets"]] == [("a", None), ("b", "error")]
-    assert made["presets"][1]["detail"] == "what its task told is of an earlier try; clear that task too"
+    assert made["presets"][1]["detail"] == "its task's result is of an earlier try; clear that task too"
 
 
 def test_what_an_earlier_try_left_of_an_earlier_record_does_not_count(deployment):
@@ -193,17 +193,17 @@ def test_a_task_that_failed_fails_the_run_whatever_it_had_told(deployment, stale
         deployment.image("linux-x64", "BUILDING")
     run = ran()
     run.states[RECONCILE, 0] = "failed"
-    made = failed_report(run, rf"^its task failed after it had told this: linux-x64 \({outcome}\)$")
+    made = failed_report(run, rf"^its task failed after this result: linux-x64 \({outcome}\)$")
     (line,) = made["presets"]
     assert (made["status"], line["status"], line["outcome"]) == ("degraded", status, outcome)
-    assert line["detail"].startswith("its task failed after it had told this, see its log")
+    assert line["detail"].startswith("its task failed after this result, see its log")
 
 
 def test_a_task_that_failed_for_something_else_fails_the_run_too(deployment):
     deployment.stale("linux-x64")
     run = ran()
     run.states[RECONCILE, 1] = "failed"
-    made = failed_report(run, "^a task that reconciles failed, and told of no preset that was flagged$")
+    made = failed_report(run, "^a reconciling task failed, and had no result for any flagged preset$")
     assert made["status"] == "degraded"
 
 
@@ -253,7 +253,7 @@ def test_a_batch_that_is_left_out_before_reconciling_moves_no_other(deployment):
     del run.states[RECONCILE, 1]
     made = failed_report(run, "^no result: a$")
     assert [(line["name"], line["outcome"], line["detail"]) for line in made["presets"]] == [
-        ("a", "error", "no task told of it; see what is between detection and the task that reconciles"),
+        ("a", "error", "no task has a result for it; check what is between detection and the reconciling task"),
         ("b", "corrected_ready", made["presets"][1]["detail"]),
     ]
 
@@ -265,7 +265,7 @@ def test_a_mapped_task_that_was_skipped_as_a_whole_is_no_failure(deployment):
     run = ran()
     run.states = {(DETECT, -1): "success", (RECONCILE, -1): "skipped"}
     made = run.report()
-    assert {line["detail"] for line in made["presets"]} == {"its task was skipped: nothing was done"}
+    assert {line["detail"] for line in made["presets"]} == {"its task was skipped, so nothing was done"}
 
 
 @pytest.mark.parametrize("fail_on", [["no_images"], '["no_images"]'])

@@ -50,7 +50,7 @@ def test_an_id_that_the_dag_does_not_have_is_an_import_error(tmp_path, place, ar
         assert (errors, list(bag.dags)) == ([], ["images"])
     else:
         (error,) = errors
-        assert f"report_status: {said}, which is no task of the DAG images; it has " in error
+        assert f"report_status: {said}, which is not a task of DAG images; it has " in error
         assert "detect_stale" in error
         assert bag.dags == {}
 

@@ -170,11 +170,11 @@ def test_names_refuses(value):
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ([2022], "2022 (int), which is no text"),
-        (["a", None], "None (NoneType), which is no text"),
-        ([1e5], "100000.0 (float), which is no text"),
-        ("[1]", "1 (int), which is no text"),
-        ('[["a"]]', "['a'] (list), which is no text"),
+        ([2022], "2022 (int), which is not text"),
+        (["a", None], "None (NoneType), which is not text"),
+        ([1e5], "100000.0 (float), which is not text"),
+        ("[1]", "1 (int), which is not text"),
+        ('[["a"]]', "['a'] (list), which is not text"),
         ([StrictUndefined(name="preset")], "left undefined by its template"),
     ],
     ids=repr,
@@ -213,7 +213,9 @@ def test_an_expression_may_come_to_all(value, written):
     ids=repr,
 )
 def test_a_text_is_not_taken_for_all(value, written):
-    with pytest.raises(InvalidArgument, match=r"^presets is the text '.*', which comes to None; leave it out for all$"):
+    with pytest.raises(
+        InvalidArgument, match=r"^presets is the text '.*', which renders to None; leave it out for all$"
+    ):
         arguments.selection("presets", value, written)
 
 
@@ -241,7 +243,7 @@ def test_text_refuses(value):
 
 @pytest.mark.parametrize("value", [2024, 1e5, True, ["x"], b"x", ...], ids=repr)
 def test_text_says_what_templates_made_of_it(value):
-    with pytest.raises(InvalidArgument, match=r"^table_name is .*, which is no text\. .* as in \"'2022'\"$"):
+    with pytest.raises(InvalidArgument, match=r"^table_name is .*, which is not text\. .* as in \"'2022'\"$"):
         arguments.text("table_name", value, "set it")
 
 

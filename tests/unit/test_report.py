@@ -259,7 +259,7 @@ def test_a_result_of_a_preset_that_was_not_flagged_does_not_count():
 def test_a_task_that_was_skipped_is_no_failure():
     made = report(seen(state("a", "building", "ami-0")), flag("a"), [], silent={"a": Silence.SKIPPED})
     (line,) = made.value["presets"]
-    assert (line["outcome"], line["detail"]) == (None, "its task was skipped: nothing was done")
+    assert (line["outcome"], line["detail"]) == (None, "its task was skipped, so nothing was done")
     assert (made.value["status"], made.failures) == ("building", ())
 
 
@@ -426,14 +426,14 @@ def test_failures(flagged, results, fail_on, failures):
         pytest.param(
             "still_building",
             [],
-            ("its task failed after it had told this: a (still_building)",),
-            "its task failed after it had told this, see its log: why",
+            ("its task failed after this result: a (still_building)",),
+            "its task failed after this result, see its log: why",
             id="killed-while-it-waited",
         ),
         pytest.param(
             "refused",
             [],
-            ("its task failed after it had told this: a (refused)",),
+            ("its task failed after this result: a (refused)",),
             "why",
             id="what-a-person-must-mend",
         ),
@@ -454,12 +454,12 @@ def test_a_task_that_failed_fails_the_run(outcome, fail_on, failures, detail):
         pytest.param([], (), id="none"),
         pytest.param(
             [{"jobId": "AMI#x", "presetName": "x", "reason": "no record"}],
-            ("named, and not looked at: x (no record)",),
+            ("named, but not looked at: x (no record)",),
             id="no-record",
         ),
         pytest.param(
             [{"jobId": None, "presetName": "a/b", "reason": "no name"}, MALFORMED],
-            ("named, and not looked at: a/b (no name), x (status)",),
+            ("named, but not looked at: a/b (no name), x (status)",),
             id="no-name-and-malformed",
         ),
         pytest.param(

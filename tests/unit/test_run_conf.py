@@ -54,7 +54,9 @@ def test_fine(run):
             run_conf({"dryrun": True}), "'dryrun', .* mean 'dry_run'\\? There are audit, dry_run", id="dryrun"
         ),
         pytest.param(run_conf({"preset": ["a"]}), "'preset', .* mean 'presets'", id="preset"),
-        pytest.param(run_conf({"owner": "me"}), "'owner', which is no param of the DAG; there are audit", id="unknown"),
+        pytest.param(
+            run_conf({"owner": "me"}), "'owner', which is not a param of the DAG; there are audit", id="unknown"
+        ),
         pytest.param(run_conf({"dryRun": True}, shared=True), "'dryRun', .* mean 'dry_run'", id="near-though-shared"),
         pytest.param(
             run_conf({"presets": ["a"]}, got=PARAMS),
@@ -65,7 +67,7 @@ def test_fine(run):
             run_conf({"dry_run": True}, got=PARAMS), "dry_run = True, and the task got False", id="dry-run-dropped"
         ),
         pytest.param(
-            run_conf({"audit": True}, got={}), "audit = True, and the task got no such param: see", id="param-gone"
+            run_conf({"audit": True}, got={}), "audit = True, and the task got no such param: check", id="param-gone"
         ),
         *[
             pytest.param(
@@ -94,7 +96,7 @@ def test_fine(run):
         *[
             pytest.param(
                 run_conf({outer: {inner: True}}, declared=declared, shared=True),
-                f"given '{inner}' inside '{outer}': give '{meant}' with nothing around it",
+                f"given '{inner}' inside '{outer}': give '{meant}' at the top level",
                 id=f"{outer}-{inner}",
             )
             for outer, inner, meant, declared in [
@@ -229,7 +231,7 @@ class TestOfContext:
     @pytest.mark.parametrize("params", [PARAMS, {}, {"owner": "me"}], ids=["ours", "none", "other"])
     def test_what_tasks_test_is_given_and_nobody_reads(self, typed, params):
         with pytest.raises(
-            RefusedRun, match=f"given '{next(iter(typed))}', which is no param of the DAG; did you mean"
+            RefusedRun, match=f"given '{next(iter(typed))}', which is not a param of the DAG; did you mean"
         ):
             RunConf.of(self.context(typed=typed, params=params), dry_run=False).check()
 
