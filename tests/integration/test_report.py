@@ -242,7 +242,7 @@ def test_a_task_that_pushes_something_else_is_no_detection(deployment):
     run = ran()
     run.xcom = {(DETECT, -1, "return_value"): "s3://bucket/key"}
     made = failed_report(run, "^detection pushed something else$")
-    assert made["message"] == "detection pushed something else: see that detect_task_id means it"
+    assert made["message"] == "detection pushed something else: see that detect_task_id names the detecting task"
 
 
 def test_a_batch_that_is_left_out_before_reconciling_moves_no_other(deployment):
