@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, Call, Refused, Throttled
+from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, Call, PutsInVain, Refused, Throttled
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.records.ami_state import AmiState, Status, render_timestamp
 from spot_runner_provider.records.image import Image
@@ -22,6 +22,7 @@ from tests.interleavings.model import (
     PRESET,
     REGION,
     Annotate,
+    DeleteItem,
     Detect,
     FinishBuild,
     GetItem,
@@ -82,6 +83,11 @@ class Step:
         return self._next[key]
 
     @property
+    def following(self) -> list[Step]:
+        """Where it has gone on to so far."""
+        return list(self._next.values())
+
+    @property
     def answers(self) -> list[Any]:
         """What it was answered so far."""
         return [answer for _, answer in self.events[1:]]
@@ -114,8 +120,11 @@ class Actor:
     :param crashes: whether it may die before any of its calls (once in a schedule).
     :param retry: the actor that takes over when it dies or fails, as Airflow's retry does.
     :param faulty: whether replies to its writes may be lost.
-    :param hindered: whether SSM may refuse a put of it for now.
+    :param failing: whether a call may fail, its retries too: refused, or out of reach, a write applied or not.
+    :param hindered: how SSM may refuse a put of it for now.
+    :param waits: whether a put that SSM throttled may have to wait, for minutes or in vain.
     :param protocol: what it runs, if it is one of ours.
+    :param steps: where it stands when it has begun, by the second that it began at. Actors that start alike share them.
     """
 
     name: str
@@ -124,9 +133,11 @@ class Actor:
     crashes: bool = False
     retry: Actor | None = None
     faulty: bool = False
-    hindered: bool = False
+    failing: bool = False
+    hindered: tuple[Refused, ...] = ()
+    waits: bool = False
     protocol: Protocol = REAL
-    _steps: dict[int, Step] = field(default_factory=dict)
+    steps: dict[int, Step] = field(default_factory=dict, repr=False)
 
     @property
     def retries(self) -> list[Actor]:
@@ -144,10 +155,10 @@ class Actor:
 
     def begin(self, time: int) -> Step:
         """Return where it stands when it starts at that time."""
-        if time not in self._steps:
+        if time not in self.steps:
             ahead = timedelta(seconds=self.skew)
-            self._steps[time] = Step(lambda clock: self.start(lambda: clock() + ahead), ((time, None),))
-        return self._steps[time]
+            self.steps[time] = Step(lambda clock: self.start(lambda: clock() + ahead), ((time, None),))
+        return self.steps[time]
 
 
 # Ours.
@@ -155,7 +166,10 @@ class Actor:
 
 LOST_REPLY = AmbiguousPut("the reply was lost")
 REFUSED = Refused("throttled")
-FOR_NOW = (Throttled("slow down"), Busy("too many updates"))
+OUT_OF_REACH = TimeoutError("out of reach")
+BUSY = Busy("too many updates")
+FOR_NOW = (Throttled("slow down"), BUSY)
+NO_PUT = PutsInVain("no put for too long")
 
 
 def reconciling(
@@ -164,6 +178,8 @@ def reconciling(
     *,
     run: str = "run1",
     attempt: int = 1,
+    dry: bool = False,
+    skew: int = 0,
     protocol: Protocol = REAL,
     **options: Any,
 ) -> Actor:
@@ -172,10 +188,11 @@ def reconciling(
     :param candidate: what its run detected, long ago; ``None`` if it detects for itself, as its first call.
     :param run: the run that signs records.
     :param attempt: the try.
+    :param dry: whether it only says what it would do.
     """
 
     def start(clock: Clock) -> Flow:
-        what = Run(f"spot_runner/{run}", f"reconcile/0/{attempt}", REGION, clock, repeated=attempt > 1)
+        what = Run(f"spot_runner/{run}", f"reconcile/0/{attempt}", REGION, clock, repeated=attempt > 1, dry_run=dry)
         found = candidate if candidate is not None else (yield Detect())
         if found is None:
             return None
@@ -183,7 +200,8 @@ def reconciling(
             found = found.retried((yield ListIntents()), what.owner)
         return (yield from protocol.reconcile(found, what))
 
-    return Actor(name, start, protocol=protocol, **options)
+    steps = protocol.remembered.setdefault((candidate, run, attempt, dry, skew), {})
+    return Actor(name, start, skew=skew, protocol=protocol, steps=steps, **options)
 
 
 # The others.
@@ -228,6 +246,42 @@ def editing(name: str, key: str, *values: Any) -> Actor:
     return Actor(name, start)
 
 
+def beginning(name: str = "S", *, keeps: bool = False, **options: Any) -> Actor:
+    """Return a program that starts a build, of which nobody hears again.
+
+    :param keeps: whether it leaves in the record who signed it before.
+    """
+
+    def start(clock: Clock) -> Flow:
+        yield StartBuild(render_timestamp(clock()), keeps)
+
+    return Actor(name, start, **options)
+
+
+def replacing(ami_id: str, image: Image, name: str = "S", **options: Any) -> Actor:
+    """Return a program that says of the record that it is ready, with whatever AMI id."""
+
+    def start(clock: Clock) -> Flow:
+        yield PutItem(AmiState(PRESET, Status.READY, render_timestamp(clock()), ami_id, image.arn), image)
+
+    return Actor(name, start, **options)
+
+
+def in_turn(*actors: Actor) -> Actor:
+    """Return somebody who does what all of them do, one after the other."""
+
+    def start(clock: Clock) -> Flow:
+        for number, actor in enumerate(actors, 1):
+            yield from actor.start(lambda later=timedelta(seconds=number): clock() + later)
+
+    return Actor(actors[0].name, start)
+
+
+def deleting(name: str = "D") -> Actor:
+    """Return a person who deletes the record."""
+    return _doing(name, DeleteItem())
+
+
 def annotating(name: str = "A") -> Actor:
     """Return a program that adds an attribute of its own to the record."""
     return _doing(name, Annotate("pinned"))
@@ -254,7 +308,8 @@ def _handle(image: Image, now: datetime) -> Flow:
     at, ami_id = render_timestamp(now), ami_of_image(image)
     if ami_id is None:
         before = yield GetItem()
-        yield PutItem(AmiState(PRESET, Status.FAILED, at, before.ami_id, image.arn, "no disk"), image)
+        kept = before.ami_id if before else None
+        yield PutItem(AmiState(PRESET, Status.FAILED, at, kept, image.arn, "no disk"), image)
     elif (yield PutItem(AmiState(PRESET, Status.READY, at, ami_id, image.arn), image)):
         yield from _edit("ami", ami_id)
 

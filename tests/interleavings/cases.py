@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
+from spot_runner_provider.protocol.calls import Busy, Commit, Pause, PutConfig
+from spot_runner_provider.protocol.reconcile import MAX_ROUNDS
 from spot_runner_provider.records.image import Image
 from tests.interleavings.actors import (
+    BUSY,
+    FOR_NOW,
     Actor,
     annotating,
+    beginning,
     building,
+    deleting,
     editing,
     handling,
+    in_turn,
     passing_time,
     reconciling,
+    replacing,
     restarting,
 )
-from tests.interleavings.explorer import Case, dying
-from tests.interleavings.model import World, detect, image, moment, stale_world
+from tests.interleavings.explorer import Case, doing_all, dying
+from tests.interleavings.model import CONFIG, Version, World, ami_of_image, detect, dumps, image, moment, stale_world
 from tests.interleavings.protocols import REAL, Protocol
 
 SAME, NEWER = image(1), image(2)
@@ -58,7 +66,7 @@ def first(world: World, faults: Faults, protocol: Protocol, skew: int = 0) -> Ac
     faulty: dict[str, Any] = {
         "crashes": bool(faults.crashes),
         "faulty": bool(faults.lost) and not faults.hindered,
-        "hindered": faults.hindered,
+        "hindered": FOR_NOW if faults.hindered else (),
     }
     return reconciling("R1", candidate, retry=retry, skew=skew, protocol=protocol, **faulty)
 
@@ -93,9 +101,194 @@ def alone(protocol: Protocol = REAL, all_faults: Iterable[Faults] = ALL) -> Iter
     """R1 by itself."""
     for faults in all_faults:
         for name, world in {"": stale_world(SAME), ", never ready": stale_world(SAME, fresh=True)}.items():
-            yield _case(f"R1{name}", world, faults, first(world, faults, protocol), once=True)
+            yield _case(f"R1{name}", world, faults, first(world, faults, protocol), versions=1)
         world = stale_world(BROKEN)
         yield _case("R1, build failed", world, faults, first(world, faults, protocol))
+
+
+def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R1 by itself, with nothing that goes wrong: no call more than it takes, and no write of a dry run."""
+    world, full = stale_world(SAME), _text_of(4096)
+    correct = {"": (world, 8), ", secure": (world._replace(secure=True), 8), ", build failed": (stale_world(BROKEN), 3)}
+    refuse: dict[str, tuple[World, int, Remedy]] = {
+        "no pipeline": (world._replace(pipeline=None), 1, _back_to(world)),
+        "no image": (stale_world(), 2, _back_to(world)),
+        "image undated": (stale_world(replace(SAME, created=None)), 2, _back_to(world)),
+        "image unfinished": (stale_world(image(1, status="TESTING")), 2, _back_to(world)),
+        "image without an AMI": (stale_world(replace(SAME, amis=())), 2, _back_to(world)),
+        "no parameter": (_holding(world), 3, _repaired),
+        "no JSON": (_holding(world, "{"), 3, _repaired),
+        "no room": (_holding(world, full), 4, _repaired),
+        "no room, secure": (_holding(world._replace(secure=True), full), 3, _repaired),
+    }
+    for dry in (False, True):
+        told = ", dry" if dry else ""
+        for name, (met, enough) in correct.items():
+            one = reconciling("R1", detect(met, moment(0)), dry=dry, protocol=protocol)
+            yield Case(f"R1{name}{told}", met, (one,), dry=dry, calls=min(enough, 3 if dry else enough), tidy=True)
+        for name, (met, enough, remedy) in refuse.items():
+            one = reconciling("R1", detect(met, moment(0)), dry=dry, protocol=protocol)
+            yield Case(f"R1, {name}{told}", met, (one,), dry=True, remedy=remedy, calls=enough, tidy=True)
+    advanced = _holding(world._replace(tier="Advanced"), full)
+    yield Case("R1, room in the Advanced tier", advanced, (first(advanced, NONE, protocol),), versions=1, calls=9)
+    new, text = stale_world(SAME, fresh=True), dumps({**CONFIG, "ami": ami_of_image(SAME)})
+    yield Case("R1, never ready", new, (first(new, NONE, protocol),), versions=1, calls=8, tidy=True)
+    for name, right in {"": _holding(world, text), ", never ready": _holding(new, text)}.items():
+        yield Case(
+            f"R1, parameter right already{name}", right, (first(right, NONE, protocol),), versions=0, calls=7, tidy=True
+        )
+
+
+Remedy = Callable[[World], World]
+
+
+def _back_to(world: World) -> Remedy:
+    """Return what puts the pipeline, or its images, as they are in ``world``."""
+    return lambda end: end._replace(pipeline=world.pipeline, images=world.images)
+
+
+def _repaired(end: World) -> World:
+    """Return the world after a person has written a sound parameter."""
+    version = Version(dumps(CONFIG), "P", len(end.real.versions), end.time)
+    tables = end.real._replace(versions=(*end.real.versions, version))
+    return end._replace(real=tables, shadow=tables)
+
+
+def failing(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R1, one of whose calls fails though it is repeated: refused, or out of reach."""
+    for retried in (False, True):
+        for name, others in {
+            "": [],
+            "+H": [editor()],
+            "+E": [handling("E", SAME, finishes=False)],
+            "+E newer failed": [handling("E", NEWER_BROKEN, finishes=True)],
+        }.items():
+            world = stale_world(SAME)
+            one = first(world, Faults(retried=retried), protocol)
+            one.failing = True
+            told = f"R1{name} (a call fails{', retried' if retried else ''})"
+            yield Case(told, world, (one, *others), lost=1)
+
+
+def waiting(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R1, whose throttled put waits longer than an intent may be old, beside others; and one that is busy for ever."""
+    world = stale_world(SAME)
+    one = reconciling("R1", detect(world, moment(0)), protocol=protocol, hindered=FOR_NOW, waits=True)
+    later = reconciling("R2", run="run2", protocol=protocol)
+    for name, others in {
+        "R2": [later],
+        "R2+H": [later, editor()],
+        "H": [editor()],
+        "S": [beginning()],
+        "S, build failed": [beginning(), handling("E", NEWER_BROKEN, finishes=True, skew=5)],
+    }.items():
+        yield Case(f"R1+{name} (busy, waits)", world, (one, *others), lost=1, versions=1 if name == "R2" else None)
+    one = reconciling("R1", detect(world, moment(0)), protocol=protocol, hindered=(BUSY,))
+    yield Case("R1 (busy for ever)", world, (one,), lost=25, endless=True)
+
+
+def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R1 beside somebody who deletes the record, or gives it an AMI id that is none, or fills the parameter."""
+    full = editor("H", "notes", "x" * (4096 - len(dumps({**CONFIG, "notes": ""}))))
+    for faults in (NONE, Faults(1, 1), Faults(1, 1, retried=True)):
+        world = stale_world(SAME)
+        one = first(world, faults, protocol)
+        yield _case("R1+D", world, faults, one, deleting())
+        yield _case("R1+S, no AMI id", world, faults, one, replacing("none", SAME))
+        case = _case("R1+H, no room", world, faults, one, full)
+        yield replace(case, remedy=_shortened)
+
+
+def overtaken(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R1 by itself, where others have been at the record since it was detected, or an earlier try of its run."""
+    world = stale_world(SAME)
+    candidate = detect(world, moment(0))
+    one = reconciling("R1", candidate, protocol=protocol)
+    for name, other in {"E": handling("E", SAME, finishes=False), "D": deleting()}.items():
+        yield Case(f"{name}, then R1", _after(world, other), (one,), versions=int(name == "E"), calls=6, tidy=True)
+    again = reconciling("R1'", candidate, attempt=2, protocol=protocol)
+    failed = _after(dying(first(stale_world(BROKEN), NONE, protocol), stale_world(BROKEN), 3), building(NEWER))
+    yield Case("R1 said failed and died, newer image, R1'", failed, (again,), versions=0, calls=7, tidy=True)
+    ready = _after(dying(one, world, 5), building(NEWER_BROKEN))
+    yield Case("R1 said ready and died, newer failed, R1'", ready, (again,), calls=4)
+    for kind, enough in {Commit: 6, PutConfig: 6}.items():
+        denied = world._replace(denied=kind)
+        yield Case(f"R1, {kind.__name__} denied", denied, (one,), remedy=_allowed, calls=enough, tidy=kind is Commit)
+
+
+def lockstep(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R1, and others who act right after a certain call of it."""
+    world = stale_world(SAME)
+    throttled, busy = (
+        reconciling("R1", detect(world, moment(0)), protocol=protocol, hindered=(error,)) for error in FOR_NOW
+    )
+    newer = handling("E", NEWER, finishes=True, skew=5)
+    told: dict[str, tuple[Actor, int, bool]] = {
+        "H": (editor(), 12, True),
+        "D": (deleting(), 9, True),
+        "S": (beginning(skew=5), 8, False),
+        "E newer": (newer, 11, True),
+        "E newer, which dies": (replacing("ami-0newer", NEWER, skew=5), 12, True),
+    }
+    for name, (other, enough, tidy) in told.items():
+        reacting = world._replace(reactions=((Pause, other),))
+        yield Case(f"R1, {name} while it waits", reacting, (throttled,), lost=1, calls=enough, tidy=tidy)
+    yield Case("R1 (busy)", world, (busy,), lost=1, calls=10, tidy=True, versions=1)
+    flips = [replacing(f"ami-0flip{number % 2}", NEWER, skew=number) for number in range(1, MAX_ROUNDS + 5)]
+    restless = world._replace(reactions=tuple((PutConfig, flip) for flip in flips))
+    one = reconciling("R1", detect(world, moment(0)), protocol=protocol)
+    yield Case("R1, another AMI after each put", restless, (one,), endless=True)
+    took_back = editing("H", "timeout", 7200, CONFIG["timeout"])
+    reacting = world._replace(reactions=((PutConfig, replacing("ami-0newer", NEWER)), (Busy, took_back)))
+    yield Case("R1 (busy), newer record and an edit taken back after its put", reacting, (busy,), lost=1)
+    before = [{"ami": "ami-0older"}, {"ami": "ami-0older", "timeout": 7200}, {}]
+    held = _holding(world, *(dumps({**CONFIG, **values}) for values in before))
+    yield Case("R1 (busy), an edit taken back before its read", held, (busy,), lost=1)
+    begun, failed = beginning(keeps=True), handling("E", NEWER_BROKEN, finishes=True)
+    full = editor("H", "notes", "x" * (4096 - len(dumps({**CONFIG, "notes": ""}))))
+    lossy = reconciling("R1", detect(world, moment(0)), protocol=protocol, faulty=True)
+    for name, other in {"S": begun, "S, build failed": in_turn(begun, failed)}.items():
+        reacting = world._replace(reactions=((Commit, other),))
+        yield Case(f"R1 (lost replies), {name} after its commit", reacting, (lossy, editor()), lost=2, late=True)
+    reacting = world._replace(reactions=((Commit, in_turn(begun, failed, full)),))
+    yield Case(
+        "R1 (lost reply), S, build failed, no room after its commit", reacting, (lossy,), lost=1, remedy=_shortened
+    )
+
+
+def slow(protocol: Protocol = REAL) -> Iterator[Case]:
+    """A retry that takes so long that a later run takes it for dead; its own calls may fail."""
+    world = stale_world(SAME)
+    for when, calls, before in (("before its put", 5, []), ("after a put that covered an edit", 6, [(5, editor())])):
+        died = dying(first(world, NONE, protocol), world, calls, before)
+        again = reconciling("R1'", detect(world, moment(0)), attempt=2, protocol=protocol, failing=True)
+        later = reconciling("R2", run="run2", protocol=protocol)
+        yield Case(
+            f"R1 died {when}, R1' (a call fails), R2, six minutes pass", died, (again, later, passing_time(360)), lost=1
+        )
+
+
+def _allowed(end: World) -> World:
+    """Return the world after a person has allowed what was denied."""
+    return end._replace(denied=None)
+
+
+def _shortened(end: World) -> World:
+    """Return the world after a person has made room in the parameter."""
+    return doing_all(end, editor("H", "notes", "short"))
+
+
+def _holding(world: World, *texts: str) -> World:
+    """Return the world with other versions of the parameter."""
+    first_version = world.real.versions[0]
+    tables = world.real._replace(versions=tuple(first_version._replace(text=text) for text in texts))
+    return world._replace(real=tables, shadow=tables)
+
+
+def _text_of(length: int) -> str:
+    """Return a parameter's value of so many bytes."""
+    notes = "x" * (length - len(dumps({**CONFIG, "notes": ""})))
+    return dumps({**CONFIG, "notes": notes})
 
 
 def pairs(
@@ -169,6 +362,9 @@ def beyond(protocol: Protocol = REAL) -> Iterator[Case]:
         two = second(world, "run2", protocol, crashes=True)
         yield Case(f"R1+R2{name}, both die", world, (one, two, *others), crashes=2)
         yield Case(f"R1{name}, a put arrives late", world, (lost, *others), crashes=1, lost=1, late=True)
+    died = dying(first(world, NONE, protocol), world, 4)._replace(time=15 * 60)
+    two = reconciling("R2", detect(died, moment(died.time)), run="run2", protocol=protocol, faulty=True)
+    yield Case("R1 died before its commit, R2+H, a put arrives late", died, (two, editing), lost=1, late=True)
     one, later = first(world, NONE, protocol), reconciling("R2", run="run2", protocol=protocol)
     for name, others in {"": [], "+H": [editing]}.items():
         actors = (one, later, passing_time(6 * 60), *others)
@@ -182,27 +378,92 @@ def beyond(protocol: Protocol = REAL) -> Iterator[Case]:
 
 def finishing(protocol: Protocol = REAL) -> Iterator[Case]:
     """R2, a quarter of an hour after R1 died in the middle; R2 may die as well, and is retried, or not."""
-    met = {"before its put": [], "after a put that covered an edit": [(5, editor())]}
-    others = {"": [], "+H'": [other_editor()], "+E newer": [handling("E", NEWER, finishes=True)]}
-    for when, before in met.items():
-        calls = 6 if before else 5
+    others = {
+        "": [],
+        "+H": [editor()],
+        "+H'": [other_editor()],
+        "+E newer": [handling("E", NEWER, finishes=True)],
+    }
+    met: dict[str, tuple[int, list[tuple[int, Actor]], list[str]]] = {
+        "before its commit": (4, [], ["", "+H", "+E newer"]),
+        "before its put": (5, [], ["", "+H'", "+E newer"]),
+        "after a put that covered an edit": (6, [(5, editor())], ["", "+H'", "+E newer"]),
+    }
+    for when, (calls, before, beside) in met.items():
         world = dying(first(stale_world(SAME), NONE, protocol), stale_world(SAME), calls, before)
         world = world._replace(time=15 * 60)
         candidate = detect(world, moment(world.time))
         for retried in (False, True):
             retry = reconciling("R2'", candidate, run="run2", attempt=2, protocol=protocol) if retried else None
-            for name, more in others.items():
+            for name in beside:
                 two = reconciling(
                     "R2", candidate, run="run2", protocol=protocol, crashes=True, faulty=True, retry=retry
                 )
                 told = f"R1 died {when}, R2{name} (crash, lost reply{', retried' if retried else ''})"
-                yield Case(told, world, (two, *more), crashes=1, lost=1)
+                yield Case(told, world, (two, *others[name]), crashes=1, lost=1)
+
+
+def abandoned(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R2, a quarter of an hour after R1 died before its put, where something has happened to record or parameter."""
+    world = stale_world(SAME)
+    before_commit, died = (dying(first(world, NONE, protocol), world, calls)._replace(time=15 * 60) for calls in (4, 5))
+    broken = handling("E", NEWER_BROKEN, finishes=True, skew=5)
+    right = editing("E'", "ami", ami_of_image(SAME))
+    gone, invalid = _holding(died), _holding(died, died.real.versions[0].text, "{")
+    for dry in (False, True):
+        told = " (dry)" if dry else ""
+        for name, (met, more, enough) in {
+            "": (died, (), 7),
+            " before its commit": (before_commit, (), 14),
+            ", build begun": (_after(died, beginning()), (broken,), None),
+            ", build begins": (died, (beginning(), broken), None),
+            ", record deleted": (_after(died, deleting()), (), 3),
+            ", no AMI id": (_after(died, replacing("none", SAME)), (), 3),
+            ", failed and no AMI id": (_after(died, replacing("none", SAME), broken), (), 3),
+            ", parameter right already": (_after(died, right), (), 6),
+        }.items():
+            two = reconciling("R2", detect(met, moment(met.time)), run="run2", dry=dry, protocol=protocol)
+            enough = min(enough, 4) if dry and enough else enough
+            yield Case(f"R1 died{name}, R2{told}", met, (two, *more), dry=dry, calls=enough)
+        new = stale_world(SAME, fresh=True)
+        never = _after(dying(first(new, NONE, protocol), new, 4)._replace(time=15 * 60), broken)
+        two = reconciling("R2", detect(never, moment(never.time)), run="run2", dry=dry, protocol=protocol)
+        yield Case(f"R1 died before its commit, never ready, build failed, R2{told}", never, (two,), dry=dry, calls=3)
+        for name, met in {"no parameter": gone, "no JSON": invalid}.items():
+            two = reconciling("R2", detect(met, moment(met.time)), run="run2", dry=dry, protocol=protocol)
+            yield Case(f"R1 died, {name}, R2{told}", met, (two,), dry=True, remedy=_repaired, calls=2)
+
+
+def taken_back(protocol: Protocol = REAL) -> Iterator[Case]:
+    """R2 finishes what R1 began, where somebody has edited a key since R1 died, and taken that back on purpose."""
+    world = stale_world(SAME)
+    died = dying(first(world, NONE, protocol), world, 6)._replace(time=6 * 60)
+    died = _after(died, editing("H", "timeout", 7200, CONFIG["timeout"]))._replace(time=15 * 60)
+    covered = dying(first(world, NONE, protocol), world, 6, [(5, editor())])._replace(time=15 * 60)
+    disk = editing("H'", "diskSizeGb", 200, CONFIG["diskSizeGb"])
+    two = reconciling("R2", detect(died, moment(died.time)), run="run2", protocol=protocol)
+    yield Case("R1 died after its put, an edit taken back, R2", died, (two,), calls=6)
+    two = reconciling("R2", detect(covered, moment(covered.time)), run="run2", protocol=protocol)
+    yield Case(
+        "R1 died after a put that covered an edit, R2, PutConfig denied, another edit taken back",
+        covered._replace(denied=PutConfig),
+        (two,),
+        remedy=lambda end: _after(_allowed(end)._replace(time=end.time + 120), disk),
+        calls=6,
+    )
+
+
+def _after(world: World, *others: Actor) -> World:
+    """Return the world after others have done all that they do."""
+    for other in others:
+        world = doing_all(world, other)
+    return world
 
 
 def _ahead(skew: int) -> str:
     return f", R1 {skew:+} s" if skew else ""
 
 
-def _case(name: str, world: World, faults: Faults, *actors: Actor, once: bool = False) -> Case:
+def _case(name: str, world: World, faults: Faults, *actors: Actor, versions: int | None = None) -> Case:
     told = f"{name} ({faults})" if faults != NONE else name
-    return Case(told, world, actors, faults.crashes, faults.lost, once=once)
+    return Case(told, world, actors, faults.crashes, faults.lost, versions=versions)

@@ -17,14 +17,25 @@ from typing import Any, NamedTuple
 import pytest
 from _pytest.mark import ParameterSet
 
-from spot_runner_provider.protocol.calls import Commit, ForgetIntent, LogIntent, PutConfig
-from tests.interleavings.actors import FOR_NOW, LOST_REPLY, REFUSED, Actor, Step
-from tests.interleavings.invariants import MOST_INTENTS, Problem, saw_failure, verdict
+from spot_runner_provider.protocol.calls import Call, Commit, ForgetIntent, LogIntent, Pause, PutConfig
+from tests.interleavings.actors import LOST_REPLY, NO_PUT, OUT_OF_REACH, REFUSED, Actor, Step
+from tests.interleavings.invariants import (
+    ENDLESS,
+    MOST_INTENTS,
+    Problem,
+    broken_by,
+    healthy_runs,
+    verdict,
+    wrong_write,
+)
 from tests.interleavings.model import World, land, perform, perform_other
 from tests.interleavings.words import say
 
 IDLE, DONE = -1, -2
 """In place of a step's number: an actor that has not begun (a retry), and one that is through or dead."""
+
+PAUSE, PAUSES = 3 * 60, 2
+"""Seconds that a throttled put waits at a time, and how often; both together are longer than an intent may be old."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,12 @@ class Case:
     :param crashes: how many of the actors that may die do.
     :param lost: how many replies are lost, or puts refused for now, of the actors to whom that may happen.
     :param late: whether a put whose reply is lost may arrive later than its sender believes.
-    :param once: whether exactly one new version of the parameter must come of it.
+    :param versions: how many new versions of the parameter must come of it.
+    :param dry: whether nothing may be written.
+    :param remedy: what a person must do, once all is over, before the next run can put it right.
+    :param calls: how many calls must be enough for those of ours.
+    :param tidy: whether no intent may be left.
+    :param endless: whether others may keep a try from ending well.
     """
 
     name: str
@@ -43,7 +59,12 @@ class Case:
     crashes: int = 0
     lost: int = 0
     late: bool = False
-    once: bool = False
+    versions: int | None = None
+    dry: bool = False
+    remedy: Callable[[World], World] | None = None
+    calls: int | None = None
+    tidy: bool = False
+    endless: bool = False
 
 
 @dataclass
@@ -127,6 +148,13 @@ class Explorer:
         self._twin_numbers: dict[tuple[int, int | None], int] = {}
         self._moves: dict[tuple[int, int, int], list[Move]] = {}
         self._verdicts: dict[int, list[Problem]] = {}
+        ours = next(actor for actor in self._actors if actor.ours)
+        self._healthy = healthy_runs(ours.protocol)
+
+    @property
+    def actors(self) -> list[Actor]:
+        """Everybody, and those who run once all is over."""
+        return [*self._actors, *self._healthy]
 
     @property
     def ends(self) -> list[World]:
@@ -200,29 +228,50 @@ class Explorer:
             yield self._other(actor, world, step, shadow)
             return
         answer, after = perform(world, call, actor.name, actor.clock(world.time), actor.protocol.commit)
-        if isinstance(call, PutConfig) and saw_failure(step.answers):
-            after = after.blame("I4", f"{actor.name} put the parameter, though the build failed")
+        for invariant, what in wrong_write(actor.name, call, step.answers, dry=self._case.dry):
+            after = after.blame(invariant, what)
+        after = _reacting(after, call)
         told = f"{actor.name:4} {say(call)}"
         yield self._move(f"{told} -> {say(answer)}", actor, after, step.answered(world.time, answer))
         if actor.crashes:
             yield Move(f"{actor.name:4} dies before: {say(call)}", number, DONE, crashes=1, fails=True)
-        if actor.hindered and isinstance(call, PutConfig):
-            for error in FOR_NOW:
-                refused = step.answered(world.time, error)
-                yield self._move(f"{told} -> {error}", actor, world, refused, lost=1)
+        yield from self._delays(actor, world, step, told)
+        if actor.failing:
+            yield from self._failures(actor, world, step, told, after)
         if actor.faulty:
             yield from self._faults(actor, world, step, place, told, answer, after)
+
+    def _delays(self, actor: Actor, world: World, step: Step, told: str) -> Iterator[Move]:
+        """Yield how SSM may refuse a put for now, and let it wait."""
+        if isinstance(step.call, PutConfig):
+            for error in actor.hindered:
+                refused = step.answered(world.time, error)
+                yield self._move(f"{told} -> {error}", actor, _reacting(world, error), refused, lost=1)
+        if actor.waits and isinstance(step.call, Pause) and step.answers.count(False) < PAUSES:
+            later = world._replace(time=world.time + PAUSE)
+            yield self._move(f"{told} -> not yet", actor, later, step.answered(later.time, False))
+            yield self._move(f"{told} -> {NO_PUT}", actor, later, step.answered(later.time, NO_PUT))
+
+    def _failures(self, actor: Actor, world: World, step: Step, told: str, after: World) -> Iterator[Move]:
+        """Yield how a call may fail that would lead to ``after``."""
+        for error in (REFUSED, OUT_OF_REACH):
+            yield self._move(f"{told} -> {error}", actor, world, step.answered(world.time, error), lost=1)
+        if after != world and not isinstance(step.call, PutConfig):  # it cannot be told from a put that was applied
+            failed = step.answered(world.time, OUT_OF_REACH)
+            yield self._move(f"{told} -> applied, {OUT_OF_REACH}", actor, after, failed, lost=1)
 
     def _faults(
         self, actor: Actor, world: World, step: Step, place: int, told: str, answer: Any, after: World
     ) -> Iterator[Move]:
         """Yield what else may become of a call that would be answered so, and lead to ``after``."""
         call = step.call
-        if isinstance(call, Commit):
+        if isinstance(call, Commit) and actor.name not in world.unsure:
             yield self._move(f"{told} -> refused", actor, world, step.answered(world.time, REFUSED), lost=1)
         if isinstance(call, Commit | LogIntent | ForgetIntent) or (
             isinstance(call, PutConfig) and actor.protocol.repeats
         ):
+            if isinstance(call, Commit):  # a refusal is none any more
+                after = after._replace(unsure=tuple({*after.unsure, actor.name}))
             yield Move(f"{told} -> {say(answer)}, the reply is lost: once more", self._number(after), place, lost=1)
         elif isinstance(call, PutConfig):
             unsure = step.answered(world.time, LOST_REPLY)
@@ -253,11 +302,13 @@ class Explorer:
     ) -> Move:
         if step.error is not None:
             told += f"; fails: {step.error}"
+        for what in broken_by(actor.name, step, self._case.calls, endless=self._case.endless) if actor.ours else ():
+            world = world.blame("I12", what)
         place = self._place(actor, step, shadow)
         return Move(told, self._number(world), place, lost=lost, fails=step.error is not None)
 
     def _place(self, actor: Actor, step: Step, shadow: Step | None = None) -> int:
-        if step.call is None:
+        if step.call is None or len(step.events) > ENDLESS:
             return DONE
         if shadow is None and not actor.ours:
             shadow = step
@@ -275,12 +326,17 @@ class Explorer:
 
     def _judge(self, world: int) -> list[Problem]:
         if world not in self._verdicts:
-            ours = next(actor for actor in self._actors if actor.ours)
             case = self._case
-            prompt = not (case.crashes or case.lost or case.late)
+            died = case.crashes or case.world.intents
+            prompt = not (died or case.lost or case.late or case.dry or case.remedy or case.endless)
+            end = self._worlds[world] if case.remedy is None else case.remedy(self._worlds[world])
             beside = sum(actor.ours for actor in case.actors) - 1
             self._verdicts[world] = verdict(
-                self._worlds[world], ours.protocol, once=case.once, prompt=prompt, most=MOST_INTENTS + beside
+                end,
+                self._healthy,
+                versions=case.versions,
+                prompt=prompt,
+                most=0 if case.tidy else MOST_INTENTS + beside,
             )
         return self._verdicts[world]
 
@@ -301,14 +357,28 @@ def dying(actor: Actor, world: World, calls: int, before: Iterable[tuple[int, Ac
     step = actor.begin(world.time)
     for number in range(calls):
         for other in [other for place, other in before if place == number]:
-            theirs = other.begin(world.time)
-            while theirs.call is not None:
-                answer, world, tables = perform_other(world, world.real, theirs.call, other.name)
-                _, _, shadow = perform_other(world, world.shadow, theirs.call, other.name)
-                world = world._replace(real=tables, shadow=shadow)
-                theirs = theirs.answered(world.time, answer)
-        assert step.call is not None
-        answer, world = perform(world, step.call, actor.name, actor.clock(world.time), actor.protocol.commit)
+            world = doing_all(world, other)
+        if step.call is not None:
+            answer, world = perform(world, step.call, actor.name, actor.clock(world.time), actor.protocol.commit)
+            step = step.answered(world.time, answer)
+    return world
+
+
+def _reacting(world: World, event: Call | Exception) -> World:
+    """Return the world after whoever waits for this has done all that he does."""
+    if world.reactions and isinstance(event, world.reactions[0][0]):
+        (_, other), *later = world.reactions
+        return doing_all(world._replace(reactions=tuple(later)), other)
+    return world
+
+
+def doing_all(world: World, other: Actor) -> World:
+    """Return the world after one of the others has done all that it does."""
+    step = other.begin(world.time)
+    while step.call is not None:
+        answer, world, tables = perform_other(world, world.real, step.call, other.name)
+        _, _, shadow = perform_other(world, world.shadow, step.call, other.name)
+        world = world._replace(real=tables, shadow=shadow)
         step = step.answered(world.time, answer)
     return world
 

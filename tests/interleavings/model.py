@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from spot_runner_provider.detection.survey import survey
 from spot_runner_provider.protocol.calls import (
+    Busy,
     Call,
     Commit,
     Committed,
@@ -34,10 +35,11 @@ from spot_runner_provider.protocol.calls import (
     ReadConfig,
     ReadHistory,
     ReadState,
+    Refused,
 )
 from spot_runner_provider.protocol.candidate import Candidate
 from spot_runner_provider.records.ami_state import AmiState, Status, job_id, render_timestamp
-from spot_runner_provider.records.image import GIVEN_UP, Ami, Image
+from spot_runner_provider.records.image import GIVEN_UP, Ami, Image, UndatedImage
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
 
@@ -56,13 +58,15 @@ CONFIG = {"ami": OLD, "timeout": 3600, "diskSizeGb": 100, "labels": ["linux"]}
 
 
 class Record(NamedTuple):
-    """The preset's item. ``writer`` wrote it last; ``note`` is an attribute that no program knows.
+    """The preset's item, ``None`` if it is gone.
+
+    ``writer`` wrote it last; ``note`` is an attribute that no program knows.
 
     ``took_back`` says that the handler of a failed build, which keeps the AMI that it read before, wrote another AMI
     than the one that stood; ``looked`` that one of ours has read the record since.
     """
 
-    state: AmiState
+    state: AmiState | None
     writer: str
     note: str | None = None
     took_back: bool = False
@@ -91,17 +95,32 @@ class Tables(NamedTuple):
     versions: tuple[Version, ...]
 
     @property
-    def newest(self) -> Version:
-        """The version that stands."""
-        return self.versions[-1]
+    def values(self) -> dict[str, Any]:
+        """What the parameter holds; nothing if it is gone, or holds no JSON object."""
+        try:
+            return self.versions[-1].values
+        except (IndexError, ValueError):
+            return {}
 
 
 class World(NamedTuple):
-    """Everything there is. Times are seconds since :data:`START`."""
+    """Everything there is. ``tier`` is the parameter's, ``secure`` whether it is a SecureString, of which reading tells
+    the tier too. Times are seconds since :data:`START`.
+
+    ``denied`` is a kind of call that is refused to ours. ``reactions`` are others, each with a kind of call of ours, or
+    ``Busy``: right after the next such call, or before a put that is busy, the first of them does all that it does.
+    """
 
     real: Tables
     shadow: Tables
     images: tuple[Image, ...]
+    pipeline: str | None = PIPELINE
+    tier: str = "Standard"
+    secure: bool = False
+    denied: type[Call] | None = None
+    reactions: tuple[tuple[type[Call] | type[Busy], Any], ...] = ()
+    unsure: tuple[str, ...] = ()
+    """Those of ours whose commit was applied, and its reply lost."""
     intents: tuple[Intent, ...] = ()
     time: int = 0
     looked: int = 0
@@ -199,9 +218,13 @@ class PutItem(Call):
 
 @dataclass(frozen=True, slots=True)
 class StartBuild(Call):
-    """Set the record to building on condition ``updatedAt < now``, its AMI being kept. Answered by whether it held."""
+    """Set the record to building on condition ``updatedAt < now``, its AMI being kept. Answered by whether it held.
+
+    ``keeps``: who signed the record before is kept as well.
+    """
 
     now: str
+    keeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +232,11 @@ class Annotate(Call):
     """Add an attribute that no program knows to the record."""
 
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem(Call):
+    """Delete the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +260,7 @@ CommitRule = Callable[[World, Commit, str, datetime], tuple[Committed | Lost, Wo
 def commit(world: World, call: Commit, writer: str, now: datetime) -> tuple[Committed | Lost, World]:
     """Do what the hook's conditional UpdateItem does: ``#status = :building AND #updatedAt = :seen``."""
     present = world.real.record.state
-    if present.status is not Status.BUILDING or present.updated_at != call.seen.updated_at:
+    if present is None or present.status is not Status.BUILDING or present.updated_at != call.seen.updated_at:
         return Lost(present), world
     return Committed(), update_item(world, call, writer)
 
@@ -255,8 +283,8 @@ def overwrite(world: World, call: Commit, record: Record) -> World:
     return world
 
 
-def _detected(state: AmiState) -> tuple[Any, ...]:
-    return state.status, state.updated_at, state.ami_id, state.build_id
+def _detected(state: AmiState | None) -> tuple[Any, ...]:
+    return (state.status, state.updated_at, state.ami_id, state.build_id) if state else ()
 
 
 def perform(
@@ -267,6 +295,33 @@ def perform(
     :param writer: the reconciler that asks.
     :param now: what its clock says.
     """
+    if not _makes_sense(world, call):
+        nonsense = TypeError(f"no store can answer {type(call).__name__}")
+        return nonsense, world.blame("I12", f"{writer}: {nonsense}")
+    if world.denied is type(call):
+        return Refused("denied"), world
+    return _perform(world, call, writer, now, commit_rule)
+
+
+def _makes_sense(world: World, call: Call) -> bool:
+    """Return whether a call is about this preset, and its arguments are what they should be."""
+    match call:
+        case ReadState(name) | ReadConfig(name) | ReadHistory(name) | DescribeConfig(name, ConfigVersion()):
+            return name == PRESET
+        case PutConfig(name, ConfigVersion(), str()):
+            return name == PRESET
+        case Commit(AmiState(seen), AmiState(corrected)):
+            return seen == corrected == PRESET
+        case LogIntent(Intent(str(), name)):
+            return name == PRESET
+        case LatestImage(arn):
+            return arn == world.pipeline
+        case FindPipeline(str()) | ForgetIntent(str()) | Pause() | Detect() | ListIntents():
+            return True
+    return False
+
+
+def _perform(world: World, call: Call, writer: str, now: datetime, commit_rule: CommitRule) -> tuple[Any, World]:
     match call:
         case ReadState():
             record = world.real.record
@@ -281,9 +336,11 @@ def perform(
             return None, world._replace(intents=tuple(each for each in world.intents if each.job_id != key))
         case ReadHistory():
             count = len(world.real.versions)
-            versions = tuple(_config(world.real, number) for number in range(1, count + 1))
+            versions = tuple(_config(world, number) for number in range(1, count + 1))
             return versions, world._replace(looked=max(world.looked, count))
         case PutConfig(_, config, text):
+            if not replace(newest_config(world.real), text=text, tier=world.tier).fits:
+                world = world.blame("I12", f"{writer} puts more than the tier has room for")
             return _put(world, writer, config.version, text)
     return _answer(world, call, now), world
 
@@ -296,16 +353,28 @@ def _answer(world: World, call: Call, now: datetime) -> Any:
         case ListIntents():
             return world.intents
         case FindPipeline(name):
-            return PIPELINE if name == f"spot-runner-{PRESET}" else None
+            return world.pipeline if name == f"spot-runner-{PRESET}" else None
         case LatestImage():
-            return world.images[-1] if world.images else None
+            return _latest(world)
         case ReadConfig():
-            return newest_config(world.real)
+            return _read(world) if world.real.versions else None
         case DescribeConfig(_, config):
-            return config
+            return replace(config, tier=world.tier)
         case Pause():
             return True
     raise TypeError(f"no call of a reconciler: {call!r}")
+
+
+def _read(world: World) -> ConfigVersion:
+    config = newest_config(world.real)
+    return replace(config, secure=True, tier=world.tier) if world.secure else config
+
+
+def _latest(world: World) -> Image | Exception | None:
+    """Return the latest image, or what the client raises if nobody can tell which one that is."""
+    if any(each.created is None for each in world.images):
+        return UndatedImage("an image has no date")
+    return world.images[-1] if world.images else None
 
 
 def land(world: World, number: int) -> World:
@@ -330,16 +399,14 @@ def perform_other(world: World, tables: Tables, call: Call, writer: str) -> tupl
             return tables.record.state, world, tables
         case PutItem():
             return _put_item(world, tables, call, writer)
-        case StartBuild(now):
-            state = tables.record.state
-            if state.updated_at >= now:
-                return False, world, tables
-            started = AmiState(PRESET, Status.BUILDING, now, state.ami_id)
-            return True, world, tables._replace(record=Record(started, writer))
+        case StartBuild():
+            return _start_build(world, tables, call, writer)
+        case DeleteItem():
+            return None, world, tables._replace(record=Record(None, writer))
         case Annotate(note):
             return None, world, tables._replace(record=tables.record._replace(note=note))
         case GetParameter():
-            return (len(tables.versions), tables.newest.text), world, tables
+            return (len(tables.versions), tables.versions[-1].text), world, tables
         case PutParameter(base, text):
             version = Version(text, writer, base, world.time)
             return None, world, tables._replace(versions=(*tables.versions, version))
@@ -348,6 +415,8 @@ def perform_other(world: World, tables: Tables, call: Call, writer: str) -> tupl
 
 def _put_item(world: World, tables: Tables, call: PutItem, writer: str) -> tuple[bool, World, Tables]:
     present, state = tables.record, call.state
+    if present.state is None:
+        return False, world, tables
     if present.state.updated_at < state.updated_at:
         took_back = state.status is Status.FAILED and state.ami_id != present.state.ami_id
         return True, world, tables._replace(record=Record(state, writer, took_back=took_back))
@@ -356,10 +425,27 @@ def _put_item(world: World, tables: Tables, call: PutItem, writer: str) -> tuple
     return False, world, tables
 
 
+def _start_build(world: World, tables: Tables, call: StartBuild, writer: str) -> tuple[bool, World, Tables]:
+    state = tables.record.state
+    if state is None or state.updated_at >= call.now:
+        return False, world, tables
+    started = AmiState(PRESET, Status.BUILDING, call.now, state.ami_id)
+    if call.keeps:
+        started = replace(started, reconciled_by=state.reconciled_by)
+    return True, world, tables._replace(record=Record(started, writer))
+
+
 def detect(world: World, now: datetime) -> Candidate | None:
     """Return what the first task of a run would hand to the second, through XCom."""
     state = world.real.record.state
-    item = {"jobId": job_id(PRESET), "recordType": "AMI", "presetName": PRESET} | {
+    items = [_item(state)] if state else []
+    intents = [intent.to_item() for intent in world.intents]
+    found = survey(items, intents, now=now, stale_after=STALE_AFTER).candidates
+    return Candidate.from_json(json.loads(json.dumps(found[0].to_json()))) if found else None
+
+
+def _item(state: AmiState) -> dict[str, Any]:
+    return {"jobId": job_id(PRESET), "recordType": "AMI", "presetName": PRESET} | {
         "status": state.status.value,
         "amiId": state.ami_id,
         "updatedAt": state.updated_at,
@@ -367,19 +453,18 @@ def detect(world: World, now: datetime) -> Candidate | None:
         "errorMessage": state.error_message,
         "reconciledBy": state.reconciled_by,
     }
-    intents = [intent.to_item() for intent in world.intents]
-    found = survey([item], intents, now=now, stale_after=STALE_AFTER).candidates
-    return Candidate.from_json(json.loads(json.dumps(found[0].to_json()))) if found else None
 
 
 def newest_config(tables: Tables) -> ConfigVersion:
     """Return the parameter as reading it tells."""
-    return _config(tables, len(tables.versions), dated=False)
+    return ConfigVersion(len(tables.versions), tables.versions[-1].text)
 
 
-def _config(tables: Tables, number: int, *, dated: bool = True) -> ConfigVersion:
-    version = tables.versions[number - 1]
-    return ConfigVersion(number, version.text, modified=moment(version.modified) if dated else None)
+def _config(world: World, number: int) -> ConfigVersion:
+    """Return a version as the history tells."""
+    version = world.real.versions[number - 1]
+    modified = moment(version.modified)
+    return ConfigVersion(number, version.text, secure=world.secure, tier=world.tier, modified=modified)
 
 
 def _put(world: World, writer: str, base: int, text: str) -> tuple[int, World]:

@@ -6,9 +6,10 @@ functions that read and write JSON remember what they returned: the same few tex
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, wraps
 from typing import Any
 
@@ -41,6 +42,11 @@ def rewritten(*changes: Text, **replaced: Any) -> Reconcile:
             raise LookupError(f"{part.count(old)} times in {name}, not once: {old!r}")
         parts[name] = part.replace(old, new)
         module = module.replace(part, parts[name])
+    return compiled(module, **replaced)
+
+
+def compiled(module: str | ast.Module, **replaced: Any) -> Reconcile:
+    """Return the function ``reconcile`` of a changed protocol; ``replaced`` are names that stand for something else."""
     names: dict[str, Any] = {"__name__": the_protocol.__name__}
     exec(compile(module, str(the_protocol.__file__), "exec"), names)
     names.update(_REMEMBERED | replaced)
@@ -75,12 +81,13 @@ class Protocol:
     """What our reconcilers run: the real thing, or a mutant of it.
 
     ``commit`` is what the table makes of a commit; ``repeats``, whether the client repeats a put by itself when the
-    reply is lost.
+    reply is lost. ``remembered`` is where its reconcilers stand after each way that one of them went.
     """
 
     reconcile: Reconcile
     commit: CommitRule = commit
     repeats: bool = False
+    remembered: dict[Any, dict[int, Any]] = field(default_factory=dict, compare=False, repr=False)
 
 
 REAL = Protocol(rewritten())

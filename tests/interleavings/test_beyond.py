@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interleavings.cases import beyond, finishing
+from tests.interleavings.cases import abandoned, beyond, finishing, slow, taken_back
 from tests.interleavings.explorer import Exploration, Explorations
 
-FOUND = Explorations([*beyond(), *finishing()])
+FOUND = Explorations([*beyond(), *finishing(), *abandoned(), *taken_back(), *slow()])
 
 
 @pytest.mark.parametrize("name", FOUND.names())

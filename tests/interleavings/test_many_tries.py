@@ -12,7 +12,7 @@ from spot_runner_provider.protocol.calls import AmbiguousPut, Call, Commit, PutC
 from spot_runner_provider.records.intent import ABANDONED_AFTER
 from tests.interleavings.actors import Actor, reconciling
 from tests.interleavings.cases import NEWER, SAME
-from tests.interleavings.invariants import MOST_INTENTS, verdict
+from tests.interleavings.invariants import MOST_INTENTS, healthy_runs, verdict
 from tests.interleavings.model import World, detect, moment, perform, stale_world
 from tests.interleavings.protocols import REAL, Protocol, rewritten
 
@@ -63,7 +63,7 @@ def most(pause: int) -> int:
 
 
 def ends_right(world: World, pause: int = BETWEEN_RUNS) -> list[str]:
-    return [str(problem) for problem in verdict(world, REAL, most=most(pause))]
+    return [str(problem) for problem in verdict(world, healthy_runs(REAL), most=most(pause))]
 
 
 @pytest.mark.parametrize("pause", [BETWEEN_RUNS, QUICKLY])

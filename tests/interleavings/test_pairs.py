@@ -1,4 +1,4 @@
-"""R1 alone, and R1 and one other: every interleaving, every crash of R1, every lost reply to its writes."""
+"""R1 alone, and R1 and one other: every interleaving, every crash of R1, every lost reply and failure of its calls."""
 
 from __future__ import annotations
 
@@ -6,12 +6,34 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interleavings.cases import ALL, alone, pairs, repeated_edits
+from tests.interleavings.cases import (
+    ALL,
+    alone,
+    failing,
+    lockstep,
+    overtaken,
+    pairs,
+    repeated_edits,
+    undisturbed,
+    vanishing,
+    waiting,
+)
 from tests.interleavings.explorer import Exploration, Explorations
 from tests.interleavings.invariants import KNOWN
 
 FOUND = Explorations(
-    normal=[*alone(), *pairs(skews=[0]), *pairs(all_faults=ALL[:1]), *repeated_edits()],
+    normal=[
+        *alone(),
+        *undisturbed(),
+        *failing(),
+        *vanishing(),
+        *waiting(),
+        *overtaken(),
+        *lockstep(),
+        *pairs(skews=[0]),
+        *pairs(all_faults=ALL[:1]),
+        *repeated_edits(),
+    ],
     more=pairs(),
 )
 

@@ -21,7 +21,16 @@ from spot_runner_provider.records.ami_state import AmiState
 from spot_runner_provider.records.image import Image
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
-from tests.interleavings.model import CONFIG, Annotate, FinishBuild, PassTime, PutItem, PutParameter, StartBuild
+from tests.interleavings.model import (
+    CONFIG,
+    Annotate,
+    DeleteItem,
+    FinishBuild,
+    PassTime,
+    PutItem,
+    PutParameter,
+    StartBuild,
+)
 
 T = TypeVar("T")
 
@@ -47,6 +56,7 @@ _said(lambda call: f"FinishBuild {say(call.image)}", FinishBuild)
 _said(lambda call: f"{call.seconds} seconds pass", PassTime)
 _said(lambda call: f"StartBuild at {call.now[11:]}", StartBuild)
 _said(lambda call: "UpdateItem of another attribute", Annotate)
+_said(lambda call: "DeleteItem", DeleteItem)
 _said(lambda state: f"{state.status}({state.ami_id}, {state.updated_at[11:]})", AmiState)
 _said(lambda intent: f"{intent.job_id.split('#')[-1]} of version {intent.param_version}", Intent)
 _said(lambda image: f"image {image.arn.rsplit('/', 1)[-1]} {image.status}", Image)
@@ -73,7 +83,10 @@ def _(answers: tuple) -> str:
 @cache
 def _text(text: str) -> str:
     """Return what a parameter's value holds that differs from the first one, ``ami`` always."""
-    values = json.loads(text)
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return "no JSON"
     told = {key: values.get(key, "removed") for key in {**CONFIG, **values} if values.get(key) != CONFIG.get(key)}
     told["ami"] = values.get("ami")
-    return "{" + ", ".join(f"{key} {value}" for key, value in told.items()) + "}"
+    return "{" + ", ".join(f"{key} {str(value)[:20]}" for key, value in told.items()) + "}"
