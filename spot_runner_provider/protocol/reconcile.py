@@ -397,8 +397,7 @@ class _Following:
         in_vain = 0
         while in_vain < MAX_ROUNDS:
             ami_id = self._record.usable_ami
-            if ami_id is None:
-                return self._followed()
+            assert ami_id is not None
             text = self._merged(ami_id)
             if text != self._history[-1].text:
                 put = yield from self._put(text)
@@ -555,7 +554,7 @@ def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[_Follo
     preset, base = record.preset_name, base_of(candidate.standing)
     until = max(intent.last_put_at for intent in candidate.standing)
     history = yield from _history(preset)
-    merge(history, record.usable_ami or "", base=base, until=until)  # refuses before anything is written
+    merge(history[-1:], record.usable_ami or "")  # refuses before anything is written
     merged = _intent(record, history[-1], run).standing_for(candidate.standing)
     own = replace(merged, puts_until=None)
     yield LogIntent(own)
