@@ -26,6 +26,9 @@ pytest_plugins = ["tests.figures", "tests.needs"]
 REPOSITORY = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="spot-runner-test-"))
 
+LONGEST_FIRST = ("system", "packaging", "interleavings", "integration")
+"""Folders whose files take minutes: begun last they would leave the other test processes without work."""
+
 for name in list(os.environ):
     if name.startswith(("AIRFLOW_", "AWS_", "BOTO_")):
         del os.environ[name]
@@ -53,6 +56,16 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(terminal))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ PRESETS = 20
 TASKS, AT_A_TIME = 4, 2
 """Half of the tasks run, and the others wait for them."""
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,6 @@ def let_go(aws: EmbeddedAws, *, apply: bool) -> None:
     assert aws.release(apply=apply) == AT_A_TIME
 
 
-@pytest.mark.long
 def test_the_scheduler_is_killed_and_its_tasks_with_it(airflow: RealAirflow, aws: EmbeddedAws) -> None:
     held = Held.start(airflow, aws, "with-tasks")
     airflow.kill("scheduler")
@@ -83,7 +82,6 @@ def test_the_scheduler_is_killed_and_its_tasks_go_on(airflow: RealAirflow, aws: 
     assert held.fleet.intents() == []
 
 
-@pytest.mark.long
 def test_the_api_server_is_down_while_the_tasks_do_their_work(airflow: RealAirflow, aws: EmbeddedAws) -> None:
     """The running tasks do all of it in that time, and can tell nobody until the api-server has started again."""
     held = Held.start(airflow, aws, "no-api")

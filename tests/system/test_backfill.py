@@ -18,22 +18,32 @@ from tests.system.fleet import DAG, Fleet
 from tests.system.real_airflow import FINISHED, RealAirflow
 
 PRESETS = 50
-AT_A_TIME = 8
-INTERVALS = [AT_A_TIME + 4, pytest.param(24, marks=pytest.mark.long)]
-"""Days that are backfilled: some more than at a time, for those begin when the first ones have left nothing to do."""
-
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="module", params=INTERVALS)
-def intervals(request: pytest.FixtureRequest) -> int:
-    """How many days are backfilled."""
-    return int(request.param)
+@dataclass(frozen=True)
+class Size:
+    """How many days are backfilled: some more than at a time, for those begin when nothing is left to do."""
+
+    days: int
+    at_a_time: int
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(Size(days=6, at_a_time=4), id="6 days"),
+        pytest.param(Size(days=24, at_a_time=8), id="24 days", marks=pytest.mark.long),
+    ],
+)
+def backfilled(request: pytest.FixtureRequest) -> Size:
+    size: Size = request.param
+    return size
 
 
 @pytest.fixture(scope="module")
-def aws(intervals: int) -> Iterator[EmbeddedAws]:
+def aws(backfilled: Size) -> Iterator[EmbeddedAws]:
     """An AWS of these days alone, where every run stands still right before its first commit."""
     with EmbeddedAws() as aws:
         create_table(aws.client("dynamodb", bystander=True))
@@ -42,9 +52,9 @@ def aws(intervals: int) -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture(scope="module")
-def settings() -> dict[str, str]:
+def settings(backfilled: Size) -> dict[str, str]:
     return {
-        "AIRFLOW__CORE__PARALLELISM": str(AT_A_TIME),
+        "AIRFLOW__CORE__PARALLELISM": str(backfilled.at_a_time),
         "AIRFLOW__SPOT_RUNNER__MAX_MAPPED_TASKS": "1",
         "AIRFLOW__SPOT_RUNNER__SCHEDULE": "@daily",
     }
@@ -66,14 +76,15 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def runs(fleet: Fleet, aws: EmbeddedAws, airflow: RealAirflow, intervals: int) -> list[Run]:
-    """Let eight runs, the scheduled one among them, see the same stale presets, and wait for all to end."""
+def runs(fleet: Fleet, aws: EmbeddedAws, airflow: RealAirflow, backfilled: Size) -> list[Run]:
+    """Let the runs of all slots, the scheduled one among them, see the same stale presets, and wait for all to end."""
     airflow.wait_for("the scheduled run's first commit", lambda: bool(owners(held(aws))))
     (scheduled,) = owners(held(aws))
     assert scheduled.startswith(f"{DAG}/scheduled__")
-    days = ("--from-date", "2026-01-02", "--to-date", f"2026-01-{1 + intervals:02}")
-    airflow.command("backfill", "create", "--dag-id", DAG, *days, "--max-active-runs", str(AT_A_TIME))
-    airflow.wait_for("the first commits of eight runs", lambda: len(owners(held(aws))) == AT_A_TIME)
+    days = ("--from-date", "2026-01-02", "--to-date", f"2026-01-{1 + backfilled.days:02}")
+    at_a_time = backfilled.at_a_time
+    airflow.command("backfill", "create", "--dag-id", DAG, *days, "--max-active-runs", str(at_a_time))
+    airflow.wait_for(f"the first commits of {at_a_time} runs", lambda: len(owners(held(aws))) == at_a_time)
     assert scheduled in owners(held(aws))
     assert fleet.committed() == 0
     aws.clear_faults()
@@ -103,10 +114,10 @@ def owners(commits: Iterable[ApiCall]) -> set[str]:
     return {call.body["ExpressionAttributeValues"][":reconciledBy"]["S"] for call in commits}
 
 
-def test_every_run_succeeds(runs: list[Run], intervals: int) -> None:
+def test_every_run_succeeds(runs: list[Run], backfilled: Size) -> None:
     assert {run.state for run in runs} == {"success"}
     kinds = Counter(run.kind for run in runs)
-    assert kinds.pop("backfill") == intervals
+    assert kinds.pop("backfill") == backfilled.days
     assert set(kinds) == {"scheduled"}
 
 

@@ -1,4 +1,4 @@
-"""The DAG under a real scheduler, dag processor, api-server and LocalExecutor, driven through the REST API."""
+"""The DAG under a real scheduler, dag processor, api-server, triggerer and LocalExecutor, driven by the REST API."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 
 from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
+from spot_runner_provider.embedded.demo.seed import create_table
 from spot_runner_provider.embedded.server import EmbeddedAws
 from tests.demo_checks import Snapshot, check_report, check_runner_jobs, check_stores, writes
+from tests.integration.deployment import NEW, NEWER, Deployment
+from tests.system.fleet import DAG
 from tests.system.real_airflow import RealAirflow
 from tests.system.run_checks import check_labels, check_report_again, check_tasks, task_states
 
-DAG = "spot_runner_reconcile"
+WAITS, WAITING, TASK = "waits", "waiting", "reconcile_preset"
 
 pytestmark = pytest.mark.system
 
@@ -123,3 +126,60 @@ def test_without_a_table_detection_fails_at_once_and_says_what_to_set(
     assert "set [spot_runner] table_name" in log
     assert run_without_table.report["message"].startswith("detection failed")
     assert run_without_table.calls == []
+
+
+@pytest.fixture
+def one_slot(airflow: RealAirflow) -> Iterator[None]:
+    """All tasks together have one slot."""
+    pool = "pools/default_pool"
+    slots = airflow.call("GET", pool)["slots"]
+    airflow.call("PATCH", f"{pool}?update_mask=slots", slots=1)
+    yield
+    airflow.call("PATCH", f"{pool}?update_mask=slots", slots=slots)
+
+
+@pytest.fixture
+def deployment(aws: EmbeddedAws) -> Deployment:
+    """A deployment instead of the demo's."""
+    aws.empty()
+    create_table(aws.client("dynamodb", bystander=True))
+    return Deployment(aws)
+
+
+@pytest.mark.usefixtures("one_slot")
+def test_a_build_is_awaited_in_the_triggerer_and_nothing_that_was_done_before_is_lost(
+    airflow: RealAirflow, deployment: Deployment
+) -> None:
+    airflow.start("triggerer", "triggerer", "--skip-serve-logs")
+    deployment.stale("quick")
+    deployment.preset("slow")
+    slow = deployment.image("slow", "BUILDING", NEWER)
+
+    def state() -> str:
+        (task,) = airflow.tasks(WAITS, WAITING, TASK)
+        return str(task["state"])
+
+    def outcomes() -> dict[str, str]:
+        return {result["presetName"]: result["outcome"] for result in airflow.xcom(WAITS, WAITING, TASK)}
+
+    def told() -> list[str]:
+        events = airflow.call("GET", f"assets/events?source_dag_id={WAITS}")["asset_events"]
+        return sorted(event["extra"]["presetName"] for event in events)
+
+    airflow.start_run(WAITS, WAITING)
+    airflow.wait_for("the deferral", lambda: state() == "deferred")
+    assert deployment.parameter("quick")["ami"] == NEW
+    assert outcomes() == {"quick": "corrected_ready", "slow": "still_building"}
+    assert told() == []
+
+    airflow.trigger(DAG, "meanwhile")
+    assert airflow.run_state(DAG, "meanwhile") == "success"
+    assert state() == "deferred"
+
+    deployment.aws.image_builder.set_image_state(slow, "AVAILABLE")
+    airflow.wait_for_run(WAITS, WAITING)
+    assert airflow.run_state(WAITS, WAITING) == "success"
+    assert outcomes() == {"quick": "corrected_ready", "slow": "corrected_ready"}
+    assert (deployment.record("slow")["amiId"], deployment.parameter("slow")["ami"]) == (NEWER, NEWER)
+    assert [deployment.version(name) for name in ("quick", "slow")] == [2, 2]
+    assert told() == ["quick", "slow"]

@@ -1,6 +1,7 @@
 """What a run pushes stays small: MySQL and most XCom backends are slow, or refuse, beyond a megabyte or so."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -20,6 +21,7 @@ LIMITS = [
 AMI_ID = "ami-0123456789abcdef0"
 
 
+@cache
 def found(count):
     """A survey of stale, failed-before records with every text, each with an intent."""
     names = [f"windows-2022-x64-{number:05d}" for number in range(count)]
@@ -86,6 +88,7 @@ def test_report(count, limit):
 TEXTS = {"plain": "e", "escaped": '"', "of another script": "\u65e5", "beyond the BMP": "\U0001f525"}
 
 
+@cache
 def failed(count, text="e"):
     """A survey of records that failed, none of which is to be reconciled."""
     names = [f"windows-2022-x64-{number:05d}" for number in range(count)]
@@ -97,10 +100,12 @@ def failed(count, text="e"):
     return survey(items, [], now=NOW, stale_after=NOW - NOW)
 
 
+@cache
 def reported(count, text="e"):
     return report(failed(count, text).to_json(), [], [])
 
 
+@cache
 def reconciled(count):
     """A report of presets each of which ended in an error."""
     flagged = found(count)
