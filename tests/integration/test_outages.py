@@ -22,14 +22,20 @@ QUICK = {"connect_timeout": 0.5, "read_timeout": 0.5, "retries": {"mode": "stand
 PRESETS = [f"p{number:02}" for number in range(12)]
 
 OPERATIONS = [
-    "imagebuilder.ListImagePipelines",
     "imagebuilder.ListImagePipelineImages",
-    "ssm.GetParameters",
-    "dynamodb.BatchWriteItem",
     "dynamodb.UpdateItem",
     "ssm.PutParameter",
-    "dynamodb.BatchGetItem",
+    *[
+        pytest.param(operation, marks=pytest.mark.long)
+        for operation in (
+            "imagebuilder.ListImagePipelines",
+            "ssm.GetParameters",
+            "dynamodb.BatchWriteItem",
+            "dynamodb.BatchGetItem",
+        )
+    ],
 ]
+"""Every call of the protocol; ``make test`` has one of each service."""
 
 
 @pytest.fixture
