@@ -51,21 +51,21 @@ up: .venv/.installed
 	@.venv/bin/python scripts/up.py
 
 # A file's tests share what they start, so they stay together; files are taken as they are sorted, the short ones last.
-# Three at once keep two cores busy: tests wait for processes and time-outs.
-PYTEST = bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Four at once keep two cores busy: tests wait for processes and time-outs.
+PYTEST = bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed .venv-ministack/.installed
-	@echo "make test takes about a quarter of an hour on two idle cores."
+	@echo "make test takes about ten minutes on two idle cores."
 	@.venv/bin/python -m tests.needs
 	@$(ALONE) .venv/$(PYTEST) -m 'not long'
 
 test-long: .venv/.installed .venv-ministack/.installed
-	@echo "make test-long takes about twenty minutes on two idle cores."
+	@echo "make test-long takes about eighteen minutes on two idle cores."
 	@.venv/bin/python -m tests.needs
 	@$(ALONE) .venv/$(PYTEST) -m long
 
 test-airflow2: .venv-airflow2/.installed
-	@echo "make test-airflow2 takes about seven minutes on two idle cores."
+	@echo "make test-airflow2 takes about six minutes on two idle cores."
 	@.venv-airflow2/$(PYTEST) -m 'not long' -k 'not ministack' tests/unit tests/integration tests/system/test_cleared_runs.py
 
 test-airflow31: .venv-airflow31/.installed

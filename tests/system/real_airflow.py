@@ -23,8 +23,8 @@ import psutil
 COMPONENTS = {"api-server": ("--host", "127.0.0.1"), "scheduler": ("--skip-serve-logs",), "dag-processor": ()}
 FINISHED = {"success", "failed"}
 
-POLL = 0.3
-"""Seconds between two looks: each costs the api-server as much processor time as a tenth of that."""
+POLL = 0.5
+"""Seconds between two looks: each costs the api-server as much processor time as a fifteenth of that."""
 
 REPOSITORY = Path(__file__).parents[2]
 HERE = Path(__file__).parent
