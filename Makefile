@@ -51,8 +51,8 @@ up: .venv/.installed
 	@.venv/bin/python scripts/up.py
 
 # A file's tests share what they start, so they stay together; files are taken as they are sorted, the short ones last.
-# Four at once keep two cores busy: tests wait for processes and time-outs.
-PYTEST = bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# Three at once keep two cores busy: tests wait for processes and time-outs.
+PYTEST = bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed .venv-ministack/.installed
 	@echo "make test takes about ten minutes on two idle cores."
