@@ -1,8 +1,8 @@
 """Repair runner images whose "build finished" event got lost.
 
 Finds AMI states that have been ``building`` for too long, asks EC2 Image Builder what really happened, corrects
-DynamoDB and SSM, and reports every preset. Settings: section ``[spot_runner]`` of the Airflow configuration; the
-params are for one manual run.
+DynamoDB and SSM, and reports every preset. The settings are in section ``[spot_runner]`` of the Airflow configuration;
+the params are for one manual run.
 """
 
 from __future__ import annotations
@@ -70,5 +70,5 @@ with DAG(
         **reconciliation,
     ).expand(presets=detect.output)
     reconcile >> ReportStatusOperator(task_id="report_status", trigger_rule="all_done", retries=0)
-    if settings.dry_run:  # so that a worker which lacks the setting sees that this run has it
+    if settings.dry_run:  # so that a worker without the setting sees that this is a dry run
         EmptyOperator(task_id=DRY_RUN_MARK) >> detect

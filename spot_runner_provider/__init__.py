@@ -10,13 +10,13 @@ __version__ = "0.1.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A setting of ``[spot_runner]``. The values are those that operators take; Airflow is told their text.
+    """A setting of ``[spot_runner]``. Its values are those that operators take; Airflow's metadata have them as text.
 
     :param description: a sentence.
-    :param type: as Airflow's metadata name it.
-    :param default: ``None`` for none.
-    :param example: a value that makes sense.
-    :param is_template: keeps Airflow from filling in what stands in braces, on which 2.11 fails as a whole.
+    :param type: the type's name in Airflow's metadata.
+    :param default: ``None`` if there is none.
+    :param example: a sensible value.
+    :param is_template: keeps Airflow from filling in text in braces. Without it, Airflow 2.11 fails as a whole.
 
     >>> Setting(name="max_mapped_tasks", description="Tasks.", default=8, example=16, type="integer").option["default"]
     '8'
@@ -31,7 +31,7 @@ class Setting:
 
     @property
     def option(self) -> dict[str, Any]:
-        """The setting as Airflow's schema has it."""
+        """The setting in the form of Airflow's schema."""
         return {
             "description": self.description,
             "version_added": "0.1.0",
@@ -88,7 +88,7 @@ SETTINGS = (
     ),
     Setting(
         name="max_mapped_tasks",
-        description="Mapped tasks a run at most. Up to that many presets have a task each.",
+        description="Highest number of mapped tasks in a run. Up to that many presets have a task each.",
         type="integer",
         default=8,
         example=16,
@@ -108,13 +108,13 @@ SETTINGS = (
         example=True,
     ),
 )
-"""Every setting: its home. The operators take their defaults from here."""
+"""Every setting. The operators take their defaults from here."""
 
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return what Airflow must know of the provider: its name, links and ``[spot_runner]`` settings.
+    """Return what Airflow must know about the provider, such as its name, links and ``[spot_runner]`` settings.
 
     >>> sorted(get_provider_info()["config"]["spot_runner"]["options"])
     ['audit', 'aws_conn_id', 'config_prefix', 'dry_run', 'max_mapped_tasks', 'pipeline_name', 'region_name', 'schedule',

@@ -1,4 +1,4 @@
-"""The wall clock, and how long to wait. Reconciling is about the present, whatever interval a run is for."""
+"""The wall clock, and how long to wait. Reconciling is always about the present, not about a run's interval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def now() -> datetime:
 
 
 def backoff(attempt: int) -> float:
-    """Return the seconds to wait after the try number ``attempt``: random, up to a bound that doubles, at most 20.
+    """Return the seconds to wait after try number ``attempt``: random, up to a bound that doubles to at most 20.
 
     >>> 0 <= backoff(3) <= 8
     True

@@ -1,4 +1,4 @@
-"""The settings of ``[spot_runner]``: read, and refused if they make no sense, where the DAG is parsed."""
+"""The settings of ``[spot_runner]``, which are read and checked where the DAG is parsed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class InvalidSetting(arguments.InvalidArgument):
-    """A setting holds something that it cannot mean, or there is none of that name; the text names it.
+    """A setting has an invalid value, or an unknown name; the text names it.
 
     >>> raise InvalidSetting("stale_after_minutes is '-5'; it takes minutes from 0 up")
     Traceback (most recent call last):
@@ -39,7 +39,7 @@ class InvalidSetting(arguments.InvalidArgument):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What ``[spot_runner]`` says. ``None`` stands for what is not set, and has no default.
+    """The values of ``[spot_runner]``. ``None`` means that a setting without a default is not set.
 
     >>> settings = Settings.read()
     >>> settings.table_name, settings.stale_after_minutes, settings.dry_run
@@ -81,7 +81,7 @@ class Settings:
     def read(cls) -> Self:
         """Return the settings as this process sees them.
 
-        :raises InvalidSetting: for the first one that makes no sense.
+        :raises InvalidSetting: for the first invalid one.
         """
         _refuse_unknown()
         return cls(
@@ -117,7 +117,7 @@ def _boolean(name: str) -> bool:
 
 
 def _schedule(text: str) -> str | None:
-    """Return a cron expression or preset, ``None`` for an empty text. Airflow would not name the setting."""
+    """Return a cron expression or preset, ``None`` for an empty text. Airflow's error would not name the setting."""
     if not text.strip():
         return None
     if text not in ("@once", "@continuous") and not _fires(text):
@@ -129,7 +129,7 @@ def _schedule(text: str) -> str | None:
 
 
 def _fires(schedule: str) -> bool:
-    """Return whether a run ever comes due, and at a time that is the same for each process: R is for random."""
+    """Return whether a run ever comes due, at the same time for each process; ``R`` stands for a random time."""
     if not (schedule.startswith("@") or len(schedule.split()) == 5) or re.search(r"\br\b", schedule, re.IGNORECASE):
         return False
     try:
@@ -137,7 +137,7 @@ def _fires(schedule: str) -> bool:
         timetable.validate()
         restriction = TimeRestriction(earliest=pendulum.now("UTC"), latest=None, catchup=True)
         return timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction) is not None
-    except (AirflowException, ValueError):  # croniter's errors are the latter
+    except (AirflowException, ValueError):  # ValueError: croniter's errors
         return False
 
 
@@ -156,9 +156,10 @@ def _max_mapped_tasks() -> int:
 
 
 def _refuse_unknown() -> None:
-    """Refuse what was meant for a setting and is none: nobody may believe in a ``dry_run`` that nothing reads.
+    """Refuse a misspelt setting, so that nobody relies on a ``dry_run`` that nothing reads.
 
-    Airflow reads ``<name>_cmd`` and ``<name>_secret`` only for what is sensitive, which no setting is.
+    ``<name>_cmd`` and ``<name>_secret`` are refused, too: Airflow reads them only for sensitive settings, and none of
+    these is.
     """
     known, prefix = [*_TEXTS], f"AIRFLOW__{SECTION}__".upper()
     keys = conf.options(SECTION) if conf.has_section(SECTION) else []

@@ -145,7 +145,7 @@ class Progress:
 
         :param waited: how long the wait took; it is added to their results.
         """
-        unseen = {arn: f"{waited}, and could not look in the end: {why}" for arn, why in self.unseen.items()}
+        unseen = {arn: f"{waited}, and the last look failed: {why}" for arn, why in self.unseen.items()}
         seen = {build.image_arn: f"{waited} for it" for build in self.builds if build.image_arn not in unseen}
         return self._without(unseen, Outcome.ERROR)._without(seen, Outcome.STILL_BUILDING)
 

@@ -1,4 +1,4 @@
-"""What ``airflow spot-runner`` does: the work of a deployment's operators, and its report."""
+"""The commands of ``airflow spot-runner``: they do the work of a deployment's operators, and report it."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ EXIT_CODES = {Status.READY: 0, DEGRADED: 1, Status.BUILDING: 3}
 """Exit code of each overall status."""
 
 UNUSABLE = 2
-"""Exit code where a person must change what was typed, a setting, a permission or a resource."""
+"""Exit code if a person must change the command, a setting, a permission or a resource."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Stands in for the task instance that signs records.
 
-    No two calls share a signature, unlike the tries of a run: what another call wrote, even one that was broken off,
-    is another program's. The intent that it left is taken up like any other.
+    Unlike the tries of a run, no two calls share a signature. So each call treats what an earlier call wrote as another
+    program's, even if that call was interrupted. An intent that it left is finished like any other.
 
     >>> Caller.new().run_id
     '...@.../2026-02-11T16:05:48.123Z/...'
@@ -59,18 +59,18 @@ class Caller:
 
     @classmethod
     def new(cls) -> Caller:
-        """Return whoever calls now: ``cli/<user>@<host>/<moment>/<four random bytes>``."""
+        """Return a signature for this call: ``cli/<user>@<host>/<moment>/<four random bytes>``."""
         return cls(f"{getuser()}@{socket.gethostname()}/{render_timestamp(clock.now())}/{secrets.token_hex(4)}")
 
 
 def command(work: Callable[[Namespace], dict[str, Any]]) -> Callable[[Namespace], None]:
-    """Make a command of a function that returns a report: it prints it, and exits with its status.
+    """Turn a function that returns a report into a command that prints it and exits with its status.
 
-    Connections may be kept in the metadata database, which Airflow asks on behalf of a server only. Nothing but the
-    report goes to stdout, where Airflow's loggers write. With ``--verbose`` everything is logged, except for what AWS's
-    libraries log below ``INFO``: each request and each answer, with all that is secret in it.
+    Connections may be in the metadata database, which Airflow reads only in the context of a server. Airflow's loggers
+    write to stdout, so all output but the report is sent to stderr. ``--verbose`` logs everything except what AWS's
+    libraries log below ``INFO``: requests and answers with their secrets.
 
-    :param work: takes the parsed arguments; their ``output`` is how the report is printed.
+    :param work: takes the parsed arguments; their ``output`` is the format of the report.
     :raises SystemExit: always; see :data:`EXIT_CODES` and :data:`UNUSABLE`.
 
     >>> @command
@@ -107,7 +107,7 @@ def command(work: Callable[[Namespace], dict[str, Any]]) -> Callable[[Namespace]
 
 @command
 def status(args: Namespace) -> dict[str, Any]:
-    """Return what the status page's endpoint answers.
+    """Return the same as the status page's endpoint.
 
     ``airflow spot-runner status --dag-id nowhere`` says which DAGs there are, and exits with 2:
 
@@ -125,7 +125,7 @@ def status(args: Namespace) -> dict[str, Any]:
 
 @command
 def detect(args: Namespace) -> dict[str, Any]:
-    """Return every preset as its record is, and which ones are stale or unfinished.
+    """Return every preset with its record's state, and which presets are stale or unfinished.
 
     ``airflow spot-runner detect``, while a preset is building, prints a table and exits with 3:
 
@@ -148,9 +148,9 @@ def detect(args: Namespace) -> dict[str, Any]:
 
 @command
 def reconcile(args: Namespace) -> dict[str, Any]:
-    """Return what reconciling the presets came to, in a report of all that were looked at.
+    """Reconcile the presets, and return a report of all that were looked at.
 
-    :raises InvalidArgument: which ends the command with 2: for a preset that cannot exist, or has no record.
+    :raises InvalidArgument: for a preset that cannot exist or has no record; the command then exits with 2.
 
     ``airflow spot-runner reconcile linux-x64``, when its build ended well, prints a table and exits with 0:
 
@@ -166,7 +166,7 @@ def reconcile(args: Namespace) -> dict[str, Any]:
         raise InvalidArgument(f"{refused[0].reason}; nothing was done")
     deployment = _deployment(args)
     operator = deployment.reconcile
-    if args.dry_run or Settings.read().dry_run:  # the database has a DAG as another process parsed it
+    if args.dry_run or Settings.read().dry_run:  # the DAG in the database was parsed by another process
         operator.is_dry_run = True
     deployment.detect.presets = names or None
     states, flagged = deployment.detect.detect()
@@ -181,8 +181,8 @@ def reconcile(args: Namespace) -> dict[str, Any]:
 def _deployment(args: Namespace) -> Deployment:
     """Return the deployment to work on, and say which one it is.
 
-    Nobody shall repair a wrong table by mistake: ``[spot_runner]`` stands for itself only as long as no DAG that has
-    the tag says otherwise.
+    Nobody may repair the wrong table by mistake, so ``[spot_runner]`` alone decides only if no DAG has the tag.
+    Otherwise the DAG must agree with it.
     """
     from spot_runner_provider.cli import deployment
     from spot_runner_provider.status import store
@@ -200,25 +200,27 @@ def _deployment(args: Namespace) -> Deployment:
 
 
 def _chosen(dag_id: str | None, dag_ids: Sequence[str]) -> str:
-    """Return the deployment that is asked for, or the only one."""
+    """Return the requested deployment, or the only one."""
     if not dag_ids:
-        raise InvalidArgument("no DAG has the tag spot-runner: see that its file is where Airflow looks for DAGs")
+        raise InvalidArgument("no DAG has the tag spot-runner: check that its file is where Airflow looks for DAGs")
     if dag_id is None and len(dag_ids) > 1:
-        raise InvalidArgument(f"several DAGs have the tag spot-runner: choose one of {', '.join(dag_ids)} by --dag-id")
+        raise InvalidArgument(
+            f"several DAGs have the tag spot-runner: choose one of {', '.join(dag_ids)} with --dag-id"
+        )
     if dag_id not in (None, *dag_ids):
         raise InvalidArgument(f"no DAG {dag_id} has the tag spot-runner; these have: {', '.join(dag_ids)}")
     return dag_id or dag_ids[0]
 
 
 def _told(made: Report) -> dict[str, Any]:
-    """Return the report with its reasons as they were told; what failed goes to stderr."""
+    """Return the report with its reasons in full length; failures are written to stderr."""
     for failure in made.failures:
         sys.stderr.write(f"{shown(failure)}\n")
     return made.value | {"presets": [preset | {"detail": made.detail_of(preset)} for preset in made.value["presets"]]}
 
 
 def _fail(code: int, why: object) -> NoReturn:
-    """Exit, the reason in one line on stderr."""
+    """Exit with the reason in one line on stderr."""
     from spot_runner_provider.hooks.scrubbing import scrubbed_text
 
     sys.stderr.write(f"{shown(' '.join(scrubbed_text(str(why)).split()))}\n")

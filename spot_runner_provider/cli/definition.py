@@ -1,4 +1,4 @@
-"""What can be typed after ``airflow spot-runner``. Every ``airflow`` command imports this, so it must stay light."""
+"""The arguments of ``airflow spot-runner``. Every ``airflow`` command imports this, so it must stay light."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _DAG_ID = Arg(  # type: ignore[no-untyped-call]
     ("-d", "--dag-id"), help="The deployment's DAG, needed if several have the tag spot-runner"
 )
 _PRESETS = Arg(  # type: ignore[no-untyped-call]
-    ("presets",), metavar="PRESET", nargs="*", help="Only these, whatever their age; all stale ones if none"
+    ("presets",),
+    metavar="PRESET",
+    nargs="*",
+    help="Reconcile only these, whatever their age; all stale ones if none are given",
 )
 _DRY_RUN = Arg(  # type: ignore[no-untyped-call]
     ("--dry-run",), help="Look everything up, write nothing, say what would be done", action="store_true"
@@ -27,7 +30,7 @@ _DRY_RUN = Arg(  # type: ignore[no-untyped-call]
 
 
 def get_commands() -> list[CLICommand]:
-    """Return the commands, as the metadata key ``cli`` wants them.
+    """Return the commands, in the form that the metadata key ``cli`` needs.
 
     >>> [command.name for command in get_commands()[0].subcommands]
     ['status', 'detect', 'reconcile']
@@ -40,7 +43,7 @@ def get_commands() -> list[CLICommand]:
             subcommands=(
                 ActionCommand(
                     name="status",
-                    help="Show what the last run of the DAG reported; AWS is not asked",
+                    help="Show what the last run of the DAG reported; AWS is not called",
                     func=lazy_load_command(f"{_COMMANDS}.status"),
                     args=(_DAG_ID, _OUTPUT, ARG_VERBOSE),
                     epilog=_EXIT_CODES,

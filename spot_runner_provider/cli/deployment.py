@@ -1,4 +1,4 @@
-"""Which deployment a command works on: that of a DAG, as Airflow's scheduler knows it, or that of ``[spot_runner]``."""
+"""Which deployment a command works on: that of a DAG in Airflow's database, or that of ``[spot_runner]``."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PLACE = ("table_name", "config_prefix", "pipeline_name", "region_name", "aws_con
 """The arguments that say where records, parameters and pipelines are."""
 
 UNTEMPLATED = ("botocore_config",)
-"""The arguments that lead to AWS and are no template fields."""
+"""Arguments of the AWS client that are not template fields."""
 
 _DELTA = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-"""A ``timedelta`` as Airflow's database has it: as its text."""
+"""A ``timedelta`` as Airflow's database stores it: as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The two tasks of a deployment, with rendered arguments; which presets, it is up to a command to set.
+    """The two tasks of a deployment, with rendered arguments; the command sets the presets.
 
     :param source: where the arguments come from, in words.
 
@@ -49,7 +49,7 @@ class Deployment:
     reconcile: ReconcilePresetOperator
 
     def announce(self) -> None:
-        """Say on stderr what is worked on, and make sure that there is such a place.
+        """Say on stderr which table, region, parameters and pipelines the command works on.
 
         :raises InvalidArgument: if there is no table name.
         :raises ConfigurationError: if there is no region.
@@ -62,18 +62,18 @@ class Deployment:
         )
 
     def confirmed_by(self, other: Deployment) -> Deployment:
-        """Return this one, if the other one says that the records, parameters and pipelines are in the same place.
+        """Return this deployment if the other one has the same records, parameters and pipelines.
 
-        It is dry if either is: a trial period must not end in a shell that lacks a setting.
+        It is dry if either is, so that a trial period does not end in a shell without the setting.
 
-        :raises InvalidArgument: if it says otherwise, naming what differs.
+        :raises InvalidArgument: if they differ, naming the first difference.
         """
         for name in PLACE:
             here, there = getattr(self.reconcile, name), getattr(other.reconcile, name)
             if here != there:
                 raise InvalidArgument(
                     f"{self.source} and the {other.source} differ in {name}: {here!r} and {there!r}. "
-                    "Take the DAG's by --dag-id, or correct the setting; nothing was done"
+                    "Choose the DAG's with --dag-id, or correct the setting; nothing was done"
                 )
         if arguments.boolean("dry_run", other.reconcile.is_dry_run):
             self.reconcile.is_dry_run = True
@@ -81,9 +81,9 @@ class Deployment:
 
 
 def of_settings() -> Deployment:
-    """Return what ``[spot_runner]`` says.
+    """Return the deployment that ``[spot_runner]`` describes.
 
-    :raises InvalidSetting: if it makes no sense.
+    :raises InvalidSetting: if a setting is invalid.
 
     >>> of_settings().detect.table_name
     'spot-runner-state'
@@ -97,12 +97,12 @@ def of_settings() -> Deployment:
 
 
 def of_dag(dag_id: str, session: Session) -> Deployment:
-    """Return what a DAG's tasks are given, as Airflow's database has it, with the defaults of the DAG's params.
+    """Return the deployment of a DAG, from its tasks' arguments in Airflow's database and the defaults of its params.
 
-    The DAG's file is not run: it would read the settings of this process, which need not be the workers'. Nor is
-    anything guessed: a template that needs a run is refused.
+    The DAG's file is not run, because it would read the settings of this process, which may differ from the workers'.
+    Nothing is guessed: a template that needs a run is refused.
 
-    :raises InvalidArgument: if it cannot be told, or if the two tasks work on different tables.
+    :raises InvalidArgument: if an argument cannot be determined, or if the two tasks work on different tables.
 
     >>> of_dag("spot_runner_reconcile", session)
     Traceback (most recent call last):
@@ -133,7 +133,7 @@ def of_dag(dag_id: str, session: Session) -> Deployment:
     for task in (found.detect, found.reconcile):
         try:
             task.render_template_fields(context)
-        except Exception as error:  # whatever a template does
+        except Exception as error:  # a template may raise anything
             raise InvalidArgument(
                 f"a template of the DAG {dag_id} cannot be rendered without a run: {error}; nothing was done"
             ) from error
@@ -151,7 +151,7 @@ def _reconcile(given: Mapping[str, Any]) -> ReconcilePresetOperator:
 
 
 def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
-    """Return what the DAG's one task of an operator is given, but ``presets`` and what is about waiting."""
+    """Return the arguments of the DAG's only task of an operator, without ``presets`` and those about waiting."""
     tasks = [task for task in dag.tasks if task.task_type == operator.__name__]
     if len(tasks) != 1:
         raise InvalidArgument(
@@ -173,7 +173,7 @@ def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
         given["botocore_config"] = json.loads(botocore_json)
         if given["botocore_config"] is None:
             raise InvalidArgument(
-                f"the task {task.task_id} of the DAG {dag.dag_id} has a botocore_config that is no JSON, which "
-                "Airflow's database cannot hold. Write it in values that JSON has; nothing was done"
+                f"the task {task.task_id} of the DAG {dag.dag_id} has a botocore_config that is not JSON, which "
+                "Airflow's database cannot hold. Use only values that JSON can hold; nothing was done"
             )
     return {"table_name": None} | {name: value for name, value in given.items() if name != "presets"}

@@ -1,4 +1,4 @@
-"""How a report looks in a terminal, and to a program."""
+"""Printing a report, for a terminal or a program."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MALFORMED = ("jobId", "presetName", "reason")
 def show(report: dict[str, Any], output: str) -> None:
     """Print a report to stdout.
 
-    What others wrote is shown and never obeyed: in brackets it would be markup to the console, between colons an
-    emoji, and a control character would steer the terminal.
+    Texts from outside are shown as they are. Otherwise the console would take brackets for markup and colons for
+    emojis, and a control character would control the terminal.
 
-    :param report: as :mod:`~spot_runner_provider.reporting.report` makes it.
+    :param report: a report of :mod:`~spot_runner_provider.reporting.report`.
     :param output: ``table``, ``json`` or ``yaml``.
 
     >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f"}
@@ -51,7 +51,7 @@ def show(report: dict[str, Any], output: str) -> None:
 
 
 def _shown(value: Any) -> Any:
-    """Return a JSON value in which every text is fit for a terminal."""
+    """Return a JSON value in which every text is safe for a terminal."""
     match value:
         case str():
             return shown(value)
@@ -63,7 +63,7 @@ def _shown(value: Any) -> Any:
 
 
 def _rows(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a table, without the columns in which nothing stands."""
+    """Return the rows of a table, without its empty columns."""
     rows = [{column: _cell(item.get(column)) for column in columns} for item in items]
     used = [column for column in columns if any(row[column] for row in rows)]
     return [{column: row[column] for column in used} for row in rows]

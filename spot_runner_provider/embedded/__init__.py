@@ -1,9 +1,9 @@
 """An AWS in one process, for the demo and the tests.
 
-DynamoDB, SSM and STS are moto's, Image Builder is a backend here.
+DynamoDB, SSM and STS are moto's; Image Builder is a backend in this package.
 
-``with EmbeddedAws() as aws:`` (:mod:`.server`) starts it, :mod:`.demo` has what fills it, and
-``python -m spot_runner_provider.embedded`` does both in a process of its own. Needs ``moto[server]``.
+``with EmbeddedAws() as aws:`` (:mod:`.server`) starts it, and :mod:`.demo` fills it. ``python -m
+spot_runner_provider.embedded`` does both in its own process. Needs ``moto[server]``.
 
-In the examples ``aws`` is one that was started, with an empty state table.
+In the examples, ``aws`` is a started one with an empty state table.
 """

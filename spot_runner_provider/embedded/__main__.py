@@ -19,7 +19,7 @@ except ModuleNotFoundError as missing:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Start, seed, say how Airflow finds it, and serve until SIGINT or SIGTERM.
+    """Start and seed an embedded AWS, print how Airflow finds it, and serve until SIGINT or SIGTERM.
 
     :param argv: the arguments after the command; the process's own when omitted
     :raises SystemExit: with a remedy, if the port is taken
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def airflow_connection(aws: EmbeddedAws | ControlClient) -> str:
-    """Return the Airflow connection, as JSON, that leads the Amazon provider's hooks to ``aws``.
+    """Return an Airflow connection to ``aws``, as JSON, for the Amazon provider's hooks.
 
     >>> with EmbeddedAws() as aws:
     ...     json.loads(airflow_connection(aws))["extra"]["region_name"]

@@ -1,4 +1,4 @@
-"""Somebody else who acts at exactly the wrong moment."""
+"""Bystanders: others who act at exactly the wrong moment."""
 
 import threading
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Bystanders:
             self._waiting.append((operation, key, action))
 
     def clear(self) -> None:
-        """Forget the actions that are not due yet.
+        """Forget the actions that have not run yet.
 
         >>> bystanders = Bystanders(lambda call, environ: Response("put"))
         >>> bystanders.before("*", None, lambda: print("never"))

@@ -23,8 +23,8 @@ class ApiCall:
     :param keys: what it is about: ``jobId`` values and the values of a query (dynamodb), parameter names
         without a version (ssm), names and the last part of ARNs (imagebuilder: a pipeline's lower-cased name)
     :param region: as in the signature
-    :param bystander: made by the world around the code under test: neither counted nor disturbed
-    :param status: None as long as there is no answer, and for ever when the connection was closed instead
+    :param bystander: made by somebody else than the code under test: neither counted nor disturbed
+    :param status: None until there is an answer; it stays None if the connection was closed instead
     :param scanned_count: the items that a dynamodb Query or Scan read
     :param size: bytes of the answer
 
@@ -48,7 +48,7 @@ class ApiCall:
         return self.operation.partition(".")[0]
 
     def matches(self, operation: str, key: str | None = None) -> bool:
-        """Tell whether the call fits two patterns as :mod:`fnmatch` reads them; no ``key`` fits all."""
+        """Return whether the call fits two :mod:`fnmatch` patterns; without ``key`` all keys fit."""
         return fnmatchcase(self.operation, operation) and (
             key is None or any(fnmatchcase(mine, key) for mine in self.keys)
         )
@@ -59,11 +59,11 @@ class ConnectionDropped(Exception):
 
 
 Handler = Callable[[ApiCall, "WSGIEnvironment"], Response]
-"""What a layer is, and what it wraps. Raises :class:`ConnectionDropped` where there shall be no answer."""
+"""The type of a layer, and of what it wraps. Raises :class:`ConnectionDropped` to give no answer."""
 
 
 def read_call(environ: "WSGIEnvironment") -> ApiCall:
-    """Read the AWS call out of a request whose ``wsgi.input`` can be rewound.
+    """Read the AWS call from a request whose ``wsgi.input`` can be rewound.
 
     >>> from werkzeug.test import EnvironBuilder
     >>> signature = "AWS4-HMAC-SHA256 Credential=testing/20260211/us-east-1/ssm/aws4_request, ..."

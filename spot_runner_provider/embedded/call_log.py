@@ -1,4 +1,4 @@
-"""What was called, how often and in which order."""
+"""The log of the calls: which operations, how often and in which order."""
 
 import re
 import threading
@@ -17,7 +17,7 @@ SCANNED_COUNT = re.compile(rb'"ScannedCount":\s*(\d+)')
 
 
 class CallLog:
-    """The layer that keeps every call in order of arrival, throttled and failed ones too.
+    """The layer that records every call in order of arrival, including throttled and failed ones.
 
     >>> log = CallLog(lambda call, environ: Response("{}"))
     >>> answer = log(ApiCall("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1"), {})

@@ -17,9 +17,9 @@ def make_client(endpoint_url: str, region: str, service: str, config: Config | N
     :param endpoint_url: where the embedded AWS is
     :param region: the AWS region, such as ``us-east-1``
     :param service: as boto3 names it, such as ``ssm``
-    :param config: botocore's, such as one that repeats nothing; proxies are left out in any case
-    :param bystander: for seeds, checks and whoever else is not the code under test: its calls are neither
-        counted nor delayed, throttled or disturbed
+    :param config: botocore's, such as one that repeats nothing; proxies are always left out
+    :param bystander: for seeds, checks and anybody else but the code under test: its calls are neither counted nor
+        delayed, throttled or disturbed
 
     >>> once = Config(retries={"total_max_attempts": 1})
     >>> client = make_client(aws.endpoint_url, "eu-central-1", "dynamodb", once, bystander=True)
@@ -42,7 +42,7 @@ def make_client(endpoint_url: str, region: str, service: str, config: Config | N
 
 @cache
 def _session() -> Session:
-    """Keep what botocore reads from disk: a session of its own costs each embedded AWS half a second."""
+    """Keep what botocore reads from disk: a new session would cost each embedded AWS half a second."""
     return Session(botocore_session=CoreSession())
 
 

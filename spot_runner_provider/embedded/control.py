@@ -55,7 +55,7 @@ class Control:
         self._aws = aws
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
-        """Answer with JSON: 404 for an unknown path, 400 for arguments that make no sense."""
+        """Answer with JSON: 404 for an unknown path, 400 for invalid arguments."""
         request = werkzeug.wrappers.Request(environ)
         try:
             if request.method == "GET":
@@ -104,10 +104,10 @@ class Control:
 
 
 class ControlClient:
-    """Talks to the controls of an embedded AWS elsewhere; raises :class:`OSError` when it cannot.
+    """Talks to the controls of an embedded AWS elsewhere; raises :class:`OSError` if it cannot.
 
-    :param endpoint_url: where it is
-    :param region: of the clients that :meth:`client` makes
+    :param endpoint_url: the address of the embedded AWS
+    :param region: the region of the clients that :meth:`client` creates
 
     >>> control = ControlClient(aws.endpoint_url)
     >>> control.add_fault(Fault("dynamodb.ListTables", "500", times=1))
@@ -150,15 +150,15 @@ class ControlClient:
         self._request("reset", {})
 
     def empty(self) -> None:
-        """Let it be as empty as at the start, without even a table."""
+        """Make it as empty as at the start, without even a table."""
         self._request("empty", {})
 
     def set_seed(self, seed: int) -> None:
-        """Draw the faults' probabilities by another seed from now on."""
+        """From now on, draw the faults' probabilities with another seed."""
         self._request("seed", {"seed": seed})
 
     def add_fault(self, fault: Fault) -> None:
-        """Let ``fault`` happen."""
+        """Make ``fault`` happen."""
         self._request("faults", asdict(fault))
 
     def set_latency(self, seconds: float, operation: str = "*") -> None:

@@ -1,4 +1,4 @@
-"""The layers around moto in their order, and what can be asked of each."""
+"""The layers around moto in their order, and the controls of each."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Layers:
-    """An AWS without an address: calls go through the layers, each of which has its controls.
+    """An AWS without an address: calls go through the layers, and each layer has its controls.
 
-    moto keeps its state in the process, whatever the number of these.
+    moto has one state per process, however many of these there are.
 
-    :param region: whose Image Builder :attr:`image_builder` is
-    :param seed: of the faults' probabilities
-    :param upstream: URL of another emulator whose DynamoDB and SSM to use instead of moto's
+    :param region: the region of :attr:`image_builder`
+    :param seed: the seed of the faults' probabilities
+    :param upstream: URL of another emulator whose DynamoDB and SSM are used instead of moto's
 
     >>> layers = Layers("us-east-1", seed=0, upstream=None)
     >>> layers.add_fault(Fault("ssm.*", "500"))
@@ -64,7 +64,7 @@ class Layers:
         return self._log(read_call(environ), environ)
 
     def close(self) -> None:
-        """Apply nothing that is still under way."""
+        """Stop, without applying calls that are still in progress."""
         self._lock.close()
         self._holds.release(apply=False)
         if self._upstream:
@@ -72,7 +72,7 @@ class Layers:
 
     @property
     def image_builder(self) -> ImageBuilderBackend:
-        """Image Builder from behind, for what no API call does: finished builds, failed ones, old ones."""
+        """Image Builder's backend, for what no API call can do: finished, failed and old builds."""
         return imagebuilder_backends[self.account][self.region]
 
     def calls(self) -> dict[str, int]:
@@ -88,7 +88,7 @@ class Layers:
         self._log.clear()
 
     def add_fault(self, fault: Fault) -> None:
-        """Let ``fault`` happen; of several that fit a call, the one added first does.
+        """Make ``fault`` happen; if several fit a call, the one that was added first happens.
 
         >>> from spot_runner_provider.embedded.demo.seed import put_parameter
         >>> aws.add_fault(Fault("ssm.PutParameter", "TooManyUpdates", times=1))
@@ -102,7 +102,7 @@ class Layers:
         self._faults.add(fault)
 
     def set_seed(self, seed: int) -> None:
-        """Draw the faults' probabilities by another seed from now on.
+        """From now on, draw the faults' probabilities with another seed.
 
         :param seed: the same seed hits the same calls
 
@@ -117,11 +117,11 @@ class Layers:
         return self._faults.hits()
 
     def clear_faults(self) -> None:
-        """Forget all faults, and the draws of their probabilities; calls that are held stay so."""
+        """Forget all faults, and the draws of their probabilities; held calls stay held."""
         self._faults.clear()
 
     def set_latency(self, seconds: float, operation: str = "*") -> None:
-        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 takes that back.
+        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 removes the delay.
 
         >>> aws.set_latency(0.001, "dynamodb.*")
         >>> aws.client("dynamodb").list_tables()["TableNames"]  # a millisecond later
@@ -137,9 +137,9 @@ class Layers:
         self._rates.set(operation, per_second, burst)
 
     def before(self, operation: str, key: str | None, action: Callable[[], object]) -> None:
-        """Run ``action`` once, right before the first call is applied that fits the patterns.
+        """Run ``action`` once, right before the first call that fits the patterns is applied.
 
-        The action runs outside the lock, so it may call this AWS; let it use a bystander's client.
+        The action runs outside the lock, so it may call this AWS; it should use a bystander's client.
 
         >>> from spot_runner_provider.embedded.demo.seed import edit_parameter, put_parameter
         >>> ours, theirs = aws.client("ssm"), aws.client("ssm", bystander=True)
@@ -166,12 +166,12 @@ class Layers:
     def release(self, *, apply: bool = True) -> int:
         """Let the held calls go on, or close their connections; return how many there were.
 
-        :param apply: False stands for a client that died before it sent the call
+        :param apply: False simulates a client that died before it sent the call
         """
         return self._holds.release(apply)
 
     def reset(self) -> None:
-        """Forget calls, faults, latencies, rates, and actions that are not due yet; drop held calls.
+        """Forget calls, faults, latencies, rates, and actions that have not run yet; drop held calls.
 
         >>> aws.set_rate("ssm.*", per_second=1)
         >>> aws.reset()
@@ -181,7 +181,7 @@ class Layers:
         self._holds.release(apply=False)
 
     def empty(self) -> None:
-        """Be as empty as at the start, and :meth:`reset`.
+        """Become as empty as at the start, and :meth:`reset`.
 
         >>> aws.empty()
         >>> aws.client("dynamodb").list_tables()["TableNames"]

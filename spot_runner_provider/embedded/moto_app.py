@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Moto:
-    """moto's server application; it looks for a service's backend on disk, so each is looked for once.
+    """moto's server application. It searches the disk for a service's backend, so each is searched for once.
 
     >>> from werkzeug.test import EnvironBuilder
     >>> signature = "AWS4-HMAC-SHA256 Credential=testing/20260211/us-east-1/ssm/aws4_request, ..."
@@ -36,7 +36,7 @@ class Moto:
 
 
 class OneAtATime:
-    """The layer that makes calls atomic, which conditional writes are in DynamoDB and are not in moto.
+    """The layer that makes calls atomic: DynamoDB's conditional writes are atomic, moto's are not.
 
     >>> one_at_a_time = OneAtATime(lambda call, environ: Response("put"))
     >>> put = ApiCall("ssm.PutParameter", {}, ("/spot-runner/configs/linux-x64",), "us-east-1")
@@ -55,7 +55,7 @@ class OneAtATime:
         self._closed = False
 
     def close(self) -> None:
-        """Apply nothing any more, when the call under way is done."""
+        """Apply no further call, once the present one is done."""
         with self._lock:
             self._closed = True
 

@@ -26,9 +26,9 @@ class EmbeddedAws(Layers):
     moto keeps its state in the process, so one process has one embedded AWS at a time.
 
     :param port: 0 for any free one
-    :param region: of the clients that :meth:`client` makes
-    :param seed: of the faults' probabilities
-    :param upstream: URL of another emulator whose DynamoDB and SSM to use instead of moto's; emptying it is up to you
+    :param region: the region of the clients that :meth:`client` creates
+    :param seed: the seed of the faults' probabilities
+    :param upstream: URL of another emulator whose DynamoDB and SSM are used instead of moto's; it is not emptied
 
     >>> with EmbeddedAws(region="eu-central-1") as aws:
     ...     table_names = aws.client("dynamodb").list_tables()["TableNames"]
@@ -62,7 +62,7 @@ class EmbeddedAws(Layers):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop: calls that are still under way are not applied."""
+        """Stop; calls that are still in progress are not applied."""
         self._server.stop()
         self.close()
         _only_one.release()
@@ -77,8 +77,8 @@ class EmbeddedAws(Layers):
 
         :param service: as boto3 names it, such as ``ssm``
         :param config: botocore's
-        :param bystander: for seeds, checks and whoever else is not the code under test: its calls are neither
-            counted nor delayed, throttled or disturbed
+        :param bystander: for seeds, checks and anybody else but the code under test: its calls are neither counted
+            nor delayed, throttled or disturbed
 
         >>> names = aws.client("dynamodb", bystander=True).list_tables()["TableNames"]
         >>> aws.calls()

@@ -1,4 +1,4 @@
-"""Refuses what AWS refuses and moto accepts, so that wrong code fails here as it would there."""
+"""Refuses what AWS refuses but moto accepts, so that wrong code fails here as it would on AWS."""
 
 import io
 import json
@@ -34,7 +34,7 @@ class Refusal(Exception):
 
 
 class Strict:
-    """The layer that stands for AWS's own validation; reading moto's state, it belongs inside the lock.
+    """The layer that does AWS's own validation. It reads moto's state, so it belongs inside the lock.
 
     >>> strict = Strict(lambda call, environ: Response("written"), "123456789012")
     >>> requests = {"RequestItems": {"spot-runner-state": [{"DeleteRequest": {}}] * 26}}
@@ -47,7 +47,7 @@ class Strict:
         self._account = account
 
     def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
-        """Answer with AWS's refusal where there is one, else pass the call on."""
+        """Answer with AWS's error if there is one, otherwise pass the call on."""
         try:
             match call.operation:
                 case "ssm.PutParameter":
@@ -132,7 +132,7 @@ class Strict:
                 )
 
     def _indexes(self, call: ApiCall, table: str) -> dict[str | None, dict[str, str]]:
-        """Return name -> key attributes and their types, of the table itself (None) and of its indexes."""
+        """Return the key attributes and their types, by the index's name; ``None`` stands for the table itself."""
         known = dynamodb_backends[self._account][call.region].tables.get(table)
         if known is None:
             return {}

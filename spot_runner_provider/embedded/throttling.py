@@ -1,4 +1,4 @@
-"""How long calls take, and how many are allowed a second."""
+"""How long calls take, and how many are allowed per second."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Latency:
-    """The layer that lets every call take longer.
+    """The layer that delays calls.
 
     >>> latency = Latency(lambda call, environ: Response("put"))
     >>> latency.set(0.001, "ssm.*")
@@ -28,11 +28,11 @@ class Latency:
         self._seconds: dict[str, float] = {}
 
     def set(self, seconds: float, operation: str) -> None:
-        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 takes that back."""
+        """Add ``seconds`` to each call that fits the pattern ``operation``; 0 removes the delay."""
         self._seconds = {**self._seconds, operation: seconds}
 
     def clear(self) -> None:
-        """Add nothing any more."""
+        """Remove all delays."""
         self._seconds = {}
 
     def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
@@ -61,7 +61,7 @@ class RateLimit:
         self._buckets: dict[str, _Bucket] = {}
 
     def set(self, operation: str, per_second: float, burst: int) -> None:
-        """Allow all calls that fit ``operation`` together ``per_second``, after a first ``burst``."""
+        """Allow the calls that fit ``operation`` a rate of ``per_second`` together, after a first ``burst``."""
         with self._lock:
             self._buckets[operation] = _Bucket(per_second, burst)
 
@@ -71,7 +71,7 @@ class RateLimit:
             self._buckets.clear()
 
     def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
-        """Pass the call on if each bucket that it counts for has a token, else throttle it."""
+        """Pass the call on if every bucket that it counts for has a token, otherwise throttle it."""
         with self._lock:
             buckets = [bucket for pattern, bucket in self._buckets.items() if call.matches(pattern)]
             allowed = call.bystander or all(bucket.take() for bucket in buckets)

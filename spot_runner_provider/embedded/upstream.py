@@ -1,4 +1,4 @@
-"""DynamoDB and SSM from another emulator, while Image Builder stays the one here."""
+"""DynamoDB and SSM from another emulator; Image Builder stays the embedded one."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ CONNECTIONS = 64
 
 
 class Upstream:
-    """The innermost layer that hands the calls of :data:`SERVICES` on to ``url``, and the others to ``inner``.
+    """The innermost layer: it passes the calls of :data:`SERVICES` on to ``url``, and the others to ``inner``.
 
     >>> from spot_runner_provider.embedded.http_server import HttpServer
     >>> from werkzeug.test import create_environ
@@ -39,7 +39,7 @@ class Upstream:
         self._pool.close()
 
     def __call__(self, call: ApiCall, environ: "WSGIEnvironment") -> Response:
-        """Answer as the other emulator does."""
+        """Answer what the other emulator answers."""
         if call.service not in SERVICES:
             return self._inner(call, environ)
         request = Request(environ)

@@ -21,27 +21,27 @@ from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, is
 from spot_runner_provider.records.intent import Intent
 
 INDEX_NAME = "recordType-index"
-"""The table's index on ``recordType`` and ``updatedAt``, as deployments have named it."""
+"""The usual name of the table's index on ``recordType`` and ``updatedAt``."""
 
 READ_LIMIT = 100
-"""Keys that one BatchGetItem takes."""
+"""Keys that one BatchGetItem accepts."""
 
 WRITE_LIMIT = 25
-"""Items that one BatchWriteItem takes."""
+"""Items that one BatchWriteItem accepts."""
 
 
 class AmiStateHook(ConfiguredHook, DynamoDBHook):
-    """Read and write the AMI states of one table, and the intents that stand beside them.
+    """Read and write the AMI states of one table, and the intents beside them.
 
-    Runner jobs live in the same table: nothing here scans it, and no key but ``AMI#...`` and ``AMI-INTENT#...``
-    is ever read or written.
+    Runner jobs are in the same table. So nothing here scans it, and only the keys ``AMI#...`` and ``AMI-INTENT#...``
+    are ever read or written.
 
     :param table_name: the table.
-    :param index_name: the index on ``recordType`` and ``updatedAt``, which projects ``ALL``; needed for listing only.
+    :param index_name: the index on ``recordType`` and ``updatedAt``, which projects ``ALL``; only needed for listing.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
 
-    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for what only a person can
-    mend, and botocore's errors for the rest.
+    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for errors that only a person
+    can fix, and botocore's errors for all others.
 
     >>> hook = AmiStateHook(table_name="spot-runner-state")
     >>> sorted(item["presetName"] for item in hook.list_states())
@@ -61,49 +61,49 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         self.index_name = index_name
 
     def get_resource_type(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a resource whose client waits while others write the same items, or DynamoDB throttles."""
+        """Return a resource whose client waits while others write the same items, or while DynamoDB throttles."""
         resource: Any = super().get_resource_type(*args, **kwargs)
         repeat_what_passes(resource.meta.client)
         return resource
 
     @property
     def _api(self) -> Any:
-        """The client, whose methods its type does not tell; it takes and returns plain values."""
+        """The client, typed so that mypy allows its methods; it takes and returns plain values."""
         return self.client
 
     def list_states(self) -> Iterator[dict[str, Any]]:
-        """Yield the item of every AMI state that the index lists. It may lag behind: take it for a hint.
+        """Yield the item of every AMI state that the index lists. The index may lag behind, so these are only hints.
 
-        :raises ConfigurationError: after the last item, also if the index leaves out what is needed.
+        :raises ConfigurationError: also, after the last item, if the index leaves out needed attributes.
         """
         return self._list(ami_state.RECORD_TYPE)
 
     def list_intents(self) -> Iterator[dict[str, Any]]:
         """Yield the item of every intent that the index lists.
 
-        :raises ConfigurationError: after the last item, also if the index leaves out what is needed.
+        :raises ConfigurationError: also, after the last item, if the index leaves out needed attributes.
         """
         return self._list(intent.RECORD_TYPE)
 
     def read_items(self, preset_names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         """Return each preset's item as it is now (a consistent read), ``None`` where there is none.
 
-        :raises TimeoutError: if DynamoDB leaves part of the keys unread again and again.
+        :raises TimeoutError: if DynamoDB repeatedly leaves part of the keys unread.
         """
         found = self._read([job_id(name) for name in preset_names])
         return {name: found.get(job_id(name)) for name in preset_names}
 
     def read_states(self, preset_names: Sequence[str]) -> dict[str, AmiState | MalformedRecord | None]:
-        """Return each preset's record as it is now, ``None`` where there is none, the refusal where it is malformed."""
+        """Return each preset's record as it is now; ``None`` if there is none, the error if it is malformed."""
         items = self.read_items(preset_names)
         return {name: None if item is None else _state(item) for name, item in items.items()}
 
     def commit(self, seen: AmiState, corrected: AmiState) -> Committed | Lost:
         """Write ``corrected`` in one conditional update, if the record is still building since the same moment.
 
-        :return: whether the condition held; if not, the record that stands, at no further read.
-        :raises ClientError: also for what only a person can mend, if an earlier attempt may have been applied: then
-            that is no refusal.
+        :return: whether the condition held; if not, with the present record, which takes no further read.
+        :raises ClientError: also for an error that only a person can fix, if an earlier attempt may have been applied.
+            Such an error must not count as a refusal.
 
         >>> hook = AmiStateHook(table_name="spot-runner-state")
         >>> seen = hook.read_states(["linux-x64"])["linux-x64"]
@@ -111,7 +111,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         >>> ready = seen.now_ready("ami-0e3f", build_id=image, at=seen.updated, by="spot_runner_reconcile/manual__1")
         >>> hook.commit(seen, ready)
         Committed()
-        >>> hook.commit(seen, ready)  # the record is not as it was seen any more
+        >>> hook.commit(seen, ready)  # the record has changed since it was seen
         Lost(present=AmiState(preset_name='linux-x64', status=<Status.READY: 'ready'>, ...))
         """
         values = {
@@ -142,7 +142,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
             cause = error.__cause__
             if isinstance(cause, ClientError) and not cause.response["ResponseMetadata"].get("RetryAttempts"):
                 raise
-            raise cause or error from None  # an earlier attempt may have been applied: that is no refusal
+            raise cause or error from None  # no refusal, because an earlier attempt may have been applied
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
@@ -152,9 +152,9 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         return Committed()
 
     def log_intents(self, intents: Sequence[Intent]) -> None:
-        """Put each intent. When this returns they all stand.
+        """Put each intent. When this returns, all of them are written.
 
-        :raises TimeoutError: if DynamoDB leaves part of them unwritten again and again.
+        :raises TimeoutError: if DynamoDB repeatedly leaves part of them unwritten.
 
         >>> hook = AmiStateHook(table_name="spot-runner-state")
         >>> intent = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=1)
@@ -166,14 +166,14 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         self._write([{"PutRequest": {"Item": intent.to_item()}} for intent in intents])
 
     def forget_intents(self, job_ids: Sequence[str]) -> None:
-        """Delete the intents with these keys. When this returns they are all gone.
+        """Delete the intents with these keys. When this returns, all of them are gone.
 
-        :raises TimeoutError: if DynamoDB leaves part of them undeleted again and again.
+        :raises TimeoutError: if DynamoDB repeatedly leaves part of them undeleted.
         """
         self._write([{"DeleteRequest": {"Key": {"jobId": key}}} for key in job_ids])
 
     def _list(self, record_type: str) -> Iterator[dict[str, Any]]:
-        """Yield each item of a type; refuse the index after that, if it leaves out what is needed."""
+        """Yield each item of a type; then raise an error if the index leaves out needed attributes."""
         names: set[str] = set()
         newest: deque[dict[str, Any]] = deque(maxlen=READ_LIMIT)
         for item in self._query(record_type):
@@ -186,8 +186,8 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     def _check_projection(self, record_type: str, listed: Iterable[dict[str, Any]]) -> None:
         """Compare items of the index with the table's.
 
-        The rights that are needed otherwise let records be read by key, and intents not. So records tell of the index
-        where intents cannot.
+        The usual permissions allow reading records by key, but not intents. So records are compared where intents
+        cannot be.
         """
         try:
             left_out = self._left_out(listed)
@@ -200,7 +200,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
         if left_out:
             raise ConfigurationError(
                 f"Index {self.index_name!r} of table {self.table_name!r} leaves out {', '.join(sorted(left_out))}: "
-                "it must project ALL. A projection cannot be changed, so create the index anew, keyed by recordType "
+                "it must project ALL. A projection cannot be changed, so recreate the index, keyed by recordType "
                 "and updatedAt. The records may well be sound; nothing was done"
             )
 
@@ -241,7 +241,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
     def _until_processed(
         self, call: Callable[[dict[str, Any]], dict[str, Any]], request: dict[str, Any], left: str
     ) -> Iterator[dict[str, Any]]:
-        """Repeat a batch call for what DynamoDB left of it, and yield each answer."""
+        """Repeat a batch call for the part that DynamoDB left unprocessed, and yield each response."""
         for attempt in range(1, ATTEMPTS + 1):
             with self._explained():
                 answer = call(request)
@@ -254,7 +254,7 @@ class AmiStateHook(ConfiguredHook, DynamoDBHook):
 
     @contextmanager
     def _explained(self, part: str = "") -> Iterator[None]:
-        """Name the table in errors, and the index where it is the ``part`` that matters."""
+        """Name the table in errors, and ``part``, such as the index, where it matters."""
         with self.explained(f"table {self.table_name}{part}"):
             try:
                 yield
@@ -292,6 +292,6 @@ def _state(item: Mapping[str, Any]) -> AmiState | MalformedRecord:
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item out of an error, which boto3 leaves in DynamoDB's own notation."""
+    """Return an item from an error as plain values; boto3 leaves it in DynamoDB's own notation."""
     deserialize = TypeDeserializer().deserialize
     return {name: deserialize(value) for name, value in item.items()}

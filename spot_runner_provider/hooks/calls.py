@@ -1,4 +1,4 @@
-"""How the hooks call AWS: which calls are repeated, and what an error means for whoever reads it."""
+"""How the hooks call AWS: which calls are repeated, and what an error means to its reader."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 ATTEMPTS = 8
-"""Tries of one call, the first included: with botocore's exponential backoff about half a minute."""
+"""Tries of one call, including the first; with botocore's exponential backoff they take about half a minute."""
 
 DEFAULTS = Config(
     connect_timeout=5,
@@ -50,19 +50,19 @@ DEFAULTS = Config(
     max_pool_connections=32,
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
 )
-"""What applies where neither the operator's ``botocore_config`` nor the connection says otherwise; timeouts are in
-seconds. A call is given up well within the five minutes after which another run may take its preset over."""
+"""Used unless the operator's ``botocore_config`` or the connection says otherwise. Timeouts are in seconds. A call is
+given up well within the five minutes after which another run may take over its preset."""
 
 T = TypeVar("T")
 
 
 class ConfiguredHook(AwsGenericHook[Any]):
-    """An Amazon hook whose client has :data:`DEFAULTS` where its user has said nothing.
+    """An Amazon hook whose client uses :data:`DEFAULTS` for everything that its user has not set.
 
-    :param beside: another such hook, for the same connection and region, whose session this one shares. A session
-        of its own costs some tenths of a second.
-    :param caller: who AWS is told is calling, in the user agent. To find it out on the stack, as the base does,
-        costs as much as all clients together.
+    :param beside: another such hook, for the same connection and region, whose session this one shares. Creating
+        another session takes some tenths of a second.
+    :param caller: the caller that the user agent names. The base class searches the stack for it, which takes as long
+        as creating all clients.
 
     >>> hook = ConfiguredHook(aws_conn_id="aws_default", client_type="ssm")
     >>> hook.connect()
@@ -83,7 +83,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
-        """Return a connection that there is, and that can be used."""
+        """Return a connection after checking that it exists and can be used."""
         return read_connection(conn_id, super().get_connection)
 
     @cached_property
@@ -103,7 +103,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
         return DEFAULTS.merge(super().config)
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> boto3.session.Session:
-        """Return the one session for a region."""
+        """Return the session for a region, always the same one."""
         if deferrable:
             return self._new_session(region_name, deferrable=True)
         if self._beside:
@@ -119,7 +119,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
         check_region(region_name, source, self.conn_config.profile_name)
         factory = SessionFactory(conn=self.conn_config, region_name=region_name, config=self.config)
         if factory.role_arn and not deferrable:
-            self._cancellation.stops_clients_of(factory.basic_session)  # whose STS client assumes the role
+            self._cancellation.stops_clients_of(factory.basic_session)  # its STS client assumes the role
         session = factory.create_session(deferrable)
         if not deferrable:
             self._cancellation.stops_clients_of(session)
@@ -133,15 +133,15 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
     @property
     def call_timeout(self) -> float:
-        """Seconds after which an attempt of a call ends by itself; what has no time-out counts nothing."""
+        """Seconds after which an attempt of a call ends by itself; a missing time-out counts as 0."""
         config: Any = self._client.meta.config
         return float((config.connect_timeout or 0) + (config.read_timeout or 0))
 
     def connect(self, cancellation: Cancellation | None = None) -> str:
-        """Make the client now, in this thread, and return its region.
+        """Create the client now, in this thread, and return its region.
 
         :param cancellation: what stops the client's calls.
-        :raises ConfigurationError: if there is no region, or if no client can be made of the settings.
+        :raises ConfigurationError: if there is no region, or if no client can be created with the settings.
         """
         with self.explained("any resource"), refusing_settings():
             if cancellation:
@@ -151,12 +151,12 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
     @contextmanager
     def explained(self, resource: str) -> Iterator[None]:
-        """Turn the errors that only a person can mend into a :class:`ConfigurationError`; others pass.
+        """Turn errors that only a person can fix into a :class:`ConfigurationError`; let the others pass.
 
         :param resource: what the call is about, in words, such as ``parameter /spot-runner/configs/linux-x64``.
         :raises ConfigurationError: for a missing region, missing or wrong credentials, and a missing permission.
-        :raises ResourceRefused: for what the resource is, or its limits, and for a KMS key that cannot be used.
-        :raises CredentialRetrievalError: if there are no credentials just now.
+        :raises ResourceRefused: for a resource of the wrong kind or at its limit, and for an unusable KMS key.
+        :raises CredentialRetrievalError: if there are no credentials at the moment.
 
         >>> denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
         >>> with ConfiguredHook(aws_conn_id="aws_default", client_type="ssm").explained("parameter /a"):
@@ -192,8 +192,8 @@ class ConfiguredHook(AwsGenericHook[Any]):
             if is_about_credentials(error) and not kind.is_for_good:
                 raise CredentialRetrievalError(
                     provider=self._credentials,
-                    error_msg=f"{error}. Nothing was sent to {resource}. If what hands out the role's credentials did "
-                    f"not answer, this passes. If it stays, set credentials in {self._credentials}, or give the "
+                    error_msg=f"{error}. Nothing was sent to {resource}. If the source of the role's credentials did "
+                    f"not answer, this passes. If it persists, set credentials in {self._credentials}, or give the "
                     "worker a role",
                 ) from error
             if is_about_credentials(error):
@@ -202,7 +202,7 @@ class ConfiguredHook(AwsGenericHook[Any]):
                     "or give the worker a role"
                 ) from error
             if kind.is_for_good:
-                elsewhere = f"Correct {self._credentials}, or what the worker has set for AWS"
+                elsewhere = f"Correct {self._credentials}, or the worker's AWS settings"
                 remedy = UNREADABLE_REMEDY if isinstance(error, UNREADABLE) else elsewhere
                 raise ConfigurationError(
                     f"Nothing can be sent to {resource}: {type(error).__name__}: {error}. {remedy}"
@@ -211,18 +211,18 @@ class ConfiguredHook(AwsGenericHook[Any]):
 
     @property
     def _credentials(self) -> str:
-        """Whose credentials the calls have, in words."""
+        """Whose credentials the calls use, in words."""
         if not self.aws_conn_id:
             return "the worker's own credentials (aws_conn_id is not set)"
         try:
             found = isinstance(self.conn_config.conn_id, str)
         except Exception:
-            found = True  # what it holds makes no sense, which may be just what is to be told
+            found = True  # its content is invalid, and that may be the very error that is being explained
         return f"connection {self.aws_conn_id}" + ("" if found else " (it does not exist)")
 
 
 def withheld(error: ClientError) -> ClientError:
-    """Return the error without AWS's words, which may quote the request, and what is secret in it.
+    """Return the error without AWS's words, which may quote the request and a secret in it.
 
     >>> error = ClientError({"Error": {"Code": "ValidationException", "Message": "Value 's3cr3t' ..."}}, "PutParameter")
     >>> print(withheld(error))
@@ -238,11 +238,11 @@ def _reworded(error: ClientError, message: str) -> ClientError:
 
 
 def repeat_what_passes(client: BaseClient, *operations: str) -> None:
-    """Let ``client`` repeat calls that AWS refuses for now with a code that its own retry mode does not know.
+    """Let ``client`` also repeat calls that AWS refuses for now with a code that botocore does not repeat.
 
-    It may wait as long as botocore's own retries do.
+    The waits are as long as those of botocore's own retries.
 
-    :param operations: the calls that are repeated, such as ``GetImage``; all if omitted.
+    :param operations: the operations to repeat, such as ``GetImage``; all if omitted.
 
     >>> from spot_runner_provider.embedded.faults import Fault
     >>> aws.add_fault(Fault("imagebuilder.ListImagePipelines", "CallRateLimitExceededException", times=2))

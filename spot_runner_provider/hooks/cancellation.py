@@ -1,4 +1,4 @@
-"""The end of a task before its work is done: from then on no call begins."""
+"""Ending a task before its work is done: no further call begins."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class Cancelled(BaseException):
-    """The task is to end. This is no error of the call that it is raised in, so nothing handles it as one."""
+    """The task is to end. This is not an error of the call in which it is raised, so nothing handles it as one."""
 
 
 class Cancellation:
-    """Whether a task is to end. A signal handler may request it, and every thread asks.
+    """Whether a task is to end. A signal handler may request it, and every thread checks it.
 
     >>> cancellation = Cancellation()
     >>> cancellation.check()
@@ -22,28 +22,28 @@ class Cancellation:
     >>> cancellation.check()
     Traceback (most recent call last):
         ...
-    spot_runner_provider.hooks.cancellation.Cancelled: the task is to end; the next try or run goes on
+    spot_runner_provider.hooks.cancellation.Cancelled: the task is being ended; the next try or run continues
     """
 
     def __init__(self) -> None:
         self._is_requested = False
 
     def request(self) -> None:
-        """Let nothing begin any more."""
+        """Let no further call begin."""
         self._is_requested = True
 
     def check(self, **_: Any) -> None:
-        """Go on, or not.
+        """Return if the task may go on.
 
         :raises Cancelled: if the task is to end.
         """
         if self._is_requested:
-            raise Cancelled("the task is to end; the next try or run goes on")
+            raise Cancelled("the task is being ended; the next try or run continues")
 
     def stops(self, client: BaseClient) -> None:
         """Let ``client`` begin no attempt of a call, and no wait for the next one, once the task is to end.
 
-        botocore's own repetitions end by this as well. An attempt that is under way ends by its own time-outs.
+        This ends botocore's own repetitions, too. An attempt in progress ends by its own time-outs.
 
         >>> import boto3
         >>> client = boto3.client("ssm", region_name="us-east-1")
@@ -53,12 +53,12 @@ class Cancellation:
         >>> client.get_parameters(Names=["/spot-runner/configs/linux-x64"])
         Traceback (most recent call last):
             ...
-        spot_runner_provider.hooks.cancellation.Cancelled: the task is to end; the next try or run goes on
+        spot_runner_provider.hooks.cancellation.Cancelled: the task is being ended; the next try or run continues
         """
         self._register(client.meta.events, f".{client.meta.service_model.service_id.hyphenize()}")
 
     def stops_clients_of(self, session: Session) -> None:
-        """Let no client that ``session`` makes from here on begin a call, be it botocore's own for credentials.
+        """Do the same for every client that ``session`` creates from here on, even botocore's own for credentials.
 
         >>> import boto3
         >>> Cancellation().stops_clients_of(boto3.session.Session())
@@ -66,6 +66,6 @@ class Cancellation:
         self._register(session.events, "")
 
     def _register(self, events: Any, suffix: str) -> None:
-        # Signing comes between the first two, and may have to fetch credentials.
+        # Signing comes between the first two events, and may have to fetch credentials.
         for event in ("request-created", "before-send", "needs-retry"):
             events.register_first(f"{event}{suffix}", self.check, unique_id=f"{__name__}.{event}.{id(self)}")

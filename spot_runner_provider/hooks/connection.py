@@ -1,7 +1,7 @@
-"""What is refused of a connection, of the worker's environment and of other settings before anything is sent to AWS.
+"""Checks of the connection, the worker's environment and other settings before anything is sent to AWS.
 
-What botocore would choke on, or AWS would not take, fails at once and for good, and is told without the value of a
-secret. So is whatever would let other credentials be taken than those that are meant: they may lead to another account.
+Settings that botocore or AWS would reject fail at once, without retries, and no message quotes a secret. The same holds
+for settings that would silently make other credentials be used, because these may belong to another account.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
 DEFAULT_CONNECTION = "aws_default"
-"""The one connection that may be missing: it is everybody's default, and then the worker's own credentials are meant,
-as everywhere in the Amazon provider."""
+"""The only connection that may be missing. It is the default, so a missing one means the worker's own credentials, as
+everywhere in the Amazon provider."""
 
 NOTHING_SENT = "Nothing was sent to AWS"
 
 UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError)
-"""What botocore lets pass of a program or a file of the worker that should give credentials."""
+"""Errors that botocore does not wrap when a worker's program or file for credentials has unreadable output."""
 
 UNREADABLE_REMEDY = (
     "Correct the credential_process of the worker's AWS profile, which must print JSON, or the web identity token file"
 )
 
 _OURS = re.compile(r"AWS_|\w+_proxy$", re.IGNORECASE)
-"""Environment variables that AWS's libraries read."""
+"""The environment variables that AWS's libraries read."""
 
 
 def read_connection(conn_id: str, look_up: Callable[[str], Connection]) -> Connection:
-    """Return the connection of this id, with credentials that are whole and can be sent, or with none.
+    """Return the connection with this id, whose credentials are complete and can be sent, or are absent.
 
-    :param look_up: how Airflow looks it up.
+    :param look_up: Airflow's function to look it up.
     :raises ConfigurationError: if there is none, or if something is wrong with it.
-    :raises AirflowNotFoundException: if it is :data:`DEFAULT_CONNECTION`, and there is none.
+    :raises AirflowNotFoundException: if :data:`DEFAULT_CONNECTION` does not exist.
 
     >>> from airflow.providers.common.compat.sdk import BaseHook
     >>> read_connection("aws_prod", BaseHook.get_connection)
@@ -63,7 +63,7 @@ def read_connection(conn_id: str, look_up: Callable[[str], Connection]) -> Conne
         ...
     spot_runner_provider.protocol.calls.ConfigurationError: There is no connection 'aws_prod'. Add it to Airflow
     (airflow connections add aws_prod --conn-type aws), or correct aws_conn_id, of the task or of [spot_runner]. If it
-    is there, see why its secrets backend does not find it. Nothing was sent to AWS
+    exists, check why its secrets backend does not find it. Nothing was sent to AWS
     """
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     unreadable = ConfigurationError(
@@ -72,9 +72,9 @@ def read_connection(conn_id: str, look_up: Callable[[str], Connection]) -> Conne
     )
     text = os.environ.get(variable, "").strip()
     try:
-        # Airflow 2 logs why it cannot read one, with what it took for a port: it may be a part of the secret.
+        # If it cannot read one, Airflow 2 logs what it took for a port, which may be part of the secret.
         _ = Connection.from_json(text, conn_id) if text.startswith("{") else urlsplit(text).port
-    except Exception:  # whatever it is, it may quote a secret
+    except Exception:  # any of them may quote a secret
         raise unreadable from None
     try:
         connection = look_up(conn_id)
@@ -85,17 +85,17 @@ def read_connection(conn_id: str, look_up: Callable[[str], Connection]) -> Conne
             raise
         raise ConfigurationError(
             f"There is no connection {conn_id!r}. Add it to Airflow (airflow connections add {conn_id} "
-            "--conn-type aws), or correct aws_conn_id, of the task or of [spot_runner]. If it is there, see why its "
-            f"secrets backend does not find it. {NOTHING_SENT}"
+            "--conn-type aws), or correct aws_conn_id, of the task or of [spot_runner]. If it exists, check why "
+            f"its secrets backend does not find it. {NOTHING_SENT}"
         ) from None
     try:
         extra = json.loads(connection.extra or "{}")
     except ValueError:
         extra = None
     if not isinstance(extra, dict):
-        # Airflow would go on without what stands there: keys, a role, a region.
+        # Airflow would go on without the keys, the role or the region in it.
         raise ConfigurationError(
-            f"The connection {conn_id!r} has an extra that is no JSON object: correct it. {NOTHING_SENT}"
+            f"The connection {conn_id!r} has an extra that is not a JSON object: correct it. {NOTHING_SENT}"
         )
     remember(connection.password or "", *secrets_of(extra), key_id=connection.login)
     for fault in connection_faults(connection.login, connection.password, extra):
@@ -104,9 +104,9 @@ def read_connection(conn_id: str, look_up: Callable[[str], Connection]) -> Conne
 
 
 def check_environment(given: AwsConnectionWrapper) -> None:
-    """Look at the worker's own credentials, if the connection leaves it to them.
+    """Check the worker's own credentials if the connection has none.
 
-    :raises ConfigurationError: if something is wrong with those in its environment.
+    :raises ConfigurationError: if something is wrong with the credentials in its environment.
 
     >>> from spot_runner_provider.hooks.image_builder import ImageBuilderHook
     >>> check_environment(ImageBuilderHook(aws_conn_id=None).conn_config)
@@ -119,12 +119,12 @@ def check_environment(given: AwsConnectionWrapper) -> None:
 
 
 def check_region(region: str | None, source: str, profile_name: str | None) -> None:
-    """Look at the region.
+    """Check the region.
 
     :param region: the task's or the connection's; the worker's own if ``None``.
     :param source: where it comes from, in words.
-    :param profile_name: the profile that may name the worker's own.
-    :raises ConfigurationError: if it is none. That there is none at all is for botocore to say.
+    :param profile_name: the profile that may name the worker's own region.
+    :raises ConfigurationError: if it cannot be a region. If there is no region at all, botocore says so later.
 
     >>> check_region("us-east-1a", "region_name of the connection 'aws_default'", None)
     Traceback (most recent call last):
@@ -140,7 +140,7 @@ def check_region(region: str | None, source: str, profile_name: str | None) -> N
 
 
 def guard(session: Any) -> None:
-    """Let no client send credentials that cannot be sent, wherever they come from, nor wait for a host that is not.
+    """Stop clients that would send malformed credentials, from any source, or wait for a host that does not exist.
 
     :param session: boto3's, or aiobotocore's.
 
@@ -162,17 +162,17 @@ def guard(session: Any) -> None:
 
 @contextmanager
 def refusing_settings() -> Iterator[None]:
-    """Turn what botocore and the Amazon provider make of settings that they cannot take into a refusal.
+    """Turn the errors that botocore and the Amazon provider raise for bad settings into a :class:`ConfigurationError`.
 
-    :raises ConfigurationError: naming what cannot be read or taken.
+    :raises ConfigurationError: naming what cannot be read or used.
 
     >>> from botocore.config import Config
     >>> with refusing_settings():
     ...     Config(proxis={})
     Traceback (most recent call last):
         ...
-    spot_runner_provider.protocol.calls.ConfigurationError: No client can be made of the settings: Got unexpected
-    keyword argument 'proxis'. Correct botocore_config, the extra of the connection, or the worker's AWS_ENDPOINT_URL
+    spot_runner_provider.protocol.calls.ConfigurationError: No client can be created with the settings: Got unexpected
+    keyword argument 'proxis'. Correct botocore_config, the connection's extra, or the worker's AWS_ENDPOINT_URL
     """
     try:
         with scrubbed():
@@ -181,7 +181,7 @@ def refusing_settings() -> Iterator[None]:
         raise ConfigurationError(f"The worker's credentials cannot be read: {error}. {UNREADABLE_REMEDY}") from error
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ConfigurationError(
-            f"No client can be made of the settings: {error}. Correct botocore_config, the extra of the connection, or "
+            f"No client can be created with the settings: {error}. Correct botocore_config, the connection's extra, or "
             "the worker's AWS_ENDPOINT_URL"
         ) from error
 
@@ -195,7 +195,7 @@ def _check_signed(request: Any, **_: Any) -> None:
 
 
 def _check_host(request_dict: Mapping[str, Any], caught_exception: Exception | None = None, **_: Any) -> None:
-    """Give up at once where there is no such host: botocore would try again for half a minute."""
+    """Give up at once if the host does not exist; botocore would keep trying for half a minute."""
     if not isinstance(caught_exception, EndpointConnectionError):
         return
     codes = {cause.errno for cause in causes(caught_exception) if isinstance(cause, socket.gaierror)}
@@ -205,10 +205,10 @@ def _check_host(request_dict: Mapping[str, Any], caught_exception: Exception | N
     region = str(request_dict["context"]["client_region"])
     if f".{region}." in host and region not in _known_regions():
         raise ConfigurationError(
-            f"There is no host {host}, and botocore knows no region {region}: correct region_name, of the connection "
-            "or of [spot_runner], or AWS_DEFAULT_REGION"
+            f"Host {host} does not exist, and botocore does not know region {region}: correct region_name, of the "
+            "connection or of [spot_runner], or AWS_DEFAULT_REGION"
         )
-    caught_exception.args = (f"{caught_exception}: the worker's DNS knows no such host",)
+    caught_exception.args = (f"{caught_exception}: the worker's DNS does not know this host",)
     raise caught_exception
 
 

@@ -1,4 +1,4 @@
-"""What credentials and a region must look like before anything is sent with them, and what of a connection is secret.
+"""What credentials and a region must look like before they are used, and which parts of a connection are secret.
 
 No fault that is returned here quotes a credential.
 """
@@ -10,26 +10,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _PRINTABLE = re.compile(r"[!-~]+")
-"""What http.client and AWS take in a header, without the blanks that end up around what is copied."""
+"""What http.client and AWS accept in a header, without the blanks that copying may add at the ends."""
 
 _KEY_ID = re.compile(r"[\w.-]+", re.ASCII)
-"""AWS's are letters and digits. Emulators take more, but in a signature commas, slashes and ``=`` separate fields."""
+"""AWS uses letters and digits. Emulators accept more, but commas, slashes and ``=`` separate fields of a signature."""
 
 _LONGEST_REGION = 30
-"""Characters of a region, generously; what is longer may be a secret in the wrong field, and is not told."""
+"""Longest text that can be a region, generously. A longer one may be a misplaced secret, so it is not quoted."""
 
 _REGION = re.compile(rf"(?![0-9]+\Z)(?!-)[a-z0-9-]{{1,{_LONGEST_REGION}}}(?<!-)")
-"""What botocore takes for a region, known or not, but for capitals, which AWS does not take in a signature."""
+"""What botocore accepts as a region, known or not, except capitals, which AWS rejects in a signature."""
 
 _ZONE = re.compile(r"([a-z]+(?:-[a-z]+)+-[0-9]+)(?:-[a-z]+-[0-9]+)?[a-z]")
-"""An availability zone, or a local one such as ``us-east-1-bos-1a``, after its region. No region ends in a letter."""
+"""An availability zone, or a local zone such as ``us-east-1-bos-1a``. No region ends in a letter."""
 
 _SIGNED = re.compile(r"AWS4-\S+ Credential=([^/]*)/[0-9]{8}/.*", re.DOTALL)
 
 _USERINFO = re.compile(r"://([^\s\"'<>]*)@")
 
 _SEPARATORS = re.compile(r"[/?#:@]")
-"""What ends a part of an address, if it is not percent-encoded."""
+"""Characters that end a part of an address unless they are percent-encoded."""
 
 _SECRET_NAMES = frozenset({"aws_secret_access_key", "aws_session_token", "aws_security_token", "externalid"})
 
@@ -50,14 +50,14 @@ def credential_fault(value: object) -> str | None:
     r"""Return what is wrong with a secret access key or a session token, ``None`` if nothing is.
 
     >>> credential_fault("IQoJb3JpZ2luX2VjE/+=\n")
-    'begins or ends with a blank or a line break: copy it without'
+    'begins or ends with a blank or a line break: copy it without that'
     """
     if not isinstance(value, str):
-        return "is no text: write it in quotes"
+        return "is not text: write it in quotes"
     if not value.strip():
         return "is blank: fill it in"
     if value != value.strip():
-        return "begins or ends with a blank or a line break: copy it without"
+        return "begins or ends with a blank or a line break: copy it without that"
     if not value.isascii():
         return "has a character that is not ASCII: copy it again"
     if not _PRINTABLE.fullmatch(value):
@@ -66,7 +66,7 @@ def credential_fault(value: object) -> str | None:
 
 
 def region_fault(region: object) -> str | None:
-    """Return what is wrong with a region, which may be one that botocore does not know yet; ``None`` if nothing is.
+    """Return what is wrong with a region, ``None`` if nothing is. It may be one that botocore does not know yet.
 
     >>> region_fault("us-east-1a")
     "'us-east-1a' is an availability zone: write us-east-1"
@@ -79,14 +79,14 @@ def region_fault(region: object) -> str | None:
     if zone := _ZONE.fullmatch(region):
         return f"{told} is an availability zone: write {zone[1]}"
     if not _REGION.fullmatch(region):
-        return f"{told} is no region: write one such as us-east-1, in small letters and without what is around it"
+        return f"{told} is not a region: write one such as us-east-1, in lower case and with nothing around it"
     return None
 
 
 def connection_faults(login: object, password: object, extra: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the credentials in an Airflow connection.
 
-    Half a pair of keys is one: the Amazon provider passes over it, and takes the credentials of the worker.
+    Half a pair of keys is a fault, because the Amazon provider would ignore it and use the worker's credentials.
 
     >>> list(connection_faults("AKIAIOSFODNN7EXAMPLE", "", {"region_name": "us-east-1"}))
     ['has an access key id, but no secret access key: fill in both, or none']
@@ -115,10 +115,10 @@ def connection_faults(login: object, password: object, extra: Mapping[str, Any])
 def environment_faults(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with the credentials in environment variables.
 
-    botocore takes them if there are an access key id and a secret access key.
+    botocore uses them if there are both an access key id and a secret access key.
 
     >>> list(environment_faults({"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalr "}))
-    ['AWS_SECRET_ACCESS_KEY begins or ends with a blank or a line break: copy it without']
+    ['AWS_SECRET_ACCESS_KEY begins or ends with a blank or a line break: copy it without that']
     """
     key_id, secret_key = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
     if not key_id or not secret_key:
@@ -136,7 +136,7 @@ def header_fault(headers: Mapping[str, Any]) -> str | None:
     r"""Return what is wrong with the credentials in the headers of a signed request, ``None`` if nothing is.
 
     >>> header_fault({"X-Amz-Security-Token": b"IQoJb3JpZ2luX2VjE\n"})
-    'the session token begins or ends with a blank or a line break: copy it without'
+    'the session token begins or ends with a blank or a line break: copy it without that'
     """
     for name, value in headers.items():
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
@@ -150,7 +150,7 @@ def header_fault(headers: Mapping[str, Any]) -> str | None:
 
 
 def secrets_of(value: Any, name: str | None = None) -> Iterator[str]:
-    """Yield what is secret in a connection's extra or in settings: by its name, or as a user in a URL.
+    """Yield the secrets in a connection's extra or in settings: values with a secret's name, and users in URLs.
 
     >>> list(secrets_of({"endpoint_url": "http://me:hidden@127.0.0.1", "assume_role_kwargs": {"ExternalId": "3f9c"}}))
     ['me:hidden', 'hidden', 'hidden', '3f9c']
@@ -168,4 +168,4 @@ def secrets_of(value: Any, name: str | None = None) -> Iterator[str]:
             yield userinfo
             password = userinfo.partition(":")[2]
             yield password
-            yield from _SEPARATORS.split(password)  # as an error quotes what it took for a port or a path
+            yield from _SEPARATORS.split(password)  # an error may quote a part of it as a port or a path

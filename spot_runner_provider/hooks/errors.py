@@ -1,7 +1,7 @@
 """What an error of AWS, or on the way to AWS, means: whether it passes, and whether the call may have been applied.
 
-This is the one table of error codes. A test holds it against botocore's models of the services that are called.
-What a person must do is another matter: :mod:`spot_runner_provider.hooks.explanation`.
+This is the only table of error codes. A test compares it with botocore's models of the services that are called.
+What a person must do is in :mod:`spot_runner_provider.hooks.explanation`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class ErrorKind(StrEnum):
-    """What a call that ended in an error came to.
+    """What the error of a call means.
 
     >>> ErrorKind.NO_ACCESS.is_for_good, ErrorKind.PASSING.is_for_good
     (True, False)
     """
 
     ANSWER = "answer"
-    """No trouble: who asked reads it as an answer. Not applied."""
+    """Not applied; the caller takes it as an answer, not as trouble."""
     PASSING = "passing"
     """Not applied; it passes by itself."""
     AMBIGUOUS = "ambiguous"
-    """It passes by itself; nobody can say whether the call was applied."""
+    """It passes by itself; it is unknown whether the call was applied."""
     NO_ACCESS = "no_access"
     """Not applied: a person must allow it."""
     BAD_CREDENTIALS = "bad_credentials"
@@ -35,18 +35,18 @@ class ErrorKind(StrEnum):
     BAD_SETTING = "bad_setting"
     """Not sent: a person must correct a setting of the connection, of the worker, or of botocore."""
     REFUSED = "refused"
-    """Not applied: a person must change the resource that was called for, or raise its limit."""
+    """Not applied: a person must change the resource, or raise its limit."""
 
     @property
     def is_for_good(self) -> bool:
-        """Whether repeating the call is in vain before a person has mended something."""
+        """Whether repeating the call is useless until a person fixes something."""
         return self in _FOR_GOOD
 
 
 _FOR_GOOD = frozenset({ErrorKind.NO_ACCESS, ErrorKind.BAD_CREDENTIALS, ErrorKind.BAD_SETTING, ErrorKind.REFUSED})
 
 STALE_TOKENS = frozenset({"InvalidNextToken", "InvalidPaginationTokenException"})
-"""Codes that pass if the listing is begun anew, and not if the very call is repeated."""
+"""Codes that pass if the listing starts again, but not if the same call is repeated."""
 
 _SORTED: dict[ErrorKind, frozenset[str]] = {
     ErrorKind.ANSWER: frozenset({"ConditionalCheckFailedException", "ParameterNotFound", "ParameterVersionNotFound"}),
@@ -170,7 +170,7 @@ _SORTED: dict[ErrorKind, frozenset[str]] = {
 }
 
 KINDS: dict[str, ErrorKind] = {code: kind for kind, codes in _SORTED.items() for code in codes}
-"""Error code, without a namespace before it -> what it means."""
+"""Error code, without its namespace -> what it means."""
 
 CREDENTIAL_OPERATIONS = {
     "AssumeRole": "sts",
@@ -181,17 +181,17 @@ CREDENTIAL_OPERATIONS = {
     "CreateToken": "sso-oauth",
     "CreateOAuth2Token": "signin",
 }
-"""Operation that hands out credentials -> the service before its name in IAM. botocore calls it in the midst of another
-call, which is not sent then."""
+"""Operation that hands out credentials -> its service prefix in IAM. botocore calls it during another call, which
+is not sent if this one fails."""
 
 _PASSING_WORDS = {
     "InvalidIdentityToken": "verification key",  # the identity provider did not answer STS
-    "ValidationException": "backfilling",  # the index was only just created
+    "ValidationException": "backfilling",  # the index was created a moment ago
 }
-"""Codes of many causes -> words of AWS that tell one which passes."""
+"""Codes with many causes -> the words of AWS for a cause that passes."""
 
 _ROTATED = "AssumeRoleWithWebIdentity"
-"""The operation whose expired token is a file that is written anew, and read anew by the next try."""
+"""The operation whose expired token comes from a file. The file is renewed, and the next try reads it again."""
 
 _SORTED_EXCEPTIONS: dict[ErrorKind, frozenset[str]] = {
     ErrorKind.PASSING: frozenset(
@@ -251,7 +251,7 @@ _SORTED_EXCEPTIONS: dict[ErrorKind, frozenset[str]] = {
     ),
 }
 _EXCEPTIONS = {name: kind for kind, names in _SORTED_EXCEPTIONS.items() for name in names}
-"""Name of an exception of botocore, Airflow or Python -> what it means. Not every botocore has each of them."""
+"""Name of an exception of botocore, Airflow or Python -> what it means. Not every botocore has all of them."""
 
 _CREDENTIALS = _SORTED_EXCEPTIONS[ErrorKind.PASSING] | _SORTED_EXCEPTIONS[ErrorKind.BAD_CREDENTIALS]
 
@@ -263,17 +263,18 @@ _SETTING_WORDS = (
     "WRONG_VERSION_NUMBER",
     os.strerror(errno.ENOEXEC),
 )
-"""Words of errors whose class tells nothing: where a role's credentials are asked for, whose certificate is odd, a file
-without one, an endpoint that speaks no TLS, and a credential process that is no program."""
+"""Words of errors whose class says nothing. Their causes: an unsupported host for a role's credentials, an illegal
+header value, an untrusted certificate, a file without certificates, an endpoint without TLS, and a credential process
+that is not a program."""
 
 _BUNDLE_WORDS = tuple(os.strerror(code) for code in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES))
-"""Words of an ``SSLError`` whose file of certificates cannot be read."""
+"""Words of an ``SSLError`` for a certificate file that cannot be read."""
 
 
 def kind_of_code(code: str, operation: str) -> ErrorKind | None:
-    """Return what an error code of an operation means, ``None`` if nobody knows.
+    """Return what an error code of an operation means, ``None`` if that is unknown.
 
-    Whatever is refused of a request for credentials, no resource is to blame.
+    If a request for credentials is refused, the credentials are at fault, never a resource.
 
     >>> kind_of_code("ValidationException", "PutParameter"), kind_of_code("ValidationException", "CreateOAuth2Token")
     (<ErrorKind.REFUSED: 'refused'>, <ErrorKind.BAD_CREDENTIALS: 'bad_credentials'>)
@@ -283,10 +284,10 @@ def kind_of_code(code: str, operation: str) -> ErrorKind | None:
 
 
 def kind_of(error: BaseException) -> ErrorKind:
-    """Return what an error that a call of AWS ended in means.
+    """Return what the error of a call to AWS means.
 
-    botocore answers trouble of the instance's metadata endpoint with ``NoCredentialsError``, as if there were no
-    role. So that one passes, unless the endpoint is turned off.
+    If the instance's metadata endpoint has a problem, botocore raises ``NoCredentialsError`` as if there were no role.
+    So that error counts as passing, unless the endpoint is disabled.
 
     >>> from botocore.exceptions import ClientError, NoCredentialsError
     >>> kind_of(ClientError({"Error": {"Code": "TooManyUpdates"}}, "PutParameter"))
@@ -318,7 +319,7 @@ def is_about_credentials(error: BaseException) -> bool:
 
 
 def is_of_credentials(error: ClientError) -> bool:
-    """Return whether the answer is of what hands out credentials, and not of the service that was to be called.
+    """Return whether the error comes from the service that hands out credentials, not from the called one.
 
     >>> from botocore.exceptions import ClientError
     >>> is_of_credentials(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetRoleCredentials"))
@@ -328,9 +329,9 @@ def is_of_credentials(error: ClientError) -> bool:
 
 
 def is_refused_for_now(error: ClientError) -> bool:
-    """Return whether the service that was called says itself that it takes no such call for now.
+    """Return whether the called service itself says that it accepts no such call for now.
 
-    Not so what hands out credentials, and a code that nobody knows: a proxy's, for example.
+    An error of the service that hands out credentials does not count, nor does an unknown code, such as a proxy's.
 
     >>> from botocore.exceptions import ClientError
     >>> is_refused_for_now(ClientError({"Error": {"Code": "ThrottlingException"}}, "PutParameter"))
@@ -342,7 +343,7 @@ def is_refused_for_now(error: ClientError) -> bool:
 
 
 def is_repeatable(code: str) -> bool:
-    """Return whether the very call that AWS refused with ``code`` may be taken in a moment.
+    """Return whether AWS may accept the same call in a moment after refusing it with ``code``.
 
     >>> is_repeatable("TransactionConflictException"), is_repeatable("InvalidNextToken")
     (True, False)
@@ -351,7 +352,7 @@ def is_repeatable(code: str) -> bool:
 
 
 def may_quote(error: ClientError) -> bool:
-    """Return whether AWS's words may quote the value that was sent.
+    """Return whether AWS's message may quote the value that was sent.
 
     >>> from botocore.exceptions import ClientError
     >>> may_quote(ClientError({"Error": {"Code": "ValidationException"}}, "PutParameter"))
@@ -361,7 +362,7 @@ def may_quote(error: ClientError) -> bool:
 
 
 def code_of(error: ClientError) -> str:
-    """Return the AWS error code, without a namespace before it.
+    """Return the AWS error code without its namespace.
 
     >>> from botocore.exceptions import ClientError
     >>> code_of(ClientError({"Error": {"Code": "com.amazonaws.dynamodb.v20120810#ValidationException"}}, "Query"))
@@ -390,12 +391,12 @@ def _kind_of_answer(error: ClientError) -> ErrorKind:
         return ErrorKind.PASSING
     if error.operation_name == _ROTATED and code.startswith("ExpiredToken"):
         return ErrorKind.PASSING
-    # A code that no model lists is tried again, loudly: to give up at once may be wrong.
+    # A code that no model lists is tried again and logged, because giving up at once may be wrong.
     return kind_of_code(code, error.operation_name) or ErrorKind.PASSING
 
 
 def names_of(error: BaseException) -> list[str]:
-    """Return the names of an exception's classes, the nearest first.
+    """Return the names of an exception's classes, the most specific first.
 
     >>> names_of(TimeoutError())[:2]
     ['TimeoutError', 'OSError']

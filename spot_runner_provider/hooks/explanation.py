@@ -1,8 +1,8 @@
-"""What AWS's refusal of a call means for the person who must mend it.
+"""What AWS's refusal of a call means for the person who must fix it.
 
 One code has many causes, so AWS's message decides: it names the action and the resource that were denied, the kind of
-policy that denies them, or the key that cannot be used. AWS's own words are always told, but for what they quote of
-the request.
+policy that denies them, or the key that cannot be used. AWS's own words are always told, except where they quote the
+request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ALWAYS_ENABLED = re.compile(
     r"(us-(east|west)-[12]|ca-central-1|sa-east-1|eu-(central-1|north-1|west-[123])"
     r"|ap-(south-1|northeast-[123]|southeast-[12])|(cn|us-gov|us-iso|us-isob|eu-isoe|us-isof|eusc)-.*)"
 )
-"""Regions that no account has to enable: those from before March 2019, and all of the other partitions (AWS Account
+"""Regions that are enabled in every account: those from before March 2019, and all in the other partitions (AWS Account
 Management: "Enable or disable AWS Regions in your account")."""
 
 _DENIAL = re.compile(
@@ -53,15 +53,15 @@ _QUOTES = re.compile(
     r"|'?AWS4-HMAC-SHA256).*",
     re.S,
 )
-"""Where AWS begins to quote the request that it does not accept, with a key id, a session token or a signature."""
+"""Where AWS begins to quote the rejected request, with a key id, a session token or a signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """A call that AWS refused for good.
+    """A call that AWS refused permanently.
 
     :param action: the IAM action of the call, such as ``ssm:PutParameter``.
-    :param resource: what it was about in words, such as ``parameter /spot-runner/configs/linux-x64``.
+    :param resource: what it was about, in words, such as ``parameter /spot-runner/configs/linux-x64``.
     :param code: AWS's error code.
     :param message: AWS's words.
     :param connection: whose identity called, such as ``connection aws_default``.
@@ -120,7 +120,7 @@ def _clock(call: FailedCall) -> str | None:
 
 
 def _key(call: FailedCall) -> str | None:
-    """A KMS key that is not fit for use, of which SSM and DynamoDB tell under codes of their own."""
+    """A KMS key that cannot be used. SSM and DynamoDB report it under their own codes."""
     if not _OF_KMS.search(call.message):
         return None
     found = _KEY.search(call.message)
@@ -142,7 +142,7 @@ def _key(call: FailedCall) -> str | None:
 
 
 def _not_handed_out(call: FailedCall) -> str | None:
-    """A request for credentials that is refused for what it asks, or by what knows no IAM policies."""
+    """A refused request for credentials: for its content, or by a service without IAM policies."""
     service = CREDENTIAL_OPERATIONS.get(call.operation)
     if service is None or (service == "sts" and KINDS.get(call.code) is not ErrorKind.REFUSED):
         return None
@@ -171,7 +171,7 @@ def _denied(call: FailedCall) -> str | None:
     if explicit and not explicit["kind"]:
         return (
             f"Access denied: a policy denies {action} on {resource} explicitly. Find and remove that deny for "
-            f"{call.identity}; to allow the action elsewhere does not help"
+            f"{call.identity}; allowing the action elsewhere does not help"
         )
     if remedy := _GUARDRAILS.get(kind):
         verb = f"a {kind} denies" if explicit else f"no {kind} allows"
@@ -180,7 +180,7 @@ def _denied(call: FailedCall) -> str | None:
     if explicit:
         return (
             f"Access denied: an {kind} of {call.identity} denies {action} on {resource} explicitly. Remove that deny; "
-            "to allow the action besides does not help"
+            "allowing the action as well does not help"
         )
     if action.lower().startswith("sts:"):
         by_iam = call.operation == "AssumeRole"
@@ -226,7 +226,7 @@ def _credentials(call: FailedCall) -> str | None:
 
 def _refused(call: FailedCall) -> str:
     return (
-        f"AWS refuses {call.action} on {call.resource} ({call.code}). {_REMEDIES.get(call.code, 'Mend what AWS names')}"
+        f"AWS refuses {call.action} on {call.resource} ({call.code}). {_REMEDIES.get(call.code, 'Fix what AWS names')}"
     )
 
 
@@ -239,23 +239,23 @@ _RULES: tuple[Callable[[FailedCall], str | None], ...] = (
     _credentials,
     _refused,
 )
-"""What may be wrong, the most telling first."""
+"""What may be wrong, the most specific rule first."""
 
 _SOURCES = {
     "sts": "Correct the role, its session name and its session policies",
     "sso": "Assign the user to that account and permission set in IAM Identity Center. Or correct sso_account_id, "
     "sso_role_name and sso_region",
-    "sso-oauth": "Sign in anew with aws sso login, or correct the sso_session",
-    "signin": "Sign in anew with aws login, or correct the login_session",
+    "sso-oauth": "Sign in again with aws sso login, or correct the sso_session",
+    "signin": "Sign in again with aws login, or correct the login_session",
 }
-"""What a person can do if no credentials are handed out, by the service that does it."""
+"""What a person can do if no credentials are handed out, by the service that should hand them out."""
 
 _REMEDIES = {
     "HierarchyLevelLimitExceededException": "Shorten config_prefix: a parameter's path has 15 levels at most",
-    "HierarchyTypeMismatchException": "Create the parameter anew, as a String",
+    "HierarchyTypeMismatchException": "Create the parameter again, as a String",
     "IncompatiblePolicyException": "Correct the parameter's policies",
     "InvalidAllowedPatternException": "Correct the parameter's allowed pattern",
-    "InvalidKeyId": "Enable the parameter's KMS key, or create the parameter anew with another one",
+    "InvalidKeyId": "Enable the parameter's KMS key, or create the parameter again with another one",
     "InvalidPolicyAttributeException": "Correct the parameter's policies",
     "InvalidPolicyTypeException": "Correct the parameter's policies",
     "ParameterLimitExceeded": "Delete parameters that nobody needs, or let AWS raise the account's limit",
@@ -263,9 +263,9 @@ _REMEDIES = {
     "keeps 100 versions, and deletes none that has a label",
     "ParameterPatternMismatchException": "Let the parameter's allowed pattern match the JSON with the new AMI id",
     "PoliciesLimitExceededException": "Remove policies of the parameter: it has 10 at most",
-    "UnsupportedParameterType": "Create the parameter anew, as a String",
+    "UnsupportedParameterType": "Create the parameter again, as a String",
 }
-"""What a person can do about what is refused, by code."""
+"""What a person can do about a refusal, by code."""
 
 _GUARDRAILS: dict[str, Callable[[FailedCall], str]] = {
     "service control policy": lambda _: "Whoever administers the AWS organization must change that policy",
@@ -278,4 +278,4 @@ _GUARDRAILS: dict[str, Callable[[FailedCall], str]] = {
     "role trust policy": lambda call: f"Let the trust policy of the role name {call.identity}",
     "resource-based policy": lambda _: "Change the policy of that resource; a KMS key's is its key policy",
 }
-"""Who can change the policies that allow nothing by themselves, by AWS's name for the kind of policy."""
+"""How to change the policies that the identity's own policy cannot override, by AWS's name for their kind."""

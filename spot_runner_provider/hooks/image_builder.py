@@ -16,10 +16,10 @@ from spot_runner_provider.protocol.calls import Throttled
 from spot_runner_provider.records.image import Image, goes_on, latest, pipelines_of
 
 NAMES_LIMIT = 10
-"""Values that one filter of ListImagePipelines takes."""
+"""Values that one filter of ListImagePipelines accepts."""
 
 PAGE_SIZE = 25
-"""Entries a page; botocore before 1.44 rejects more."""
+"""Entries per page; botocore before 1.44 rejects more."""
 
 
 class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
@@ -27,8 +27,8 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
 
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
 
-    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for what only a person can
-    mend, and botocore's errors for the rest.
+    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for errors that only a person
+    can fix, and botocore's errors for all others.
 
     >>> hook = ImageBuilderHook(aws_conn_id="aws_default", region_name="us-east-1")
     >>> pipelines = hook.find_pipelines(["spot-runner-linux-x64", "spot-runner-linux-riscv64"])
@@ -45,7 +45,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         """The ARNs of the pipelines that were found, by name."""
 
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a client that waits when Image Builder throttles, but for listing images; a trigger's as it is."""
+        """Return a client that waits when Image Builder throttles, except for listing images; a trigger's unchanged."""
         client = super().get_client_type(*args, **kwargs)
         if kwargs.get("deferrable"):
             return client  # not connected yet
@@ -65,13 +65,13 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         return found
 
     def latest_image(self, pipeline_arn: str) -> Image | None:
-        """Return the pipeline's most recently created image over all pages, ``None`` if there is none.
+        """Return the pipeline's most recently created image from all pages, ``None`` if there is none.
 
-        Where the listing leaves out what matters for the image's state, the image itself is asked.
+        If the listing leaves out details that the image's state needs, ``GetImage`` is called.
 
         :raises UndatedImage: if an image has no date.
-        :raises Throttled: if Image Builder refuses to begin listing the images for now. It is for the caller to wait:
-            every pipeline needs this call, and the quota is everybody's.
+        :raises Throttled: if Image Builder, for now, refuses to begin listing the images. The caller must wait, because
+            every pipeline needs this call and they all share the quota.
         """
         try:
             with self.explained(f"pipeline {pipeline_arn}"):
@@ -89,7 +89,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
             return Image.from_api(self.conn.get_image(imageBuildVersionArn=image.arn)["image"])
 
     def is_building(self, image_arn: str) -> bool:
-        """Return whether the build goes on: not if the image is gone.
+        """Return whether the build is still running; it is not if the image is gone.
 
         >>> hook = ImageBuilderHook(aws_conn_id="aws_default")
         >>> hook.is_building("arn:aws:imagebuilder:us-east-1:123456789012:image/spotrunnerstack-linux-x64/1.0.0/1")
@@ -104,7 +104,7 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                 raise
 
     def _list_images(self, **arguments: Any) -> Any:
-        """Ask for one page; what was begun is waited for, so that a long listing need not begin anew."""
+        """Ask for one page. Later pages are waited for, so that a long listing need not start again."""
         for attempt in range(1, ATTEMPTS if "nextToken" in arguments else 1):
             try:
                 return self.conn.list_image_pipeline_images(**arguments)
@@ -127,7 +127,7 @@ def is_gone(error: ClientError) -> bool:
 
 
 def _pages(call: Callable[..., Any], key: str, **arguments: Any) -> Iterator[Any]:
-    """Yield the entries of every page; a page may be short, or empty, and still not be the last."""
+    """Yield the entries of every page. A page may be short or empty without being the last."""
     # Not botocore's paginators: 1.37.2, which the Amazon provider still allows, has none for Image Builder.
     token: dict[str, str] = {}
     while True:

@@ -1,4 +1,4 @@
-"""Presets' parameters in the SSM Parameter Store."""
+"""The presets' parameters in the SSM Parameter Store."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from spot_runner_provider.protocol.calls import AmbiguousPut, Busy, ResourceRefu
 from spot_runner_provider.records.parameter import ConfigVersion, parameter_name
 
 NAMES_LIMIT = 10
-"""Names that one GetParameters takes."""
+"""Names that one GetParameters accepts."""
 
 CONTENTION = "TooManyUpdates"
-"""Code with which SSM refuses a call because it updates the same parameter for somebody else."""
+"""Code with which SSM refuses a call because it is updating the same parameter for somebody else."""
 
 
 class PresetConfigHook(ConfiguredHook, SsmHook):
     """Read and update the parameters ``<prefix>/<preset>``.
 
-    A put is sent exactly once, because a hidden repetition would look like somebody else's version, and what is put
-    must be made from what was read just before.
+    A put is sent exactly once: a hidden repetition would look like somebody else's version, and what is put must be
+    based on a version that was read just before.
 
     :param prefix: the path above the parameters, such as ``/spot-runner/configs``.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``config``, as every Amazon hook takes them.
 
-    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for what only a person can
-    mend, and botocore's errors for the rest.
+    Every method raises :class:`~spot_runner_provider.protocol.calls.ConfigurationError` for errors that only a person
+    can fix, and botocore's errors for all others.
 
     >>> hook = PresetConfigHook(prefix="/spot-runner/configs")
     >>> hook.name_of("linux-x64")
@@ -67,7 +67,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         return client
 
     def connect(self, cancellation: Cancellation | None = None) -> str:
-        """Make both clients now, in this thread, and return their region."""
+        """Create both clients now, in this thread, and return their region."""
         region = super().connect(cancellation)
         put_client = self._put_client
         if cancellation:
@@ -76,7 +76,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
 
     @cached_property
     def _put_client(self) -> Any:
-        """A client that repeats nothing."""
+        """A client that repeats no call."""
         once = self.config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
         return super().get_client_type(region_name=self.region_name, config=once)
 
@@ -85,7 +85,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         return parameter_name(self.prefix, preset_name)
 
     def read(self, preset_names: Sequence[str]) -> dict[str, ConfigVersion | None]:
-        """Return each preset's newest version, ``None`` where there is no parameter; a SecureString's described."""
+        """Return each preset's newest version, ``None`` where there is no parameter; a SecureString is described."""
         return {
             preset: self.describe(preset, config) if config and config.secure else config
             for preset, config in self.newest(preset_names).items()
@@ -103,7 +103,7 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         return found
 
     def describe(self, preset_name: str, config: ConfigVersion) -> ConfigVersion:
-        """Return ``config`` with the parameter's tier and key, which reading it does not tell.
+        """Return ``config`` with the parameter's tier and key, which reading it does not return.
 
         :raises ResourceRefused: if DescribeParameters does not list the parameter.
 
@@ -142,8 +142,8 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
         """Make ``text`` the newest version and return its number; type, key and tier stay those of ``config``.
 
         :raises Throttled: if SSM refuses it for now.
-        :raises Busy: if SSM is just updating the parameter for somebody else. A moment has passed then.
-        :raises AmbiguousPut: if the reply was lost, so that it may have been applied. A moment has passed then.
+        :raises Busy: after a short wait, if SSM is updating the parameter for somebody else.
+        :raises AmbiguousPut: after a short wait, if the reply was lost, so that the put may have been applied.
 
         >>> from spot_runner_provider.embedded.faults import Fault
         >>> aws.add_fault(Fault("ssm.PutParameter", "lost_reply"))
@@ -169,14 +169,14 @@ class PresetConfigHook(ConfiguredHook, SsmHook):
                 time.sleep(clock.backoff(0))
                 raise Busy(f"SSM is updating parameter {name} for somebody else") from error
             if isinstance(error, ClientError) and is_refused_for_now(error):
-                raise Throttled(f"SSM takes no put of parameter {name} for now") from error
+                raise Throttled(f"SSM accepts no put of parameter {name} for now") from error
             if kind_of(error) is ErrorKind.AMBIGUOUS:
                 time.sleep(clock.backoff(0))
                 raise AmbiguousPut(f"no answer to the put of parameter {name}: {error}") from error
             raise
 
     def _put(self, name: str, config: ConfigVersion, text: str) -> int:
-        # Without a tier SSM takes the account's default, which may be one that costs and cannot be left again.
+        # Without a tier, SSM uses the account's default, which may cost money and cannot be undone.
         kept = {"Tier": config.tier or "Standard"} | ({"KeyId": config.key_id} if config.secure else {})
         try:
             answer = self._put_client.put_parameter(Name=name, Value=text, Overwrite=True, **kept)

@@ -1,7 +1,7 @@
-"""Takes what is secret out of the errors of AWS's libraries, before anybody logs, raises or pushes them.
+"""Removes secrets from the errors of AWS's libraries before anybody logs, raises or pushes them.
 
-Airflow masks what it knows to be secret, in what it logs. It does not know a value as an error quotes it, nor one that
-comes from elsewhere than a connection, and an XCom or a terminal is no log.
+Airflow masks the secrets that it knows in its logs. But it does not recognize a value in the form that an error quotes,
+nor a secret from anywhere else than a connection. And it masks nothing in an XCom or on a terminal.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ WITHHELD = "(withheld: it may quote a secret)"
 _MASK = "***"
 
 _SHORTEST = 5
-"""Characters of a secret that is looked for, as with Airflow's own masks; a shorter one is found in any text."""
+"""Shortest secret that is looked for, in characters, as in Airflow's own masks; shorter ones are found in any text."""
 
 _WHOLE_KEY_ID = 16
-"""Characters of an access key id that is looked for; AWS's have no fewer, and emulators take words such as ``test``."""
+"""Shortest access key id that is looked for, in characters. AWS's are no shorter; emulators use words like ``test``."""
 
 _QUOTING = "Invalid endpoint:|retries may succeed:|integer value as|nonnumeric port:|Failed to parse:"
-"""What stands before an address, a part of it that was taken for a port, or an answer that botocore could not read: it
-may be the one that hands out a role's credentials."""
+"""Words before an address, before a part of it that was taken for a port, or before an unreadable response, which may
+be the one that hands out a role's credentials."""
 
 _PATTERNS = (
     (re.compile(r"(://)[^\s\"'<>]*@"), rf"\1{_MASK}@"),
@@ -41,19 +41,19 @@ _PATTERNS = (
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), _MASK),
     (re.compile(rf"({_QUOTING})(?! \(withheld).*", re.DOTALL), rf"\1 {WITHHELD}"),
 )
-"""Where a secret stands, whatever it is: in an address, and in what is signed or quoted of a request."""
+"""Places of unknown secrets: in an address, in a signature, and in a quoted request."""
 
 _TELLABLE = (BotoCoreError, ClientError, OSError)
-"""Causes that are told. Others quote what they choked on: an HTTP client a header, a parser a line of a file."""
+"""Causes that are kept. Others may quote a secret: an HTTP client quotes a header, a parser a line of a file."""
 
 _LOGGERS = ("botocore.credentials", "botocore.tokens", "aiobotocore.credentials", "aiobotocore.tokens")
-"""Who logs an error, at WARNING and with all its causes, before it is raised: refreshing credentials failed."""
+"""Loggers that log an error with all its causes before it is raised, when refreshing credentials fails."""
 
 _known: frozenset[str] = frozenset()
 
 
 def remember(*secrets: str, key_id: str | None = None) -> None:
-    """Look for these values in every error from now on, and for an access key id.
+    """From now on, look for these values, and for an access key id, in every error.
 
     >>> remember("wJalrXUtnFEMI/K7MDENG")
     >>> scrubbed_text("Value 'wJalrXUtnFEMI/K7MDENG' at 'value'"), scrubbed_text("wJalrXUtnFEMI%2FK7MDENG")
@@ -65,11 +65,11 @@ def remember(*secrets: str, key_id: str | None = None) -> None:
         found.append(key_id)
     for form in {form for secret in found for form in _forms(secret)} - _known:
         mask_secret(form)
-        _known |= {form}  # replaced, not changed: another thread may be looking through it
+        _known |= {form}  # a new set, because another thread may be iterating over the old one
 
 
 def _forms(secret: str) -> set[str]:
-    """Return what a value looks like as it is, and in Python's, JSON's and a URL's quotes."""
+    """Return the forms of a value: as it is, and as Python, JSON and URLs quote it."""
     forms = set()
     for text in (secret, secret.strip()):
         forms |= {
@@ -84,7 +84,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def scrubbed_text(text: str) -> str:
-    """Return the text without what is secret in it.
+    """Return the text with its secrets masked.
 
     >>> scrubbed_text("Could not connect to http://me:hidden@127.0.0.1:4566/")
     'Could not connect to http://***@127.0.0.1:4566/'
@@ -98,7 +98,7 @@ def scrubbed_text(text: str) -> str:
 
 @contextmanager
 def scrubbed() -> Iterator[None]:
-    """Take what is secret out of whatever is raised.
+    """Remove secrets from whatever is raised.
 
     >>> with scrubbed():
     ...     raise HTTPClientError(error=ValueError("Invalid header value b'hidden'"))
@@ -114,7 +114,7 @@ def scrubbed() -> Iterator[None]:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error came from, as a traceback has it, from the last to the first.
+    """Yield the causes of an error as a traceback has them, from the last to the first.
 
     >>> error = ValueError("no region")
     >>> error.__cause__ = KeyError("region")
@@ -131,7 +131,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def scrub(error: BaseException) -> None:
-    """Take what is secret out of an error and its causes, which stay only if they are known to quote nothing else.
+    """Remove secrets from an error and its causes; causes that may quote something else are dropped.
 
     >>> error = ValueError("no answer from http://me:hidden@127.0.0.1")
     >>> scrub(error)
@@ -145,7 +145,7 @@ def scrub(error: BaseException) -> None:
 
 
 def scrub_records() -> None:
-    """Scrub what AWS's libraries log of errors with credentials, from now on.
+    """From now on, scrub what AWS's libraries log about errors with credentials.
 
     >>> scrub_records()
     >>> bool(logging.getLogger("botocore.credentials").filters)
@@ -166,7 +166,7 @@ def _is_tellable(error: BaseException) -> bool:
 
 
 def _scrub_one(error: BaseException) -> None:
-    if type(error) is HTTPClientError:  # botocore's wrapper for what it does not know itself
+    if type(error) is HTTPClientError:  # botocore's wrapper for errors that it does not know
         cause: Any = error.kwargs.get("error")
         error.args = (f"An HTTP client failed with {type(cause).__name__} {WITHHELD}",)
     elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == "custom-process":
@@ -182,7 +182,7 @@ def _scrub_one(error: BaseException) -> None:
 
 
 def _told(argument: Any) -> Any:
-    """Return what an error may quote: a text in one line, anything else only if there is no secret in it."""
+    """Return an argument of an error without secrets: a text in one line, any other value as it is if it has none."""
     if isinstance(argument, str):
         return shown(scrubbed_text(argument))
     text = str(argument)

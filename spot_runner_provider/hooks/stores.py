@@ -1,4 +1,4 @@
-"""The three stores that the protocol speaks to, and which request to AWS each of its calls is."""
+"""The three stores of the protocol, and which request to AWS each of its calls becomes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from spot_runner_provider.protocol.calls import (
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The three stores that the protocol speaks to. Their methods are called from several threads.
+    """The three stores of the protocol. Their methods are called from several threads.
 
     >>> stores = Stores(AmiStateHook(table_name="spot-runner-state"), ImageBuilderHook(), PresetConfigHook())
     >>> stores.connect()
@@ -43,10 +43,10 @@ class Stores:
     configs: PresetConfigHook
 
     def connect(self, cancellation: Cancellation | None = None) -> str:
-        """Make all clients now, in this thread, from which alone connections are looked up; return their region.
+        """Create all clients now, and return their region. Connections are looked up in this thread only.
 
         :param cancellation: what stops the clients' calls.
-        :raises ConfigurationError: if there is no region, or if no client can be made of the settings.
+        :raises ConfigurationError: if there is no region, or if no client can be created with the settings.
         """
         self.states.connect(cancellation)
         self.configs.connect(cancellation)
@@ -60,7 +60,7 @@ class Stores:
     def perform(self, calls: Sequence[Any]) -> list[Any]:
         """Return the answers to ``calls``, which are all of one kind, in as few requests as AWS allows.
 
-        :raises Exception: what the hook raises; see there. Then each call may have been applied, or not.
+        :raises Exception: what the hook raises; see there. Each call may then have been applied or not.
         """
         match calls[0]:
             case FindPipeline():

@@ -281,7 +281,7 @@ class ReconcilePresetOperator(AmiStateOperator):
         waited = f"waited {arguments.duration('wait_timeout', self.wait_timeout).total_seconds() / 60:g} minutes"
         for build in progress.builds:
             if why := progress.unseen.get(build.image_arn):
-                self.log.warning("preset %s: %s, and could not look in the end: %s", build.preset_name, waited, why)
+                self.log.warning("preset %s: %s, and the last look failed: %s", build.preset_name, waited, why)
             else:
                 self.log.info("preset %s: %s", build.preset_name, waited)
         return progress.given_up(waited)

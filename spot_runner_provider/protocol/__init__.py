@@ -1,1 +1,1 @@
-"""The write protocol for one preset: it does no I/O, and knows neither Airflow nor AWS's libraries."""
+"""The write protocol for one preset. It does no I/O, and uses neither Airflow nor AWS's libraries."""

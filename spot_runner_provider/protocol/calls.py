@@ -1,4 +1,4 @@
-"""What the protocol asks of its three stores: the calls, their answers, and the exceptions thrown in instead."""
+"""What the protocol asks of its three stores: the calls, their answers, and the exceptions raised instead."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Commit(Call):
 
 @dataclass(frozen=True, slots=True)
 class LogIntent(Call):
-    """Put the intent, whatever stands under its key."""
+    """Put the intent, overwriting whatever has its key."""
 
     intent: Intent
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetIntent(Call):
-    """Delete the intent with this key; that it is gone already is no error."""
+    """Delete the intent with this key; it is no error if the intent is already gone."""
 
     job_id: str
 
@@ -93,11 +93,11 @@ class ReadHistory(Call):
 
 @dataclass(frozen=True, slots=True)
 class PutConfig(Call):
-    """Make ``text`` the newest version, type, key and tier as ``config`` has them. Answered by its number.
+    """Make ``text`` the newest version, with the type, key and tier of ``config``. Answered by its number.
 
     :raises Throttled: thrown in if SSM refuses it for now.
-    :raises Busy: thrown in if SSM is just updating this parameter for somebody else. A moment has passed then.
-    :raises AmbiguousPut: thrown in if nobody can say whether it was applied.
+    :raises Busy: thrown in, after a short wait, if SSM is updating this parameter for somebody else.
+    :raises AmbiguousPut: thrown in if it is unknown whether the put was applied.
     """
 
     preset_name: str
@@ -107,9 +107,9 @@ class PutConfig(Call):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Call):
-    """Wait until SSM may take the put that it throttled. Answered by whether it may; if not, it is asked again.
+    """Wait until the put that SSM throttled may be tried again. Answered by whether it may; if not, pause again.
 
-    :raises PutsInVain: thrown in if SSM has taken no put for so long that nobody waits any longer.
+    :raises PutsInVain: thrown in if SSM has accepted no put for so long that the wait is given up.
     """
 
 
@@ -120,15 +120,15 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The condition did not hold; ``present`` is the record that stands, ``None`` if it is gone or malformed."""
+    """The condition did not hold; ``present`` is the present record, ``None`` if it is gone or malformed."""
 
     present: AmiState | None
 
 
 class Refused(Exception):
-    """A store refused the call, so that it was certainly not applied; the text names resource and remedy.
+    """A store refused the call, so it was certainly not applied; the text names the resource and the remedy.
 
-    A store's refusal comes back to who asked for it, unless there is something to tidy up before, or to wait for:
+    The protocol passes a refusal on to its caller, unless it must first tidy up or wait:
 
     >>> from datetime import datetime
     >>> from spot_runner_provider.records.ami_state import Status
@@ -151,27 +151,27 @@ class ConfigurationError(Refused):
 
 
 class ResourceRefused(ConfigurationError):
-    """A store refuses this one resource for good, for what it is or for its limits: no other preset's concern."""
+    """A store permanently refuses this one resource, for its kind or its limits; other presets are not affected."""
 
 
 class Throttled(Refused):
-    """A store takes no such call, from anybody, for now."""
+    """For now, a store accepts no such call from anybody."""
 
 
 class Busy(Refused):
-    """A store is at work on the same resource for somebody else."""
+    """A store is updating the same resource for somebody else."""
 
 
 class AmbiguousPut(Exception):
-    """The reply of a put was lost: it was applied, or it was not."""
+    """The reply to a put was lost, so it is unknown whether the put was applied."""
 
 
 class PutsInVain(Exception):
-    """SSM took no put for too long; or others changed the parameter in between, or no reply came, again and again."""
+    """SSM accepted no put for too long, or each try met another's change of the parameter or got no reply."""
 
 
 def resource_of(call: Call, config_prefix: str) -> str:
-    """Return what ``call`` is about, in the words of an error message.
+    """Return what ``call`` is about, worded for an error message.
 
     :param config_prefix: the path above the parameters.
 

@@ -1,4 +1,4 @@
-"""What to reconcile, and for whom."""
+"""What to reconcile, and the run that does it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from spot_runner_provider.records.parameter import parameter_name
 class Candidate:
     """A preset with work to do: its record as detected, and intents that dead tries left.
 
-    ``state`` is ``None`` if only the intents are left. ``living`` are the intents of earlier tries of
-    the same run, which may live yet.
+    ``state`` is ``None`` if only the intents are left. ``living`` are the intents of earlier tries of the same run,
+    which may still be alive.
 
     >>> item = {"presetName": "linux-x64", "status": "building", "amiId": "ami-0a1d",
     ...         "updatedAt": "2026-02-11T15:35:48.123Z", "buildId": None}
@@ -37,11 +37,11 @@ class Candidate:
 
     @property
     def standing(self) -> tuple[Intent, ...]:
-        """All intents that stand, as far as is known."""
+        """All known intents of the preset."""
         return *self.intents, *self.living
 
     def retried(self, intents: Iterable[Intent], owner: str) -> Self:
-        """Return the candidate of a later try of the run ``owner``, given the preset's intents that stand by now.
+        """Return the candidate of a later try of the run ``owner``, given the preset's present intents.
 
         >>> left = Intent("AMI-INTENT#linux-x64#dag/run/1", "linux-x64", "2026-02-11T16:00:00.000Z", param_version=7)
         >>> Candidate("linux-x64").retried([left], "dag/run").living == (left,)
@@ -57,7 +57,7 @@ class Candidate:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what reconciling needs, and no more, for XCom."""
+        """Return, for XCom, only what reconciling needs."""
         state = {} if self.state is None else self.state.to_json()
         state.pop("errorMessage", None)
         keys = {intent.job_id for intent in self.intents}
@@ -76,7 +76,7 @@ class Candidate:
         name = check_preset_name(value.get("presetName"))
         intents = value.get("intents", [])
         if not isinstance(intents, Sequence) or not all(isinstance(intent, Mapping) for intent in intents):
-            raise MalformedRecord("intents is no list of intents")
+            raise MalformedRecord("intents is not a list of intents")
         return cls(
             preset_name=name,
             state=AmiState.from_json(value) if value.get("status") else None,
@@ -86,10 +86,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """For whom, and how, presets are reconciled.
+    """The run that reconciles presets, and its settings.
 
-    ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` is of one
-    execution of a try, so that none overwrites, or forgets, the intent of another that may still be alive.
+    ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` identifies
+    one execution of a try, so that it never overwrites or forgets the intent of another that may still be alive.
     ``repeated``: an earlier try of this run may already have written the parameter.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
@@ -108,7 +108,7 @@ class Run:
 
     @property
     def signature(self) -> str:
-        """The owner and the try, which sign an intent."""
+        """The owner and the attempt, which sign an intent."""
         return f"{self.owner}/{self.attempt}"
 
     def pipeline_of(self, preset_name: str) -> str:

@@ -1,4 +1,4 @@
-"""What reconciling a preset came to: the outcomes and the result, as logs, XCom and the report say them."""
+"""The outcomes of reconciling a preset, and the result, as logs, XCom and the report show them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from spot_runner_provider.records.ami_state import AmiState
 from spot_runner_provider.records.text import DETAIL_LIMIT, shorten
 
 ARN_LIMIT = 1024
-"""Characters that an ARN may have (Image Builder API: ``ImageBuilderArn`` and its kin are far shorter)."""
+"""Characters that an ARN may have (Image Builder API: ``ImageBuilderArn`` and similar types are far shorter)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """What there is to know of an outcome, the same for every preset that comes to it.
+    """Everything about an outcome that is the same for every preset with it.
 
-    :param label: what the status page calls it.
-    :param means: what it says to a person, in Markdown.
+    :param label: the outcome's name on the status page.
+    :param means: what it means, for a person, in Markdown.
     :param advice: what that person should do, in Markdown.
     :param needs_attention: whether a person should look: it is logged as a warning, and the report is ``degraded``.
     :param fails_task: whether the task fails, so that Airflow tries again.
-    :param fails_wait: whether a task that waits for builds fails, for good.
+    :param fails_wait: whether a task that waits for builds fails without retries.
     :param is_awaited: whether a task that waits for builds waits for this one.
-    :param settles: whether an intent that stood when the preset was detected is done with.
+    :param settles: whether it finishes the intents that the preset had when it was detected.
 
     >>> Meaning(label="No such pipeline", means="no pipeline of that name", advice="create it").needs_attention
     False
@@ -41,7 +41,7 @@ class Meaning:
 
 
 class Outcome(StrEnum):
-    """What reconciling, or the audit, came to: the word, and what it means.
+    """The outcome of reconciling, or of the audit: the word, and its meaning.
 
     >>> Outcome("config_invalid").meaning.label, Outcome.CONFIG_INVALID.meaning.needs_attention
     ('Parameter invalid', True)
@@ -51,7 +51,7 @@ class Outcome(StrEnum):
     meaning: Meaning
 
     def __new__(cls, word: str, meaning: Meaning) -> Self:
-        """Make a member that is its word."""
+        """Create a member whose value is its word."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.meaning = meaning
@@ -71,7 +71,7 @@ class Outcome(StrEnum):
         Meaning(
             label="Corrected to failed",
             means="the build had failed or was cancelled; the record says why, the parameter is as it was",
-            advice="mend what the reason names (recipe, infrastructure or distribution), then start a build",
+            advice="fix what the reason names (recipe, infrastructure or distribution), then start a build",
             settles=True,
         ),
     )
@@ -79,8 +79,8 @@ class Outcome(StrEnum):
         "still_building",
         Meaning(
             label="Still building",
-            means="the build goes on",
-            advice="nothing; if it goes on for hours, look at the image in the Image Builder console",
+            means="the build is still running",
+            advice="nothing; if it runs for hours, look at the image in the Image Builder console",
             is_awaited=True,
         ),
     )
@@ -126,9 +126,9 @@ class Outcome(StrEnum):
         Meaning(
             label="No usable AMI",
             means="the latest image is deprecated, deleted, disabled, in an unknown state, or has no AMI for "
-            "region and account; or an image has no date; or a settled record that an intent waits for "
+            "region and account; or an image has no date; or a settled record with an unfinished intent "
             "names no AMI id",
-            advice="what the detail says: start a build, or mend the distribution configuration first",
+            advice="what the detail says: start a build, or fix the distribution configuration first",
             needs_attention=True,
             settles=True,
         ),
@@ -137,8 +137,8 @@ class Outcome(StrEnum):
         "config_invalid",
         Meaning(
             label="Parameter invalid",
-            means="the parameter is missing, no JSON object, too large for its tier, or its `ami` is no text",
-            advice="what the detail says: create, repair or shorten the parameter; the next run goes on",
+            means="the parameter is missing, not a JSON object, or too large for its tier, or its `ami` is not text",
+            advice="what the detail says: create, repair or shorten the parameter; the next run continues",
             needs_attention=True,
         ),
     )
@@ -146,7 +146,7 @@ class Outcome(StrEnum):
         "refused",
         Meaning(
             label="Refused by AWS",
-            means="AWS refuses a call for this preset until a person mends something; the detail says what, in "
+            means="AWS refuses a call for this preset until a person fixes something; the detail says what, in "
             "AWS's words",
             advice="what the detail says; each run tries again",
             needs_attention=True,
@@ -167,7 +167,7 @@ class Outcome(StrEnum):
         Meaning(
             label="Error",
             means="a call failed again and again in this try",
-            advice="nothing at first: Airflow tries again, and so does the next run; the detail begins with the cause",
+            advice="nothing at first: Airflow and the next run try again; the detail begins with the cause",
             needs_attention=True,
             fails_task=True,
         ),
@@ -179,14 +179,14 @@ FAIL_TASKS = frozenset(outcome for outcome in Outcome if outcome.meaning.fails_t
 FAIL_WAITS = frozenset(outcome for outcome in Outcome if outcome.meaning.fails_wait)
 AWAITED = frozenset(outcome for outcome in Outcome if outcome.meaning.is_awaited)
 SETTLE = frozenset(outcome for outcome in Outcome if outcome.meaning.settles)
-"""What XComs hold, which is the words alone, is looked up in these."""
+"""XComs hold only the words, which are looked up in these sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The parameter names another AMI since this run, which ``build_id`` made, if that is known.
+    """The new AMI that the parameter names since this run, and the build that made it, if known.
 
-    The one before is ``None`` if there was none, or none to tell.
+    ``previous_ami_id`` is ``None`` if there was no AMI before, or if it must not be told.
 
     >>> Result("linux-x64", Outcome.CORRECTED_READY, replacement=Replacement("ami-0e3f", "ami-0a1d")).replacement
     Replacement(ami_id='ami-0e3f', previous_ami_id='ami-0a1d', build_id=None)
@@ -199,12 +199,12 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one preset came to.
+    """The result of one preset.
 
-    ``outcome`` is ``None`` if there was nothing to do; ``status`` to ``build_id`` are the record's, as last seen,
+    ``outcome`` is ``None`` if there was nothing to do. ``status`` to ``build_id`` are the record's, as last seen, or
     ``None`` if unknown. ``log_group`` is the image's, where Image Builder names one. ``replacement`` is what this run
-    made of the parameter, in this try or an earlier one; ``None`` if its AMI is the same. ``warn`` asks for a warning
-    in the log even if the outcome alone needs none.
+    changed in the parameter, in this try or an earlier one; ``None`` if its AMI is the same. ``warn`` asks for a
+    warning in the log even if the outcome needs none.
 
     >>> result = Result.of(None, "linux-x64", Outcome.FINISHED, detail="the record is gone")
     >>> {name: value for name, value in result.to_json().items() if value}
@@ -229,7 +229,7 @@ class Result:
 
     @classmethod
     def of(cls, state: AmiState | None, preset_name: str, outcome: Outcome | None, **fields: Any) -> Self:
-        """Return a result that describes the record as it is."""
+        """Return a result with the values of the record."""
         if state is None:
             return cls(preset_name, outcome, **fields)
         return cls(
@@ -244,7 +244,7 @@ class Result:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result in the record's vocabulary, texts cut, for XCom."""
+        """Return the result for XCom, under the record's attribute names and with long texts cut."""
         return {
             "presetName": shorten(self.preset_name),
             "status": self.status,

@@ -140,7 +140,7 @@ def parse_timestamp(text: object) -> datetime:
     datetime.datetime(2026, 2, 11, 15, 35, 48, 123000, tzinfo=datetime.timezone.utc)
     """
     if not isinstance(text, str):
-        raise MalformedRecord("updatedAt is missing or no text")
+        raise MalformedRecord("updatedAt is missing or not text")
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None or len(text) > 40 or not text.isascii() or shown(text) != text:
@@ -148,8 +148,8 @@ def parse_timestamp(text: object) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedRecord(
-            f"updatedAt '{shorten(text, 60)}' is no timestamp such as 2026-02-11T15:35:48.123Z",
-            "updatedAt is no timestamp",
+            f"updatedAt '{shorten(text, 60)}' is not a timestamp such as 2026-02-11T15:35:48.123Z",
+            "updatedAt is not a timestamp",
         ) from None
 
 

@@ -268,16 +268,16 @@ def judge(image: Image, *, region: str, account: str) -> Verdict:
     if there and not here:
         return Verdict.unusable(
             f"the latest image is AVAILABLE, but its AMI in {region} is {there[0].status}",
-            "Look in the Image Builder console why, mend that, and start a build",
+            "Look up the reason in the Image Builder console, fix it, and start a build",
         )
     if not here:
         elsewhere = ", ".join(sorted({ami.region for ami in image.amis if ami.region}))
         return Verdict.unusable(
             f"the latest image is AVAILABLE, but has no AMI in {region}, "
-            + (f"only in {elsewhere}" if elsewhere else "nor elsewhere"),
+            + (f"only in {elsewhere}" if elsewhere else "or anywhere else"),
             f"Add {region} to the pipeline's distribution configuration and start a build, or correct region_name"
             if elsewhere
-            else f"See that the pipeline makes AMIs, and distributes them to {region}; then start a build",
+            else f"Check that the pipeline makes AMIs and distributes them to {region}; then start a build",
         )
     if len(own) == 1:
         return Verdict.unusable(

@@ -246,4 +246,4 @@ def _version(value: object) -> int:
     """Return a parameter's version, which is a ``Decimal`` in DynamoDB and an ``int`` in XCom."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 < value < 10**9 and value % 1 == 0:
         return int(value)
-    raise MalformedRecord("paramVersion is no whole number above 0")
+    raise MalformedRecord("paramVersion is not a whole number above 0")

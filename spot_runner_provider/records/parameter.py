@@ -101,7 +101,7 @@ class ConfigVersion:
         if not self.text.strip():
             raise InvalidConfig("is empty")
         if self.text.lstrip().startswith(_BYTE_ORDER_MARKS):
-            raise InvalidConfig("begins with a byte-order mark, which is no JSON (save it as UTF-8 without one)")
+            raise InvalidConfig("begins with a byte-order mark, which is not JSON (save it as UTF-8 without one)")
         try:
             value = json.loads(self.text, parse_constant=_refuse_constant)
         except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The app below ``/spot-runner``: the page, what it is made of, and the endpoint ``status``.
+"""The app below ``/spot-runner``: the page with its script and style, and the endpoint ``status``.
 
 A plugin's app has no authentication of its own, so every route depends on :func:`readable`.
 """
@@ -28,19 +28,19 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-"""Of everything that is not data: no script and no style from elsewhere, nor inside the page."""
+"""Headers of the static files: scripts and styles come only from this app, and none is inline."""
 
 
 def readable(user: GetUserDep, session: SessionDep, dag_id: str | None = None) -> list[str]:
-    """Return the deployments that the user may see: their runs and their XCom.
+    """Return the deployments whose runs and XCom the user may see.
 
-    Airflow's own guard for routes, ``requires_access_dag``, takes a DAG from the route alone before 3.1.8. It asks the
-    auth manager the same.
+    Airflow's own guard for routes, ``requires_access_dag``, asks the auth manager the same. But before 3.1.8 it only
+    looks for a DAG in the route.
 
-    :raises HTTPException: 401 for nobody; 403 if the one that was asked for, or each that there is, may not be seen.
+    :raises HTTPException: 401 without a login; 403 if the user may not see the requested deployment, or any.
 
     >>> from fastapi.testclient import TestClient
-    >>> TestClient(app).get("/status").status_code  # nobody has logged in
+    >>> TestClient(app).get("/status").status_code  # without a login
     401
     """
 
@@ -69,9 +69,9 @@ app = FastAPI(
 
 @app.get("/status")
 def get_status(dag_ids: Readable, session: SessionDep, dag_id: str | None = None) -> JSONResponse:
-    """Return a deployment's status: the one asked for, or the first.
+    """Return the status of the requested deployment, or of the first one.
 
-    :raises HTTPException: 404 if the one that was asked for does not exist, or may not be seen.
+    :raises HTTPException: 404 if the requested deployment does not exist, or may not be seen.
 
     >>> import json
     >>> answer = json.loads(get_status(["spot_runner_reconcile"], session).body)
@@ -87,7 +87,7 @@ def get_status(dag_ids: Readable, session: SessionDep, dag_id: str | None = None
 
 @app.get("/schema.json")
 def get_schema() -> FileResponse:
-    """Return the JSON schema of what ``status`` answers.
+    """Return the JSON schema of the answer of ``status``.
 
     >>> get_schema().media_type
     'application/schema+json'

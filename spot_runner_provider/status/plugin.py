@@ -1,4 +1,4 @@
-"""What Airflow 3.1 and newer must know of the page; older versions load the plugin and find nothing in it."""
+"""What Airflow 3.1 and newer must know about the page. Older versions load the plugin and find nothing in it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NAME = "Spot runner presets"
 class SpotRunnerPlugin(AirflowPlugin):
     """The app and its entry in the Browse menu.
 
-    Both are looked up by the api-server alone. Every other process, each task's included, makes the plugin too, and
-    must not pay for FastAPI.
+    Only the api-server looks them up. Every other process, even each task's, creates the plugin, too, and must not
+    spend time on importing FastAPI.
 
     >>> [view["href"] for view in SpotRunnerPlugin().external_views]
     ['spot-runner/']
@@ -34,7 +34,7 @@ class SpotRunnerPlugin(AirflowPlugin):
 
     @cached_property
     def external_views(self) -> list[Any]:  # type: ignore[override]
-        """Return the menu's entry; its address is relative, since Airflow may live below a path."""
+        """Return the menu's entry. Its address is relative, because Airflow may be served below a path."""
         if not AIRFLOW_V_3_1_PLUS:
             return []
         return [{"name": NAME, "href": "spot-runner/", "url_route": "spot-runner-presets", "category": "browse"}]

@@ -1,6 +1,6 @@
 """Reads what a deployment's runs left in Airflow's metadata database.
 
-In the examples ``session`` is one of a database with a paused deployment that has never run.
+In the examples, ``session`` belongs to a database with a paused deployment that has never run.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sqlalchemy.orm import Session
 from spot_runner_provider.status.view import DeploymentHistory, RunSummary, Task, Told, is_report, unknown
 
 TAG = "spot-runner"
-"""The tag by which deployments are found."""
+"""The tag that marks the DAGs of deployments."""
 
 HISTORY = 20
-"""Runs that are looked at."""
+"""Number of runs that are looked at."""
 
 _FINISHED = frozenset({"success", "failed"})
 _PASSED_OVER = frozenset({"skipped", "upstream_failed", "removed"})
-"""States of a task that does not run in this try of its run: what it has in XCom is older."""
+"""States of a task that does not run in this try of its run, so its XComs are older."""
 
 _DETECT, _RECONCILE, _REPORT = "DetectStaleOperator", "ReconcilePresetOperator", "ReportStatusOperator"
 
@@ -48,7 +48,7 @@ def dag_ids(session: Session) -> list[str]:
 
 
 def deployment(dag_id: str, session: Session) -> DeploymentHistory:
-    """Return a deployment as its latest runs show it.
+    """Return a deployment with its latest runs.
 
     >>> deployment("spot_runner_reconcile", session)
     DeploymentHistory(dag_id='spot_runner_reconcile', runs=[], due=None, paused=..., told=None)
@@ -65,9 +65,9 @@ def deployment(dag_id: str, session: Session) -> DeploymentHistory:
 
 
 def _runs(dag_id: str, session: Session) -> list[RunSummary]:
-    """Return the runs that were made last, in the order in which they began: one that was cleared begins again.
+    """Return the runs that were created last, the one that began last first. A cleared run begins again.
 
-    The dates of a backfill, which lie in the past, play no part.
+    A backfill's dates in the past do not matter.
     """
     columns = (DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.queued_at, DagRun.run_after, DagRun.end_date)
     rows = session.execute(select(*columns).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(HISTORY))
@@ -81,7 +81,7 @@ def _runs(dag_id: str, session: Session) -> list[RunSummary]:
 def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
     """Return when the schedule wants a run after ``since``; ``None`` if it wants none.
 
-    What the scheduler wrote down itself does not tell: it moves on while the DAG is paused.
+    The scheduler's own next date is of no use, because it moves on while the DAG is paused.
     """
     dag = SerializedDagModel.get_dag(dag_id, session=session)
     if dag is None:
@@ -94,9 +94,9 @@ def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
 
 
 def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> tuple[Told | None, dict[str, str]]:
-    """Return what the newest run told that reported every preset; if none did, the newest that reported any.
+    """Return the newest report of all presets, with the values behind it; if there is none, the newest of any presets.
 
-    And by run, of those that are newer, the message of each report that knows of no preset.
+    Also return, by run, the message of each newer report that knows no preset.
     """
     partial: Told | None = None
     messages: dict[str, str] = {}
@@ -152,7 +152,7 @@ def _told(
 
 
 def _values(dag_id: str, run_id: str, tasks: Iterable[Task], session: Session) -> dict[tuple[Task, str], Any]:
-    """Return what tasks of a run pushed, by task and key; of a mapped one, what each of its instances pushed."""
+    """Return what tasks of a run pushed, by task and key; each instance of a mapped task is a task of its own."""
     task_ids = [task.task_id for task in tasks]
     rows: Any = session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id, task_ids=task_ids))
     return {(Task(row.task_id, row.map_index), row.key): XComModel.deserialize_value(row) for row in rows}

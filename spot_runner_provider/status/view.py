@@ -1,4 +1,4 @@
-"""What the page and the endpoint say of a deployment, from what its runs left in XCom."""
+"""What the page and the endpoint say about a deployment, from the XComs of its runs."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class State(StrEnum):
     EMPTY = "empty"
     """There was no run yet, or there is no deployment at all."""
     RUNNING = "running"
-    """A run is under way; what is shown is older."""
+    """A run is in progress; what is shown is older."""
     STALE = "stale"
     """No run began when the schedule wanted one."""
     QUEUED = "queued"
-    """A run waits to begin; what is shown is older."""
+    """A run is waiting to begin; what is shown is older."""
     FAILED = "failed"
     """The last run failed."""
     CURRENT = "current"
@@ -48,8 +48,8 @@ class State(StrEnum):
 class RunSummary:
     """One run of a deployment's DAG.
 
-    :param began: when it started or was queued; after it was cleared, for the last time.
-    :param unknown: the message of its report, if that knows of no preset because detection told nothing.
+    :param began: when it started or was queued, for the last time if it was cleared.
+    :param unknown: the message of its report, if the report knows no preset because detection has no result.
 
     >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
     >>> RunSummary("manual__1", "running", began).ended is None
@@ -77,12 +77,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one run told about every preset.
+    """One run's report, and the values behind it.
 
-    The report must be one (:func:`is_report`). Whatever else was pushed is taken as it is, and shows nothing if it is
-    not what the operators push: each value alone may have been too large for the metadata database.
+    The report must be valid (:func:`is_report`). The other values are taken as they are. One that is not what the
+    operators push shows nothing: it may have been too large for the metadata database.
 
-    :param report: the report, as :class:`~spot_runner_provider.reporting.report.Report` has it.
+    :param report: the ``value`` of a :class:`~spot_runner_provider.reporting.report.Report`.
     :param survey: the XCom ``states``.
     :param batches: what detection returned.
     :param results: what each task that reconciled returned.
@@ -106,9 +106,9 @@ class Told:
 
     @property
     def is_partial(self) -> bool:
-        """Whether somebody asked for a few presets only: as the survey says.
+        """Whether somebody asked for only a few presets, as the survey says.
 
-        Only if that is kept elsewhere the rendered fields tell: Airflow drops those of older runs.
+        If the survey is stored elsewhere, the rendered fields decide. Airflow drops these for older runs.
         """
         if isinstance(self.survey, Mapping):
             return bool(self.survey.get("named"))
@@ -117,9 +117,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentHistory:
-    """One DAG: its latest runs, newest first, when the next one should have begun, and the newest whole report.
+    """One DAG: its latest runs, newest first, when the next run should have begun, and the newest full report.
 
-    A report of a few presets stands in if no run made a whole one: detection may be told to look at these only.
+    If no run made a full report, one about a few presets is used: detection may be told to look at these only.
 
     >>> began, ended = map(datetime.fromisoformat, ["2026-02-11T16:00:00Z", "2026-02-11T16:00:09Z"])
     >>> failed = DeploymentHistory("spot_runner_reconcile", [RunSummary("manual__1", "failed", began, ended)])
@@ -135,14 +135,13 @@ class DeploymentHistory:
 
 
 def status(deployment: DeploymentHistory | None, dag_ids: Sequence[str], now: datetime) -> dict[str, Any]:
-    """Return what the endpoint answers.
+    """Return the answer of the endpoint.
 
     ``status``, ``message`` and each preset's ``name``, ``status``, ``amiId`` and ``updatedAt`` are those of the
-    deployed status API. ``status`` is never better than ``degraded`` if the last run failed, or none
-    reported when one was due.
+    deployed status API. If the last run failed, or a due run did not report, ``status`` is ``degraded`` at best.
 
-    :param deployment: the one to show; ``None`` if there is none.
-    :param dag_ids: all that the user may choose from.
+    :param deployment: the deployment to show; ``None`` if there is none.
+    :param dag_ids: all deployments that the user may choose from.
 
     >>> ready = {"name": "linux-x64", "status": "ready", "amiId": "ami-0e3f", "updatedAt": "2026-02-11T15:59:03.001Z",
     ...          "outcome": "corrected_ready", "detail": ""}
@@ -182,7 +181,7 @@ def status(deployment: DeploymentHistory | None, dag_ids: Sequence[str], now: da
 def is_report(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Return whether a pushed value is a report that can be shown.
 
-    It is not if detection failed, or if XCom is kept where it takes more than the metadata database to read it.
+    It is not a report if detection failed, or if an XCom backend stores the value outside the metadata database.
 
     >>> report = {"status": "ready", "message": "no presets", "checkedAt": "2026-02-11T16:00:03.120Z",
     ...           "presets": [], "malformed": []}
@@ -197,7 +196,7 @@ def is_report(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 
 def unknown(value: Any) -> str:
-    """Return the message of a pushed report that knows of no preset, because detection told nothing; or nothing.
+    """Return the message of a pushed report that knows no preset because detection has no result, otherwise ``""``.
 
     >>> unknown({"message": "detection was skipped", "checkedAt": None}), unknown("s3://xcom/report")
     ('detection was skipped', '')
@@ -206,9 +205,9 @@ def unknown(value: Any) -> str:
 
 
 def state_of(deployment: DeploymentHistory, now: datetime) -> State:
-    """Return how far what is shown can be trusted; what is worse for the reader comes first.
+    """Return how far what is shown can be trusted; of several states, the one that matters most to the reader.
 
-    A run that is under way is never stale, however long it takes: it is the one that was due.
+    While a run is in progress the state is never stale, however long it takes, because this is the run that was due.
 
     >>> began = datetime.fromisoformat("2026-02-11T16:00:00Z")
     >>> runs = [RunSummary("r1", "success", began, began)]
@@ -229,12 +228,12 @@ def state_of(deployment: DeploymentHistory, now: datetime) -> State:
 
 
 def _overdue(deployment: DeploymentHistory, now: datetime) -> datetime | None:
-    """Return when a run was due, if that is too long ago."""
+    """Return when a run was due, if that is too long ago; otherwise ``None``."""
     return deployment.due if deployment.due and now > deployment.due + LATENESS else None
 
 
 def _verdict(deployment: DeploymentHistory, now: datetime) -> tuple[bool, str]:
-    """Return whether the report's status stands, and the sentence."""
+    """Return whether the report's status can be trusted, and the message."""
     told = deployment.told
     paused = ", the DAG is paused" if deployment.paused else ""
     report = told.report["message"] if told else "no report can be read"
@@ -296,14 +295,14 @@ def _presets(dag_id: str, told: Told) -> Iterator[dict[str, Any]]:
 
 
 def _detail(line: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """Return a preset's reason: as its result has it, if the report had no room for all of that."""
+    """Return a preset's reason: the full text from its result if the report had to cut it."""
     told, whole = line["detail"], result.get("detail")
     is_cut = isinstance(whole, str) and told.endswith("…") and whole.startswith(told[:-1])
     return str(whole if is_cut else told)
 
 
 def _flagged(told: Told) -> Iterator[tuple[str, Task]]:
-    """Yield each preset that was flagged, and the task that was to reconcile it."""
+    """Yield each flagged preset, and the task that should reconcile it."""
     last = told.reconcile
     if last and isinstance(told.batches, list):
         for number, batch in enumerate(told.batches):
@@ -312,13 +311,13 @@ def _flagged(told: Told) -> Iterator[tuple[str, Task]]:
 
 
 def _results(told: Told, tasks: Mapping[str, Task]) -> Iterator[tuple[str, tuple[Task, Mapping[str, Any]]]]:
-    """Yield by preset the result that its line was made of, and the task that pushed it.
+    """Yield, by preset, the result behind its line, and the task that pushed it.
 
-    XCom may have others: of an earlier try of a run that was cleared, and of one that is under way again. So a task
-    that was to reconcile another preset counts only if it left the very record that the line shows: the batches may
-    have been put in another order, or some left out. What the preset's own task pushed comes last, and prevails.
+    XCom may have other results: of an earlier try of a cleared run, or of a try in progress. The batches may also have
+    been reordered, or some left out. So another preset's task counts only if it left exactly the record that the line
+    shows. The result of the preset's own task comes last, and wins.
 
-    :param tasks: by preset the task that was to reconcile it.
+    :param tasks: by preset, the task that should reconcile it.
     """
     lines = {line["name"]: line for line in told.report["presets"]}
     elsewhere, own = [], []
@@ -336,7 +335,7 @@ def _results(told: Told, tasks: Mapping[str, Task]) -> Iterator[tuple[str, tuple
 
 
 def _has(value: Any, fields: Mapping[str, Any]) -> bool:
-    """Return whether a value is an object with such fields."""
+    """Return whether a value is an object with these fields."""
     return isinstance(value, Mapping) and all(
         name in value and isinstance(value[name], kind) for name, kind in fields.items()
     )
@@ -345,7 +344,7 @@ def _has(value: Any, fields: Mapping[str, Any]) -> bool:
 def _links(
     console: Console, name: str, pipeline: str | None, image: str | None, fields: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return the addresses of what is known of a preset."""
+    """Return the addresses of a preset's known resources."""
     table, prefix = fields.get("table_name"), fields.get("config_prefix")
     links = {
         "pipeline": pipeline and console.pipeline(pipeline),
@@ -357,15 +356,15 @@ def _links(
 
 
 def _arns(result: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the ARNs of a preset's pipeline and image; a record names its image where an ARN is its build."""
+    """Return the ARNs of a preset's pipeline and image. A record's ``buildId`` counts if it is an image's ARN."""
     image = result.get("imageArn") or result.get("buildId") or record.get("buildId")
     return result.get("pipelineArn"), image if (arn := Arn.parse(image)) and arn.resource.startswith("image/") else None
 
 
 def _console(result: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, Any]) -> Console | None:
-    """Return the console that shows a preset: by what Image Builder said of it, the setting, or its own record.
+    """Return the console that shows a preset, by Image Builder's ARNs, the setting, or its own record.
 
-    A record's ``buildId`` is what others wrote, so it decides for no other preset.
+    A record's ``buildId`` comes from outside, so it decides only for its own preset.
     """
     for arn in (result.get("pipelineArn"), result.get("imageArn")):
         if found := Console.of_arn(arn):
@@ -374,7 +373,7 @@ def _console(result: Mapping[str, Any], record: Mapping[str, Any], fields: Mappi
 
 
 def _path(dag_id: str, run_id: str, task: Task | None = None) -> str:
-    """Return the path of a run's page, or of a task's with its log, below Airflow's own address."""
+    """Return the path, below Airflow's address, of a run's page or of a task's page with its log."""
     path = f"dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
     if task is None:
         return path

@@ -21,15 +21,15 @@ from spot_runner_provider.records.image import goes_on
 
 
 class ImagesTrigger(BaseTrigger):
-    """Fires as soon as one of the images no longer builds, at the deadline, or when there is none left to look at.
+    """Fires as soon as one of the images has stopped building, at the deadline, or when no image is left to look at.
 
     The event is ``{"finished": [ARN, ...], "refused": {ARN: text}, "unseen": {ARN: text}}``. ``refused`` are the images
-    that nobody can look at before a person has mended something, and what. After any other error it looks again;
-    ``unseen`` are the images that the last look did not see, and why.
+    that nobody can look at until a person fixes something, and what to fix. After any other error it looks again;
+    ``unseen`` are the images that the last look could not see, and why.
 
     :param image_arns: the images.
     :param deadline: the moment, as a timestamp with a time zone.
-    :param poll_interval: seconds before the first look, and from one to the next.
+    :param poll_interval: seconds before the first look and between two looks.
     :param aws_conn_id: the Airflow connection for AWS.
     :param region_name: the AWS region; the connection's if ``None``.
     :param verify: whether, or with which bundle, TLS certificates are verified.
@@ -77,7 +77,7 @@ class ImagesTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look, and look again, until there is something to tell."""
+        """Look again and again until the wait has ended."""
         watch = Watch(list(self.image_arns), parse_timestamp(self.deadline), self.poll_interval)
         async with AsyncExitStack() as clients:
             hook = client = None
@@ -91,7 +91,7 @@ class ImagesTrigger(BaseTrigger):
                         with watch.looking_at(arn):
                             watch.saw(arn, is_building=await self._is_building(hook, client, arn))
                 if watch.unseen:
-                    hook = client = None  # they keep what they were made with, and be it no credentials
+                    hook = client = None  # they keep the credentials they were created with, even if there were none
         yield TriggerEvent(watch.event())  # type: ignore[no-untyped-call]
 
     def _hook(self) -> ImageBuilderHook:
@@ -104,7 +104,7 @@ class ImagesTrigger(BaseTrigger):
         )
 
     async def _client(self, hook: ImageBuilderHook, clients: AsyncExitStack) -> Any:
-        """Return a new client, which ``clients`` closes; those before are closed."""
+        """Return a new client, which ``clients`` will close; earlier ones are closed now."""
         await clients.aclose()
         with hook.explained("any image"), refusing_settings():
             try:

@@ -294,7 +294,7 @@ def test_status_of_one_of_several_deployments_must_be_chosen(tagged, here):
     tagged(OTHER)
     unclear = here("status")
     assert (unclear.code, unclear.out) == (2, "")
-    assert unclear.err.endswith(f"choose one of {OTHER}, {DAG} by --dag-id\n")
+    assert unclear.err.endswith(f"choose one of {OTHER}, {DAG} with --dag-id\n")
     chosen = here("status", "--dag-id", OTHER)
     assert (chosen.code, chosen.out) == (1, "degraded: no run yet, the DAG is paused\n")
 

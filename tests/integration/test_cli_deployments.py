@@ -181,7 +181,7 @@ def test_one_of_several_must_be_chosen_whatever_the_settings_say(
     add(dag_of(blue))
     unclear = here(command, **red.place)
     assert (unclear.code, unclear.out) == (2, "")
-    assert unclear.err.endswith("choose one of runners_blue, runners_red by --dag-id\n")
+    assert unclear.err.endswith("choose one of runners_blue, runners_red with --dag-id\n")
     unknown = here(command, "--dag-id", "runners_green", **red.place)
     assert (unknown.code, unknown.out) == (2, "")
     assert unknown.err == "no DAG runners_green has the tag spot-runner; these have: runners_blue, runners_red\n"
@@ -218,7 +218,7 @@ def test_the_settings_do_not_count_where_the_only_dag_says_otherwise(
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == (
         f"[spot_runner] and the DAG runners_red differ in {name}: {blue.place[name]!r} and {red.place[name]!r}. "
-        "Take the DAG's by --dag-id, or correct the setting; nothing was done\n"
+        "Choose the DAG's with --dag-id, or correct the setting; nothing was done\n"
     )
     assert red.aws.call_log() == []
 
@@ -304,8 +304,8 @@ def mapped(team: Team) -> DAG:
         ),
         (
             lambda team: dag_of(team, detect={"botocore_config": {"signature_version": UNSIGNED}}),
-            "the task find of the DAG runners_red has a botocore_config that is no JSON, which Airflow's database "
-            "cannot hold. Write it in values that JSON has; nothing was done",
+            "the task find of the DAG runners_red has a botocore_config that is not JSON, which Airflow's database "
+            "cannot hold. Use only values that JSON can hold; nothing was done",
         ),
     ],
     ids=["needs a run", "two tables", "two tasks", "no task", "mapped", "no table", "no JSON"],

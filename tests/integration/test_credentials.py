@@ -230,7 +230,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def test_settings_of_which_no_client_can_be_made_are_refused(aws, monkeypatch, task, given):
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(aws, "service_config", **given))
     with pytest.raises(
-        AirflowFailException, match=r"No client can be made of the settings|Nothing can be sent"
+        AirflowFailException, match=r"No client can be created with the settings|Nothing can be sent"
     ) as refused:
         task()
     assert aws.call_log() == []
@@ -238,7 +238,7 @@ def test_settings_of_which_no_client_can_be_made_are_refused(aws, monkeypatch, t
 
 
 def test_a_botocore_config_that_is_none_is_refused(aws):
-    with pytest.raises(AirflowFailException, match=r"No client can be made of the settings: .*'proxis'"):
+    with pytest.raises(AirflowFailException, match=r"No client can be created with the settings: .*'proxis'"):
         detect(botocore_config={"proxis": {}})
 
 

@@ -98,7 +98,7 @@ def endpoint(request, connection, monkeypatch):
 def test_an_endpoint_that_fails_once_is_made_up_for_by_airflows_retry(deployment, endpoint, status):
     deployment.stale(PRESET)
     endpoint.status = status
-    with pytest.raises(Exception, match=r"Nothing was sent to .*If what hands out") as failure:
+    with pytest.raises(Exception, match=r"Nothing was sent to .*If the source of the role") as failure:
         detect()
     assert not isinstance(failure.value, AirflowFailException)
     batches, _ = detect()
@@ -110,7 +110,7 @@ def test_an_endpoint_that_fails_while_presets_are_reconciled_is_made_up_for_by_a
     endpoint.failures = 0
     batches, _ = detect()
     endpoint.failures = 100
-    with pytest.raises(Exception, match=rf"1 of 1 presets failed: {PRESET}|If what hands out") as failure:
+    with pytest.raises(Exception, match=rf"1 of 1 presets failed: {PRESET}|If the source of the role") as failure:
         reconcile(batches[0])
     assert not isinstance(failure.value, AirflowFailException)
     endpoint.failures = 0
@@ -120,7 +120,7 @@ def test_an_endpoint_that_fails_while_presets_are_reconciled_is_made_up_for_by_a
 def test_both_causes_are_named_where_nobody_can_tell_them_apart(connection, aws, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
-    said = "this passes. If it stays, set credentials in connection aws_default"
+    said = "this passes. If it persists, set credentials in connection aws_default"
     with pytest.raises(Exception, match=said) as failure:
         detect()
     assert not isinstance(failure.value, AirflowFailException)

@@ -409,7 +409,7 @@ def test_a_wait_at_whose_end_nobody_could_look_fails_the_task_and_the_next_try_w
     assert not isinstance(failure.value, AirflowFailException)
     results = {result["presetName"]: result for result in first.pushed["return_value"]}
     assert (results["slow"]["outcome"], results["ready"]["outcome"]) == ("error", "corrected_ready")
-    assert results["slow"]["detail"].startswith("waited 0.05 minutes, and could not look in the end: ")
+    assert results["slow"]["detail"].startswith("waited 0.05 minutes, and the last look failed: ")
     deployment.aws.clear_faults()
     end(slow)
     assert awaited(batch, second)["slow"]["outcome"] == "corrected_ready"
@@ -472,7 +472,7 @@ def test_who_was_not_seen_at_the_deadline_is_an_error_though_another_build_had_e
     assert not isinstance(failure.value, AirflowFailException)
     results = {result["presetName"]: result for result in ti.pushed["return_value"]}
     assert {name: result["outcome"] for name, result in results.items()} == {"done": "corrected_ready", "dark": "error"}
-    assert "and could not look in the end: " in results["dark"]["detail"]
+    assert "and the last look failed: " in results["dark"]["detail"]
 
 
 @pytest.mark.parametrize(

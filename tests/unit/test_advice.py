@@ -63,12 +63,12 @@ CASES = {
     "nowhere": (
         [PIPELINE, image("AVAILABLE")],
         "no_usable_ami",
-        f"See that the pipeline makes AMIs, and distributes them to {REGION}; then start a build",
+        f"Check that the pipeline makes AMIs and distributes them to {REGION}; then start a build",
     ),
     "copy-failed": (
         [PIPELINE, image("AVAILABLE", Ami("ami-1", REGION, ACCOUNT, "FAILED"))],
         "no_usable_ami",
-        "Look in the Image Builder console why, mend that, and start a build",
+        "Look up the reason in the Image Builder console, fix it, and start a build",
     ),
     "no-ami-id": (
         [PIPELINE, image("AVAILABLE", Ami("pending", REGION, ACCOUNT))],

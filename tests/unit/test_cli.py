@@ -95,7 +95,7 @@ def test_no_text_of_a_report_steers_the_terminal(capsys, output):
 
 
 def test_malformed_records_that_are_not_listed_are_counted(capsys):
-    show({**REPORT, "malformedCounts": {"presetName is missing": 9_999, "updatedAt is no timestamp": 1}}, "table")
+    show({**REPORT, "malformedCounts": {"presetName is missing": 9_999, "updatedAt is not a timestamp": 1}}, "table")
     out = capsys.readouterr().out
     assert "10000 records are malformed; by reason:" in out
     assert "    9999 presetName is missing\n" in out
@@ -122,9 +122,9 @@ def test_no_two_calls_sign_alike(monkeypatch):
     [
         (None, ["one"], "one"),
         ("two", ["one", "two"], "two"),
-        (None, [], "no DAG has the tag spot-runner: see that its file is where Airflow looks for DAGs"),
-        ("one", [], "no DAG has the tag spot-runner: see that its file is where Airflow looks for DAGs"),
-        (None, ["one", "two"], "several DAGs have the tag spot-runner: choose one of one, two by --dag-id"),
+        (None, [], "no DAG has the tag spot-runner: check that its file is where Airflow looks for DAGs"),
+        ("one", [], "no DAG has the tag spot-runner: check that its file is where Airflow looks for DAGs"),
+        (None, ["one", "two"], "several DAGs have the tag spot-runner: choose one of one, two with --dag-id"),
         ("three", ["one", "two"], "no DAG three has the tag spot-runner; these have: one, two"),
     ],
 )

@@ -30,9 +30,9 @@ ODD = {
     "byte-order mark": (f"\ufeff{TOKEN}", "not ASCII"),
     "empty": ("", "is blank"),
     "blanks": (" \t\n", "is blank"),
-    "number": (123456789012, "is no text"),
-    "list": ([TOKEN], "is no text"),
-    "nothing": (None, "is no text"),
+    "number": (123456789012, "is not text"),
+    "list": ([TOKEN], "is not text"),
+    "nothing": (None, "is not text"),
 }
 
 
@@ -79,23 +79,23 @@ def test_a_region_need_not_be_known(region):
 
 
 REGIONS = {
-    "blank after": ("us-east-1 ", "'us-east-1 ' is no region"),
-    "newline": ("us-east-1\n", r"'us-east-1\n' is no region"),
-    "brackets": ("[us-east-1]", "'[us-east-1]' is no region"),
-    "underscores": ("us_east_1", "'us_east_1' is no region"),
-    "capitals": ("US-EAST-1", "'US-EAST-1' is no region"),
-    "not ASCII": ("us-east-\uff11", "'us-east-\uff11' is no region"),
-    "host": ("us-east-1.amazonaws.com", "'us-east-1.amazonaws.com' is no region"),
-    "dash after": ("us-east-", "'us-east-' is no region"),
-    "number": ("1", "'1' is no region"),
+    "blank after": ("us-east-1 ", "'us-east-1 ' is not a region"),
+    "newline": ("us-east-1\n", r"'us-east-1\n' is not a region"),
+    "brackets": ("[us-east-1]", "'[us-east-1]' is not a region"),
+    "underscores": ("us_east_1", "'us_east_1' is not a region"),
+    "capitals": ("US-EAST-1", "'US-EAST-1' is not a region"),
+    "not ASCII": ("us-east-\uff11", "'us-east-\uff11' is not a region"),
+    "host": ("us-east-1.amazonaws.com", "'us-east-1.amazonaws.com' is not a region"),
+    "dash after": ("us-east-", "'us-east-' is not a region"),
+    "number": ("1", "'1' is not a region"),
     "zone": ("us-east-1a", "'us-east-1a' is an availability zone: write us-east-1"),
     "zone, GovCloud": ("us-gov-west-1b", "write us-gov-west-1"),
     "local zone": ("us-west-2-lax-1a", "write us-west-2"),
     "empty": ("", "is blank"),
     "blanks": (" ", "is blank"),
     "no text": (None, "is blank"),
-    "a secret": (SECRET, f"of {len(SECRET)} characters is no region"),
-    "a secret that is a host label": ("a" * 40, "of 40 characters is no region"),
+    "a secret": (SECRET, f"of {len(SECRET)} characters is not a region"),
+    "a secret that is a host label": ("a" * 40, "of 40 characters is not a region"),
 }
 
 
@@ -128,11 +128,11 @@ CONNECTIONS = {
     ),
     "bad login": (
         (f"{KEY_ID}\n", SECRET, {}),
-        ["has an access key id (login) that begins or ends with a blank or a line break: copy it without"],
+        ["has an access key id (login) that begins or ends with a blank or a line break: copy it without that"],
     ),
     "bad password": (
         (KEY_ID, f"{SECRET} ", {}),
-        ["has a secret access key (password) that begins or ends with a blank or a line break: copy it without"],
+        ["has a secret access key (password) that begins or ends with a blank or a line break: copy it without that"],
     ),
     "swapped": (
         (SECRET, KEY_ID, {}),
@@ -140,11 +140,11 @@ CONNECTIONS = {
     ),
     "bad token in session_kwargs": (
         (None, None, {"session_kwargs": PAIR | {"aws_session_token": f"{TOKEN}\n"}}),
-        ["has an aws_session_token that begins or ends with a blank or a line break: copy it without"],
+        ["has an aws_session_token that begins or ends with a blank or a line break: copy it without that"],
     ),
     "number for a token": (
         (KEY_ID, SECRET, {"aws_session_token": 1}),
-        ["has an aws_session_token that is no text: write it in quotes"],
+        ["has an aws_session_token that is not text: write it in quotes"],
     ),
     "nonsense for session_kwargs": ((KEY_ID, SECRET, {"session_kwargs": "none"}), []),
 }

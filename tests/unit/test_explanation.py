@@ -52,13 +52,13 @@ CASES = {
         put(f"{DENIED} with an explicit deny in an identity-based policy"),
         f"Access denied: an identity-based policy of {WHO} denies ssm:PutParameter on {PARAMETER} explicitly. "
         f"Remove that "
-        "deny; to allow the action besides does not help",
+        "deny; allowing the action as well does not help",
     ),
     "explicit-of-unknown-kind": (
         put(f"{DENIED} with an explicit deny"),
         f"Access denied: a policy denies ssm:PutParameter on {PARAMETER} explicitly. Find and remove that deny "
         f"for {WHO}; "
-        "to allow the action elsewhere does not help",
+        "allowing the action elsewhere does not help",
     ),
     # Denied by what only limits.
     "scp-explicit": (
@@ -315,12 +315,12 @@ CASES = {
             (
                 "sso-oauth:CreateToken",
                 "InvalidGrantException",
-                "Sign in anew with aws sso login, or correct the sso_session",
+                "Sign in again with aws sso login, or correct the sso_session",
             ),
             (
                 "signin:CreateOAuth2Token",
                 "ValidationException",
-                "Sign in anew with aws login, or correct the login_session",
+                "Sign in again with aws login, or correct the login_session",
             ),
             ("sts:AssumeRole", "ValidationError", CORRECT_ROLE),
             ("sts:AssumeRole", "PackedPolicyTooLarge", CORRECT_ROLE),
@@ -335,7 +335,7 @@ CASES = {
     ),
     "validation": (
         put("1 validation error detected", "ValidationException"),
-        f"AWS refuses ssm:PutParameter on {PARAMETER} (ValidationException). Mend what AWS names",
+        f"AWS refuses ssm:PutParameter on {PARAMETER} (ValidationException). Fix what AWS names",
     ),
 }
 

@@ -129,7 +129,9 @@ def test_of_several_amis_none_counts_where_the_account_of_the_pipeline_is_not_kn
         pytest.param(image("DELETED"), "the latest image is DELETED", id="unusable"),
         pytest.param(image(None), "the latest image is without a state", id="no-state"),
         pytest.param(
-            image("AVAILABLE"), "the latest image is AVAILABLE, but has no AMI in us-east-1, nor elsewhere", id="no-ami"
+            image("AVAILABLE"),
+            "the latest image is AVAILABLE, but has no AMI in us-east-1, or anywhere else",
+            id="no-ami",
         ),
         pytest.param(
             image("AVAILABLE", ami(region="eu-west-1"), ami(region="ap-south-1")),

@@ -14,7 +14,7 @@ from spot_runner_provider.records.parameter import (
 
 from .values import NOW
 
-BYTE_ORDER_MARK = "begins with a byte-order mark, which is no JSON (save it as UTF-8 without one)"
+BYTE_ORDER_MARK = "begins with a byte-order mark, which is not JSON (save it as UTF-8 without one)"
 
 
 def versions(*texts):

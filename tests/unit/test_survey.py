@@ -206,8 +206,8 @@ def test_of_many_malformed_records_the_first_hundred_are_told_and_all_are_counte
     assert [refusal["presetName"] for refusal in found["malformed"]] == [f"odd-{number}" for number in range(100)]
     assert found["malformedCounts"] == {
         "status is none of building, ready, failed": 10_000,
-        "updatedAt is no timestamp": 3,
-        "paramVersion is no whole number above 0": 2,
+        "updatedAt is not a timestamp": 3,
+        "paramVersion is not a whole number above 0": 2,
     }
     assert len(json.dumps(found)) < 50_000
 

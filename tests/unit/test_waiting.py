@@ -95,7 +95,7 @@ def test_what_was_not_seen_in_the_end_is_an_error_and_the_others_build_still():
     assert outcomes(progress) == [("c", "corrected_ready"), ("a", "error"), ("b", "still_building")]
     assert [result["detail"] for result in progress.results] == [
         "",
-        "waited 60 minutes, and could not look in the end: TimeoutError: late; the build is TESTING",
+        "waited 60 minutes, and the last look failed: TimeoutError: late; the build is TESTING",
         "waited 60 minutes for it; the build is BUILDING",
     ]
     assert (progress.builds, progress.barred, progress.failed) == ((), (), ["a"])

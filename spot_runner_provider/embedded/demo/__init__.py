@@ -1,4 +1,4 @@
-"""A deployment that shows, preset by preset, everything that reconciling can meet.
+"""A deployment that shows, preset by preset, every case of reconciling.
 
 ===================== ============================================================== ===================
 preset                what it shows                                                  outcome
@@ -22,12 +22,12 @@ linux-x64-hardened    latest QUARANTINED, a state that AWS has not invented yet 
 linux-arm64-eu        latest AVAILABLE, but in another region only                   no_usable_ami
 linux-x64-typo        the parameter is a bare AMI id, not JSON                       config_invalid
 linux-x64-fresh       building for ten minutes: not stale                            (building)
-linux-x64-docker      ready since long                                               (ready)
-linux-arm64-gpu       failed since long                                              (failed)
+linux-x64-docker      ready for a long time                                          (ready)
+linux-arm64-gpu       failed a long time ago                                         (failed)
 ===================== ============================================================== ===================
 
-Besides: 200 runner jobs, and three malformed records. ``AMI#nameless`` has no ``presetName``,
-``AMI#linux-x64-odd`` has the status ``paused``, ``AMI#linux-x64-undated`` an ``updatedAt`` that is no time.
+There are also 200 runner jobs and three malformed records. ``AMI#nameless`` has no ``presetName``,
+``AMI#linux-x64-odd`` has the status ``paused``, and ``AMI#linux-x64-undated`` has an ``updatedAt`` that is not a time.
 
-All times are relative to the moment of seeding: twenty minutes later ``linux-x64-fresh`` is stale too.
+All times are relative to the moment of seeding: twenty minutes later, ``linux-x64-fresh`` is stale, too.
 """

@@ -1,4 +1,4 @@
-"""Seeding the demo: what each preset's record, parameter and pipeline are made of, and who interferes."""
+"""Seeding the demo: each preset's record, parameter and pipeline, and the others that interfere."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ OUTCOMES: Mapping[str, str | None] = {
     "linux-x64-docker": None,
     "linux-arm64-gpu": None,
 }
-"""Preset -> what reconciling it comes to; None for those that nothing is done about."""
+"""Preset -> its outcome; None if nothing is done about it."""
 
 MALFORMED = ("AMI#nameless", "AMI#linux-x64-odd", "AMI#linux-x64-undated")
 """The ``jobId`` of the records that cannot be read."""
@@ -69,7 +69,7 @@ FAILURE_CONTEXT = {
 
 
 def seed_demo(aws: EmbeddedAws, table: str = TABLE, now: datetime | None = None) -> None:
-    """Fill an empty embedded AWS with the demo, and register the bystanders that play the others.
+    """Fill an empty embedded AWS with the demo, and register the bystanders that interfere.
 
     :param aws: started, and without a table of that name
     :param now: aware; the present when omitted. All times are relative to it
@@ -223,7 +223,7 @@ class _Demo:
         parameter: Mapping[str, str] | None = None,
         config: str | None = None,
     ) -> None:
-        """Let the preset be building for some minutes; its record and its parameter have the AMI before."""
+        """Create a preset that has been building for some minutes; its record and parameter have the previous AMI."""
         ami = self._ami()
         self._items.append(ami_state(preset, "building", self._ago(minutes=minutes), ami=ami))
         put_parameter(self._ssm, preset, config or preset_config(ami, platform), **(parameter or {}))

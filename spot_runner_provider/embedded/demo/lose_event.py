@@ -1,6 +1,6 @@
 """``python -m spot_runner_provider.embedded.demo.lose_event ADDRESS PRESET``: make a preset stale again.
 
-For somebody who watches: a build ends well, and Image Builder's event about it gets lost.
+For watching: a build succeeds, and Image Builder's event about it gets lost.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from spot_runner_provider.embedded.imagebuilder.models import Ami, timestamp
 from spot_runner_provider.embedded.server import EmbeddedAws
 
 AGE = timedelta(hours=1)
-"""For how long the record has been building; by default more than half an hour is stale."""
+"""How long the record has been building; by default, more than half an hour is stale."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Lose the event, and say what stands where now.
+    """Lose the event, and print the state of the record and of Image Builder.
 
     >>> main([aws.endpoint_url, "linux-x64"])
     linux-x64 is stale: its record says building for an hour, and Image Builder has ami-...
@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def lose_event(aws: ControlClient, preset: str, table: str = TABLE) -> str:
-    """Add an image that is AVAILABLE to the preset's pipeline, and let its record be building; return the new AMI.
+    """Add an AVAILABLE image to the preset's pipeline, set its record to building, and return the new AMI.
 
-    :raises LookupError: if the preset has no record or no pipeline; then nothing was changed
+    :raises LookupError: if the preset has no record or no pipeline; nothing was changed then
 
     >>> lose_event(ControlClient(aws.endpoint_url, aws.region), "linux-x64")[:4]
     'ami-'

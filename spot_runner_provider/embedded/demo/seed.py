@@ -1,6 +1,6 @@
 """The records of a deployment, in the formats that its other programs write.
 
-Helpers that take a ``client`` take a boto3 client of the service they write to.
+A ``client`` is a boto3 client of the service that the function writes to.
 """
 
 import json
@@ -56,7 +56,7 @@ def ami_state(
     error: str | None = None,
     **others: Any,
 ) -> dict[str, Any]:
-    """Return an AMI state as the event handler writes it; ``others`` are added or replace what it writes.
+    """Return an AMI state as the event handler writes it; ``others`` add or replace attributes.
 
     >>> ami_state("linux-x64", "building", datetime.fromisoformat("2026-02-11T15:35:48Z"), ami="ami-0a1d", ttl=0)
     {'jobId': 'AMI#linux-x64', 'recordType': 'AMI', 'presetName': 'linux-x64', 'amiId': 'ami-0a1d',
@@ -77,7 +77,7 @@ def ami_state(
 def intent(
     preset: str, run: str, updated_at: datetime, *, ami: str, build: str, parameter_version: int
 ) -> dict[str, Any]:
-    """Return what a reconciliation leaves behind that stopped before the SSM parameter followed.
+    """Return the intent of a reconciliation that stopped before it put the SSM parameter.
 
     :param run: the run that stopped, as it would sign the record
 
@@ -100,7 +100,7 @@ def intent(
 
 
 def runner_job(number: int, status: str, created_at: datetime) -> dict[str, Any]:
-    """Return a runner job; such items share the table and are nobody's business here.
+    """Return a runner job; such items are in the same table, and nothing here may touch them.
 
     >>> job = runner_job(9000000001, "running", datetime.fromisoformat("2026-02-11T15:35:48Z"))
     >>> job["jobId"], "recordType" in job
@@ -129,7 +129,7 @@ def put_items(client: Any, items: Iterable[Mapping[str, Any]], table: str = TABL
 
 
 def to_attributes(item: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return an item as DynamoDB's API spells it.
+    """Return an item in the notation of DynamoDB's API.
 
     >>> to_attributes({"jobId": "AMI#linux-x64", "amiId": None, "paramVersion": 7})
     {'jobId': {'S': 'AMI#linux-x64'}, 'amiId': {'NULL': True}, 'paramVersion': {'N': '7'}}
@@ -183,7 +183,7 @@ def put_parameter(client: Any, preset: str, value: Mapping[str, Any] | str, **op
 
 
 def edit_parameter(client: Any, preset: str, **changes: Any) -> int:
-    """Read a preset's parameter, change some of its keys, put it back; return its new version.
+    """Read a preset's parameter, change some of its keys, and put it back; return its new version.
 
     >>> ssm = aws.client("ssm")
     >>> put_parameter(ssm, "linux-x64", preset_config("ami-0a1d"))

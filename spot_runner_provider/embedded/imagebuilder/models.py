@@ -1,4 +1,4 @@
-"""Pipelines and their images, with a Python API for what AWS does by itself: building."""
+"""Pipelines and their images, with a Python API for the building that AWS does by itself."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -19,7 +19,7 @@ MAX_FILTER_VALUES = 10
 
 
 def timestamp(moment: datetime) -> str:
-    """Return an aware ``moment`` as AWS and the deployed programs write it: ``2020-02-19T18:56:11.511Z``.
+    """Return an aware ``moment`` in the format of AWS and the deployed programs: ``2020-02-19T18:56:11.511Z``.
 
     >>> timestamp(datetime(2020, 2, 19, 18, 56, 11, 511000, tzinfo=UTC))
     '2020-02-19T18:56:11.511Z'
@@ -50,8 +50,8 @@ class Image:
 
     :param status: an ``ImageStatus``, or a word that AWS has not invented yet
     :param date_created: such as ``2020-02-19T18:56:11.511Z``
-    :param unlisted: members of the API's shape (``state``, ``outputResources``) that listings leave out and
-        only ``GetImage`` has
+    :param unlisted: members of the API's shape (``state``, ``outputResources``) that only ``GetImage`` has, not
+        listings
 
     >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
     >>> pipeline = backend.create_pipeline("spot-runner-linux-x64")
@@ -97,7 +97,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """An image pipeline; ``recipe`` and ``recipe_version`` name and number the images that it builds.
+    """An image pipeline; its images have the name ``recipe`` and the version ``recipe_version``.
 
     >>> backend = ImageBuilderBackend("us-east-1", "123456789012")
     >>> backend.create_pipeline("spot-runner-Linux-x64", recipe="linux").to_json()["arn"]
@@ -339,5 +339,5 @@ class ImageBuilderBackend(BaseBackend):
         return f"arn:{self.partition}:imagebuilder:{self.region_name}:{self.account_id}:{kind}/{name}"
 
 
-# botocore lists no regions for Image Builder; EC2's are where it can be.
+# botocore lists no regions for Image Builder, so these are EC2's.
 imagebuilder_backends = BackendDict(ImageBuilderBackend, "ec2")

@@ -1,7 +1,7 @@
 """Pages as unpleasant as the service's contract allows.
 
-The order is none that a client could rely on. The first page is half full and the second one is empty, though
-both carry a token when more is to come; a listing that fits into the first page has no other.
+The order is one that no client can rely on. The first page is half full and the second one is empty, although both
+have a token if there is more. A listing that fits into the first page has only that page.
 """
 
 import base64
@@ -23,10 +23,10 @@ def page_of(
 ) -> tuple[list[T], str | None]:
     """Return one page of ``items`` (by ARN) and the token of the next page, if there is one.
 
-    :param listing: what is listed; a token is good for the listing that handed it out, and for no other
+    :param listing: what is listed; a token is only valid for the listing that returned it
     :param max_results: 1 to 100; a page never has more than 25 items
-    :raises InvalidRequest: for another ``max_results``
-    :raises InvalidPaginationToken: for a token of another listing, or of none
+    :raises InvalidRequest: for any other ``max_results``
+    :raises InvalidPaginationToken: for a token that this listing did not return
 
     >>> items = {f"arn:{number}": number for number in range(60)}
     >>> page, token = page_of(items, "images", 25, None)

@@ -1,7 +1,7 @@
-"""Image Builder requests in, answers out.
+"""The answers to Image Builder's requests.
 
-moto parses the requests by botocore's own model and serialises errors. An answer is the JSON of the API's
-shape as it is; to let moto serialise that too would take ten times as long.
+moto parses the requests by botocore's own model, and serialises errors. An answer is the plain JSON of the API's shape,
+because moto would take ten times as long to serialise it.
 """
 
 import json
@@ -15,7 +15,7 @@ from spot_runner_provider.embedded.imagebuilder.models import ImageBuilderBacken
 
 
 class ImageBuilderResponse(BaseResponse):
-    """One method for each operation, named as the operation is.
+    """One method for each operation, with the operation's name.
 
     >>> client, prefix = aws.client("imagebuilder"), "arn:aws:imagebuilder:us-east-1:123456789012"
     >>> pipeline = client.create_image_pipeline(

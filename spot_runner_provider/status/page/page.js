@@ -22,12 +22,12 @@ const OUTCOMES = {
 
 const PROBLEMS = {
   401: "Your session has ended. Log in to Airflow again, then reload this page.",
-  403: "You may not see this DAG. Ask whoever gives rights in this Airflow for reading its runs and XCom.",
+  403: "You may not see this DAG. Ask your Airflow administrator for permission to read its runs and XCom.",
 };
 
 const RUN_ICONS = { success: "success", failed: "cross", running: "running", queued: "queued" };
 
-/* The look follows Airflow's own switch, which it keeps in the storage of this origin. */
+/* The theme follows Airflow's own switch, which is stored in the local storage of this origin. */
 
 function followTheme() {
   const theme = localStorage.getItem("theme");
@@ -37,7 +37,7 @@ function followTheme() {
 followTheme();
 addEventListener("storage", followTheme);
 
-/* Elements. Whatever comes from outside becomes text or an attribute, never markup. */
+/* Elements. Values from outside become text or an attribute, never markup. */
 
 function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -64,7 +64,7 @@ function time(text) {
   return el("time", { datetime: text, title: moment.toLocaleString() }, ago(moment));
 }
 
-/* As the sentence above the table has it, which comes from the server. */
+/* The same format as in the message above the table, which comes from the server. */
 function clock(text) {
   return `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
@@ -84,7 +84,7 @@ function byId(id) {
   return document.getElementById(id);
 }
 
-/* Change an element only if what it shows has changed: no flicker, and what has the focus keeps it. */
+/* Change an element only if its content has changed, so that nothing flickers or loses the focus. */
 
 const shown = new WeakMap();
 
@@ -128,7 +128,7 @@ const HEADLINES = {
   empty: ["queued", "No run yet"],
 };
 
-/* Only the headline is announced: what follows says how long ago, which changes as time passes. */
+/* Only the headline is announced, because the text after it says how long ago, which changes all the time. */
 function renderNotice(status) {
   const { state, dagId, paused, due, runs: [last] } = status;
   const notice = byId("notice");
@@ -219,7 +219,7 @@ function renderPresets(presets) {
   });
 }
 
-/* Whoever writes records may write moments in a form that is none to a browser. */
+/* A record may have a timestamp that browsers cannot parse. */
 function drawSince({ updatedAt }) {
   if (Number.isNaN(Date.parse(updatedAt))) return [updatedAt];
   return [time(updatedAt), " ", el("span", { class: "exact" }, clock(updatedAt))];
@@ -259,7 +259,7 @@ async function copy(button, text) {
   setTimeout(() => button.classList.remove("copied"), 2000);
 }
 
-/* Without TLS a browser has no clipboard for pages, and with it a policy may forbid it. */
+/* Without TLS, browsers give pages no clipboard; with TLS, a policy may forbid it. */
 function copyBySelection(text) {
   const focused = document.activeElement;
   const area = document.body.appendChild(el("textarea", { class: "unseen" }, text));
@@ -304,8 +304,8 @@ function say(text) {
   if (output.textContent !== text) output.textContent = text;
 }
 
-/* The filter and the deployment are part of the address, so that a reload keeps them. Airflow loads its frame from an
-   address of its own, so there the tab keeps them. */
+/* The filter and the deployment are part of the address, so that a reload keeps them. Inside Airflow, the frame is
+   loaded from a fixed address, so the tab's session storage keeps them there. */
 
 const KEPT = "spot-runner-presets";
 
@@ -324,7 +324,7 @@ function remember(values) {
   sessionStorage.setItem(KEPT, address.search);
 }
 
-/* Fetch, and again, whatever went wrong: more often while a run is under way, not while nobody looks. */
+/* Fetch again and again, even after errors: more often while a run is in progress, not while the page is hidden. */
 
 let timer = null;
 let fetching = new AbortController();
@@ -340,7 +340,7 @@ async function refresh(news = "") {
     response = await fetch(dag ? `status?dag_id=${encodeURIComponent(dag)}` : "status", { signal: limited });
     if (dag && [403, 404].includes(response.status)) {
       remember({ dag_id: "" });
-      return await refresh(`There is no deployment ${dag} that you may see. This is what there is instead.`);
+      return await refresh(`There is no deployment ${dag} that you may see. Another one is shown instead.`);
     }
     if (response.ok) render(await response.json());
     report(response.ok ? news : PROBLEMS[response.status] ?? `Airflow answered ${response.status}; trying again.`);
@@ -374,7 +374,7 @@ function report(problem) {
   byId("summary").hidden = current ? current.state === "empty" : Boolean(problem);
 }
 
-/* Airflow shows the page in a frame that may neither open windows nor leave itself; the document around it may. */
+/* Airflow shows the page in a frame that may not open windows or navigate; the document around it may. */
 
 function follow(event) {
   const link = event.target.closest?.("a[href]");
