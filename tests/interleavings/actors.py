@@ -268,13 +268,13 @@ def replacing(ami_id: str, image: Image, name: str = "S", **options: Any) -> Act
 
 
 def in_turn(*actors: Actor) -> Actor:
-    """Return somebody who does what all of them do, one after the other."""
+    """Return somebody who does what all of them do, one after the other, in the name of the last."""
 
     def start(clock: Clock) -> Flow:
         for number, actor in enumerate(actors, 1):
             yield from actor.start(lambda later=timedelta(seconds=number): clock() + later)
 
-    return Actor(actors[0].name, start)
+    return Actor(actors[-1].name, start)
 
 
 def deleting(name: str = "D") -> Actor:

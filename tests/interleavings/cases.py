@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spot_runner_provider.protocol.calls import Busy, Commit, Pause, PutConfig
-from spot_runner_provider.protocol.reconcile import MAX_ROUNDS
 from spot_runner_provider.records.image import Image
 from tests.interleavings.actors import (
     BUSY,
@@ -26,6 +25,7 @@ from tests.interleavings.actors import (
     restarting,
 )
 from tests.interleavings.explorer import Case, doing_all, dying
+from tests.interleavings.invariants import ENDLESS
 from tests.interleavings.model import CONFIG, Version, World, ami_of_image, detect, dumps, image, moment, stale_world
 from tests.interleavings.protocols import REAL, Protocol
 
@@ -184,7 +184,7 @@ def waiting(protocol: Protocol = REAL) -> Iterator[Case]:
     }.items():
         yield Case(f"R1+{name} (busy, waits)", world, (one, *others), lost=1, versions=1 if name == "R2" else None)
     one = reconciling("R1", detect(world, moment(0)), protocol=protocol, hindered=(BUSY,))
-    yield Case("R1 (busy for ever)", world, (one,), lost=25, endless=True)
+    yield Case("R1 (busy for ever)", world, (one,), lost=ENDLESS, endless=True)
 
 
 def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
@@ -196,7 +196,7 @@ def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
         yield _case("R1+D", world, faults, one, deleting())
         yield _case("R1+S, no AMI id", world, faults, one, replacing("none", SAME))
         case = _case("R1+H, no room", world, faults, one, full)
-        yield replace(case, remedy=_shortened)
+        yield replace(case, remedy=_advanced)
 
 
 def overtaken(protocol: Protocol = REAL) -> Iterator[Case]:
@@ -229,12 +229,24 @@ def lockstep(protocol: Protocol = REAL) -> Iterator[Case]:
         "S": (beginning(skew=5), 8, False),
         "E newer": (newer, 11, True),
         "E newer, which dies": (replacing("ami-0newer", NEWER, skew=5), 12, True),
+        "E newer, which dies, and S": (in_turn(replacing("ami-0newer", NEWER), beginning()), 9, True),
     }
     for name, (other, enough, tidy) in told.items():
         reacting = world._replace(reactions=((Pause, other),))
         yield Case(f"R1, {name} while it waits", reacting, (throttled,), lost=1, calls=enough, tidy=tidy)
+    edited = world._replace(reactions=((Commit, editor()),))
+    yield Case(
+        "R1, H before its put", edited, (reconciling("R1", detect(world, moment(0)), protocol=protocol),), calls=9
+    )
+    overtaken_too = (*edited.reactions, (Pause, in_turn(replacing("ami-0newer", NEWER), beginning())))
+    yield Case(
+        "R1, H before its put, E newer, which dies, and S while it waits",
+        world._replace(reactions=overtaken_too),
+        (throttled,),
+        lost=1,
+    )
     yield Case("R1 (busy)", world, (busy,), lost=1, calls=10, tidy=True, versions=1)
-    flips = [replacing(f"ami-0flip{number % 2}", NEWER, skew=number) for number in range(1, MAX_ROUNDS + 5)]
+    flips = [replacing(f"ami-0flip{number % 2}", NEWER, skew=number) for number in range(1, ENDLESS)]
     restless = world._replace(reactions=tuple((PutConfig, flip) for flip in flips))
     one = reconciling("R1", detect(world, moment(0)), protocol=protocol)
     yield Case("R1, another AMI after each put", restless, (one,), endless=True)
@@ -252,7 +264,7 @@ def lockstep(protocol: Protocol = REAL) -> Iterator[Case]:
         yield Case(f"R1 (lost replies), {name} after its commit", reacting, (lossy, editor()), lost=2, late=True)
     reacting = world._replace(reactions=((Commit, in_turn(begun, failed, full)),))
     yield Case(
-        "R1 (lost reply), S, build failed, no room after its commit", reacting, (lossy,), lost=1, remedy=_shortened
+        "R1 (lost reply), S, build failed, no room after its commit", reacting, (lossy,), lost=1, remedy=_advanced
     )
 
 
@@ -273,9 +285,9 @@ def _allowed(end: World) -> World:
     return end._replace(denied=None)
 
 
-def _shortened(end: World) -> World:
-    """Return the world after a person has made room in the parameter."""
-    return doing_all(end, editor("H", "notes", "short"))
+def _advanced(end: World) -> World:
+    """Return the world after a person has made room for the parameter."""
+    return end._replace(tier="Advanced")
 
 
 def _holding(world: World, *texts: str) -> World:
@@ -443,14 +455,15 @@ def taken_back(protocol: Protocol = REAL) -> Iterator[Case]:
     disk = editing("H'", "diskSizeGb", 200, CONFIG["diskSizeGb"])
     two = reconciling("R2", detect(died, moment(died.time)), run="run2", protocol=protocol)
     yield Case("R1 died after its put, an edit taken back, R2", died, (two,), calls=6)
+    again = reconciling("R1'", detect(world, moment(0)), attempt=2, protocol=protocol)
     two = reconciling("R2", detect(covered, moment(covered.time)), run="run2", protocol=protocol)
-    yield Case(
-        "R1 died after a put that covered an edit, R2, PutConfig denied, another edit taken back",
-        covered._replace(denied=PutConfig),
-        (two,),
-        remedy=lambda end: _after(_allowed(end)._replace(time=end.time + 120), disk),
-        calls=6,
-    )
+    for name, one in {"R1'": again, "R2": two}.items():
+        yield Case(
+            f"R1 died after a put that covered an edit, {name}, PutConfig denied, another edit taken back",
+            covered._replace(denied=PutConfig),
+            (one,),
+            remedy=lambda end: _after(_allowed(end)._replace(time=end.time + 120), disk),
+        )
 
 
 def _after(world: World, *others: Actor) -> World:
