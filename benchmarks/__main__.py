@@ -1,6 +1,6 @@
 """``python -m benchmarks [P1 ...]``: measure, compare with the targets, and say how many rows fall short.
 
-Without arguments all rows and curves are measured, and the figures in ``docs/`` are written anew.
+Without arguments, all rows and curves are measured, and the figures in ``docs/`` are rewritten.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TABLE = re.compile(r"^\| row \|.*?(?=\n\n)", re.MULTILINE | re.DOTALL)
 
 
 def main() -> int:
-    """Return 1 if a row falls short, 2 if there is no such row, else 0."""
+    """Return 1 if a row falls short, 2 if there is no such row, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", help="measure these only, and write nothing")
     given = parser.parse_args().rows
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def write(found: list[Row], drawn: dict[str, list[list[float]]]) -> None:
-    """Write the figures into the document, and beside it as JSON and as pictures."""
+    """Write the figures into the document, and next to it as JSON and as pictures."""
     results = {"machine": machine(), "rows": [row.plain() for row in found], "curves": drawn}
     (FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     DOCUMENT.write_text(TABLE.sub(lambda _: table(found), DOCUMENT.read_text(), count=1))

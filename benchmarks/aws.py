@@ -1,4 +1,4 @@
-"""An embedded AWS in a process of its own, with a fleet of any size."""
+"""An embedded AWS in its own process, with a fleet of any size."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ BUILDS = ("AVAILABLE", "FAILED", "BUILDING")
 
 
 def seed(aws: EmbeddedAws, fleet: dict[str, int]) -> None:
-    """Put presets into the stores, past HTTP, which would take minutes.
+    """Put presets directly into the stores, because HTTP would take minutes.
 
-    :param fleet: number of stale presets by what became of their build, of ``ready`` ones, and of runner ``jobs``
+    :param fleet: the number of stale presets by the state of their build, of ``ready`` ones, and of runner ``jobs``
     """
     now = datetime.now(UTC)
     create_table(aws.client("dynamodb"))
@@ -87,7 +87,7 @@ def running(**fleet: int) -> Iterator[ControlClient]:
 
 
 def _serve(connection: Connection, fleet: dict[str, int]) -> None:
-    """Tell the address, and serve until the other end is closed."""
+    """Send the address, and serve until the other end is closed."""
     gc.disable()  # it would look through the fleet again and again, and find nothing
     with EmbeddedAws() as aws:
         seed(aws, fleet)

@@ -1,8 +1,8 @@
-"""A clock that leaves out what the machine does meanwhile: processor time of this process, and the waiting it asks for.
+"""A clock without the load of other processes: it counts this process's processor time, and the waits it asks for.
 
-Threads take turns on it, one at a time, as Python's own lock lets them. Where all of them wait for a moment to come,
-that moment comes at once. What they wait for besides, such as another process's answer or a free core, takes no time.
-So a run's seconds are those on a machine that has nothing else to do, whatever this one does.
+Threads take turns on it, one at a time, as with Python's own lock. If all of them wait for a moment, it comes at
+once. Other waits, such as for another process's answer or a free core, take no time. So a run's seconds are those of an
+otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from types import TracebackType
 from typing import Any, Self
 
 STUCK = 600.0
-"""Real seconds in which no turn passes, after which a thread gives up: another one waits for what this one holds."""
+"""Real seconds without a turn after which a thread gives up: another thread waits for something that this one holds."""
 
 
 class VirtualClock:
-    """Seconds of this process's own processor time, plus those for which all its threads waited.
+    """The seconds of this process's own processor time, plus those for which all its threads waited.
 
     :param processor: the processor's seconds so far.
 
@@ -49,7 +49,7 @@ class VirtualClock:
         return self._processor() + self._skipped
 
     def sleep(self, seconds: float) -> None:
-        """Let the others go on, and come back so many seconds later: what ``time.sleep`` does."""
+        """Let the others go on, and return after so many seconds, like ``time.sleep``."""
         self._wait(self._turn(self() + seconds))
 
     def condition(self) -> Condition:
@@ -63,7 +63,7 @@ class VirtualClock:
     def wait(
         self, futures: Collection[Future[Any]], timeout: float = float("inf"), return_when: str = ALL_COMPLETED
     ) -> tuple[set[Future[Any]], set[Future[Any]]]:
-        """Stand in for ``concurrent.futures.wait``, where the first exception or the end of all is waited for."""
+        """Stand in for ``concurrent.futures.wait``, for the first exception or the end of all."""
         until = self() + timeout
         while True:
             done = {future for future in futures if future.done()}
@@ -73,7 +73,7 @@ class VirtualClock:
             self.ended.wait(until - self())
 
     def start(self, function: Callable[[], object]) -> None:
-        """Run a function in a thread of its own, which takes its turn with the others. It must not raise."""
+        """Run a function in a new thread that takes turns with the others. It must not raise."""
 
         def run(turn: _Turn) -> None:
             self._await(turn)
@@ -100,7 +100,7 @@ class VirtualClock:
             passed = self._passed
 
     def _pass_on(self) -> None:
-        """Let the next one go on: only who does is ever at work in here, so nothing has to be locked."""
+        """Let the next thread go on. Only one thread at a time runs in here, so nothing has to be locked."""
         if self._stuck:  # who gave up was not the one at work
             return
         turn = min(self._waiting)
@@ -113,7 +113,7 @@ class VirtualClock:
 
 
 class Condition:
-    """Stands in for a ``threading.Condition``; nobody else is at work while one is in it anyway."""
+    """Stands in for a ``threading.Condition``; only one thread runs at a time anyway."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
@@ -128,14 +128,14 @@ class Condition:
         pass
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for :meth:`notify_all`, so many seconds at most."""
+        """Wait for :meth:`notify_all`, at most so many seconds."""
         turn = self._clock._turn(float("inf") if timeout is None else self._clock() + timeout)
         self._waiting.append(turn)
         self._clock._wait(turn)
         self._waiting.remove(turn)
 
     def notify_all(self) -> None:
-        """Let those who wait go on."""
+        """Let the waiting threads go on."""
         for turn in self._waiting:
             turn.due = min(turn.due, self._clock())
 
@@ -158,7 +158,7 @@ class Pool:
         self.shutdown()
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Let a thread call the function when one is free."""
+        """Let a thread call the function as soon as one is free."""
         future: Future[Any] = Future()
         self._work.append((future, partial(function, *arguments)))
         if self._workers < self._max_workers:
@@ -167,7 +167,7 @@ class Pool:
         return future
 
     def map(self, function: Callable[..., Any], *iterables: Iterable[Any]) -> Iterator[Any]:
-        """Return what the function makes of the arguments, in their order, when all is done."""
+        """Return the function's results for the arguments, in their order, when all are done."""
         futures = [self.submit(function, *arguments) for arguments in zip(*iterables, strict=False)]
         self._clock.wait(futures)
         return iter([future.result() for future in futures])
@@ -192,7 +192,7 @@ class Pool:
 
 
 class _Turn:
-    """When a thread goes on; of those that are due together, who came first."""
+    """When a thread goes on; of those that are due together, the first one first."""
 
     def __init__(self, due: float, number: int) -> None:
         self.due = due

@@ -14,7 +14,7 @@ MEMORY_SIZES = (100, 300, 1_000, 10_000)
 
 
 def curves(lab: Lab) -> dict[str, list[list[float]]]:
-    """Return each curve as a list of ``[presets, value]``; what the rows have measured is not measured again."""
+    """Return each curve as a list of ``[presets, value]``; values that the rows have are not measured again."""
     empty = lab.cost(0).peak
     return {
         "seconds": [[size, lab.far("one task", size).seconds] for size in SIZES],

@@ -1,4 +1,4 @@
-"""An AWS that is far away and throttles, on a virtual clock. The embedded one answers; its own time does not count."""
+"""An AWS that is far away and throttles, on a virtual clock. The embedded AWS answers; its own time does not count."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from spot_runner_provider.embedded.call import ApiCall
 from spot_runner_provider.embedded.errors import throttled_reply
 
 LATENCY = 0.03
-"""Seconds that each call takes on its way."""
+"""Seconds that each call takes."""
 
 
 class Quota:
-    """So many calls a second, of which none can be saved up.
+    """A limit of calls per second that does not accumulate.
 
     >>> seconds = 0.0
     >>> quota = Quota(2.0, now=lambda: seconds)
@@ -43,7 +43,7 @@ class Quota:
         self._open_at = now()
 
     def take(self) -> bool:
-        """Return whether there is a call left, and take it."""
+        """Return whether a call is allowed now, and count it if so."""
         if (now := self._now()) < self._open_at:
             return False
         self._open_at = now + self._distance
@@ -51,9 +51,9 @@ class Quota:
 
 
 class FarAws:
-    """Lets each call of this process take :data:`LATENCY`, and throttles, from :meth:`install` on.
+    """From :meth:`install` on, makes each call of this process take :data:`LATENCY`, and throttles.
 
-    :param quotas: calls a second that AWS takes, by operation, such as ``ssm.PutParameter``.
+    :param quotas: calls per second that AWS accepts, by operation, such as ``ssm.PutParameter``.
     """
 
     def __init__(self, clock: VirtualClock, quotas: Mapping[str, float]) -> None:
@@ -62,11 +62,11 @@ class FarAws:
         self._quotas = {operation: Quota(per_second, clock) for operation, per_second in quotas.items()}
 
     def install(self) -> None:
-        """Stand in the way of every client that is made from now on."""
+        """Intercept the calls of every client that is created from now on."""
         botocore.handlers.BUILTIN_HANDLERS.append(("before-send", self._send))
 
     def _send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
-        """Return the answer of an AWS that throttles the call, or None: then it is sent."""
+        """Return AWS's answer if it throttles the call, otherwise ``None``, so that the call is sent."""
         operation = event_name.removeprefix("before-send.")
         self.calls[operation] += 1
         self._clock.sleep(LATENCY)
@@ -78,7 +78,7 @@ class FarAws:
 
 
 def use(clock: VirtualClock, seed: int) -> None:
-    """Let everything in this process that waits do so by this clock, and draw its chances by this seed."""
+    """Make everything in this process that waits use this clock, and draw random numbers with this seed."""
     random.seed(seed)
     began, moment = clock(), datetime.now(UTC)
 

@@ -1,4 +1,4 @@
-"""What the rows say: aims, what was measured, and verdicts. Nothing here measures anything."""
+"""The rows: their aims, results and verdicts. Nothing here measures anything."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Aim:
-    """What a row measures, in which unit, and the target: at most, or with ``at_least`` at least, so much.
+    """What a row measures, its unit, and the target, which is a maximum, or a minimum with ``at_least``.
 
-    Without a target a row is for information.
+    A row without a target is for information.
     """
 
     measure: str
@@ -22,7 +22,7 @@ class Aim:
 
     @property
     def words(self) -> str:
-        """The target as the table has it.
+        """The target as the table shows it.
 
         >>> Aim("times faster than one by one", 8, "times", at_least=True).words
         '>= 8'
@@ -32,7 +32,7 @@ class Aim:
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, and what it comes from. Without a value it could not be, and the detail says why."""
+    """The measured value and its origin. Without a value, it could not be measured, and the detail says why."""
 
     value: float | None
     detail: str = ""
@@ -40,7 +40,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """An aim, under its name, and the figure."""
+    """A named aim, and its figure."""
 
     name: str
     aim: Aim
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def falls_short(self) -> bool:
-        """Whether the target is missed. What could not be measured does, target or not."""
+        """Whether the target is missed. A row that could not be measured falls short even without a target."""
         value, target = self.figure.value, self.aim.target
         if value is None:
             return True
@@ -62,18 +62,18 @@ class Row:
         return "-" if self.figure.value is None else f"{self.figure.value:.4g} {self.aim.unit}"
 
     def plain(self) -> dict[str, Any]:
-        """Return the row as JSON has it."""
+        """Return the row as plain JSON values."""
         return {"row": self.name, **asdict(self.aim), **asdict(self.figure), "falls_short": self.falls_short}
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Row:
-        """Return the row that :meth:`plain` made this of."""
+        """Return the row from what :meth:`plain` returned."""
         aim = Aim(*(plain[key] for key in ("measure", "target", "unit", "at_least")))
         return cls(plain["row"], aim, Figure(plain["value"], plain["detail"]))
 
 
 def chosen(names: Sequence[str], known: Collection[str]) -> list[str]:
-    """Return the rows to measure, each once, in their own order: those that are named, or all.
+    """Return the rows to measure, each once, in their own order: the named ones, or all.
 
     :raises ValueError: if there is none of that name.
     """
@@ -84,7 +84,7 @@ def chosen(names: Sequence[str], known: Collection[str]) -> list[str]:
 
 
 def rows(name: str, aims: Sequence[Aim], measure: Callable[[], Iterable[Figure]]) -> list[Row]:
-    """Return the rows of one experiment; if it fails none has a value, and each says why."""
+    """Return the rows of one experiment; if it fails, none has a value, and each says why."""
     try:
         figures = list(measure())
     except Exception as error:
@@ -94,7 +94,7 @@ def rows(name: str, aims: Sequence[Aim], measure: Callable[[], Iterable[Figure]]
 
 
 def in_turn(rounds: int, *measurements: Callable[[], float]) -> list[tuple[float, ...]]:
-    """Take measurements one after the other, round after round: what the machine does meanwhile hits them alike."""
+    """Take measurements in turn, round after round, so that other load on the machine affects them alike."""
     return [tuple(measure() for measure in measurements) for _ in range(rounds)]
 
 

@@ -1,6 +1,6 @@
-"""What importing a DAG file costs: ``python -m benchmarks.parse DAG_FILE``, in an interpreter that is new.
+"""What importing a DAG file costs: ``python -m benchmarks.parse DAG_FILE``, in a new interpreter.
 
-Whatever is imported outside a function is there before the measurement begins: Python's own modules, and no more.
+The imports outside functions happen before the measurement begins, so they are only Python's own modules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MARK = "parsed: "
 
 
 def parsed(dag_file: Path) -> dict[str, Any]:
-    """Return the processor's ``seconds``, the ``clients`` made, and which heavy modules were ``imported``."""
+    """Return the processor's ``seconds``, the number of created ``clients``, and the heavy modules ``imported``."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.parse", dag_file],
         stdout=subprocess.PIPE,
@@ -33,7 +33,7 @@ def parsed(dag_file: Path) -> dict[str, Any]:
 
 
 def main(dag_file: str) -> None:
-    """Import it, Airflow included."""
+    """Import it, including Airflow."""
     began = time.process_time()
     runpy.run_path(dag_file)
     seconds = time.process_time() - began

@@ -1,6 +1,6 @@
-"""Processes of their own for what is measured, and for the embedded AWS: forks of one that has imported everything.
+"""Separate processes for each measurement and for the embedded AWS: forks of one that has imported everything.
 
-So a measurement begins where a task's own work does, and the imports, some seconds each, are paid for once.
+So a measurement begins where a task's own work begins, and the imports, some seconds each, happen only once.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["airflow.sdk.execution_time.supervisor", "benchmarks.aws", "benchmarks.task"])
 
 PATIENCE = 600
-"""Seconds that a call may take: a machine that is busy shall not make a call two."""
+"""Seconds that a call may take, so that a busy machine does not cause repetitions."""
 
 
 def use_home(home: Path) -> None:
-    """Let all processes to come have this Airflow home, and no other settings of Airflow or AWS."""
+    """Give all later processes this Airflow home, and no other settings of Airflow or AWS."""
     for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_"))]:
         del os.environ[name]
     os.environ |= {
@@ -37,9 +37,9 @@ def use_home(home: Path) -> None:
 
 
 def measure(name: str, aws: ControlClient, **arguments: Any) -> Any:
-    """Call this function of :mod:`benchmarks.task` in a process of its own, and return what it returns.
+    """Call this function of :mod:`benchmarks.task` in a new process, and return its result.
 
-    :param aws: what the process's Airflow connection leads to.
+    :param aws: the AWS of the process's Airflow connection.
     :raises RuntimeError: if the function raises anything, or the process ends.
     """
     ours, its = FORKS.Pipe(duplex=False)
@@ -57,7 +57,7 @@ def measure(name: str, aws: ControlClient, **arguments: Any) -> Any:
 
 
 def connection(aws: ControlClient) -> str:
-    """Return the Airflow connection that leads to ``aws``. However slow that is, no call is given up and repeated."""
+    """Return the Airflow connection to ``aws``. However slow that is, no call is given up and repeated."""
     leads = json.loads(airflow_connection(aws))
     leads["extra"]["config_kwargs"] = {"connect_timeout": PATIENCE, "read_timeout": PATIENCE}
     return json.dumps(leads)

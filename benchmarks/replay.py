@@ -1,4 +1,4 @@
-"""AWS's answers to a run, kept, and given again: what is measured then is the run's own work, as often as one likes."""
+"""AWS's answers to a run, recorded and replayed, so that the run's own work can be measured as often as one likes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Answer(NamedTuple):
 
 
 class Recorder:
-    """Keeps the answers to all clients that are made after :meth:`install`, in ``answers``."""
+    """Records the answers to all clients that are created after :meth:`install`, in ``answers``."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -35,17 +35,17 @@ class Recorder:
 
 
 class Replay:
-    """Gives answers to all clients that are made after :meth:`install`, in the order in which they came."""
+    """Replays answers to all clients that are created after :meth:`install`, in their original order."""
 
     def __init__(self) -> None:
         self._answers: Iterator[Answer] = iter(())
 
     def install(self) -> None:
-        """Begin: no call gets through any more."""
+        """Begin; from now on no call reaches AWS."""
         botocore.handlers.BUILTIN_HANDLERS.append(("before-send", self._answer))
 
     def give(self, answers: Sequence[Answer]) -> None:
-        """Let these be the next ones."""
+        """Replay these answers next."""
         self._answers = iter(answers)
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:

@@ -20,17 +20,17 @@ REPOSITORY = Path(__file__).parents[1]
 DAG_FILE = REPOSITORY / "dags" / "spot_runner_reconcile.py"
 AMAZON_DAG_FILE = REPOSITORY / "benchmarks" / "dags" / "three_amazon_operators.py"
 PUTS, HIGH_PUTS, LOOKUPS = 3.0, 10.0, 10.0
-"""Calls a second that SSM takes of PutParameter, by default and with high throughput, and Image Builder of listings."""
+"""Calls per second: PutParameter in SSM, by default and with high throughput, and listings in Image Builder."""
 SEEDS = (1, 2, 3)
 BATCHES = tuple(range(10, 26))
-"""Sizes of a batch: from ten on one is dearer than the one before only where it begins a new ten."""
+"""Batch sizes: from ten on, a size costs more per preset than the one before only if it begins a new ten."""
 
 Work = Literal["one task", "one by one", "eight tasks"]
 
 
 @dataclass(frozen=True)
 class Far:
-    """A run with 30 ms a call: its seconds on a virtual clock, and its calls, throttled ones and detection included."""
+    """A run with 30 ms per call: its seconds on a virtual clock, and its calls with throttled ones and detection."""
 
     seconds: float
     calls: int
@@ -38,7 +38,7 @@ class Far:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a reconciling task took: calls, with those of the detection, and the most bytes of memory."""
+    """What a reconciling task took: its calls with those of detection, and its peak memory in bytes."""
 
     calls: int
     peak: int
@@ -48,8 +48,8 @@ class Cost:
 class Lab:
     """Where the measurements run.
 
-    :param folder: an empty one, for an Airflow home.
-    :param say: told what is measured now.
+    :param folder: an empty folder for an Airflow home.
+    :param say: called with what is measured now.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class Lab:
             return sum(aws.calls().values())
 
     def calls_by_size(self, build: str) -> dict[int, int]:
-        """Return the calls for each of :data:`BATCHES`, of presets whose build came to this, detection included."""
+        """Return the calls for each of :data:`BATCHES`, of presets whose build ended like this, with detection."""
         with running(**{build: sum(BATCHES)}) as aws:
             presets = measure("detect", aws)
             detection = sum(aws.calls().values())
@@ -82,10 +82,10 @@ class Lab:
         return self._costs[count]
 
     def far(self, work: Work, count: int, puts: float | None = None, seed: int = SEEDS[0]) -> Far:
-        """Correct so many presets, 30 ms a call, on a virtual clock; measured once.
+        """Correct so many presets with 30 ms per call on a virtual clock; measured once.
 
         :param work: see :func:`benchmarks.task.far`.
-        :param puts: a quota of PutParameter; one of ListImagePipelineImages comes with it.
+        :param puts: a quota of PutParameter; it implies one of ListImagePipelineImages.
         """
         key = (work, count, puts, seed)
         if key not in self._far:
@@ -101,7 +101,7 @@ class Lab:
         return self._far[key]
 
     def against_floor(self, work: Work, count: int, puts: float, seeds: Sequence[int] = SEEDS[:1]) -> Figure:
-        """Return the time under a quota against what that quota itself takes: the median over the seeds."""
+        """Return the time under a quota relative to the quota's own minimum: the median over the seeds."""
         floor = (count - 1) / puts
         runs = sorted((self.far(work, count, puts, seed) for seed in seeds), key=lambda run: run.seconds)
         middle = runs[len(runs) // 2]
@@ -111,7 +111,7 @@ class Lab:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Rows that are measured together: the aims, and what yields a figure for each."""
+    """Rows that are measured together: the aims, and the function that yields a figure for each."""
 
     title: str
     aims: tuple[Aim, ...]
@@ -122,7 +122,7 @@ EXPERIMENTS: dict[str, Experiment] = {}
 
 
 def experiment(name: str, *aims: Aim) -> Callable[[Callable[[Lab], Iterator[Figure]]], Callable[..., Any]]:
-    """Enter a function as the experiment of this name; its docstring is the title."""
+    """Register a function as the experiment with this name; its docstring is the title."""
 
     def enter(function: Callable[[Lab], Iterator[Figure]]) -> Callable[[Lab], Iterator[Figure]]:
         title = (function.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -307,6 +307,6 @@ def _items_read(call: ApiCall) -> int:
 
 
 def _middle(pairs: list[tuple[float, ...]], unit: str) -> str:
-    """Return what a ratio comes from."""
+    """Return the two values of a ratio, as text."""
     one, other = (statistics.median(each) for each in zip(*pairs, strict=True))
     return f"{one:.2f} {unit} and {other:.2f} {unit}; median of {len(pairs)} pairs in turn"

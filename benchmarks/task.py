@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own: see :func:`benchmarks.processes.measure`."""
+"""What is measured, each in its own process: see :func:`benchmarks.processes.measure`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.integration.finished_run import DETECT, ran
 
 
 def detect() -> list[dict[str, Any]]:
-    """Run the detecting task; return the stale presets, as a reconciling task takes them."""
+    """Run the detecting task; return the stale presets, as a reconciling task expects them."""
     batches, _ = deployment.detect(max_mapped_tasks=1)
     return batches[0] if batches else []
 
@@ -44,8 +44,8 @@ def answers() -> list[Answer]:
 def detections(recorded: Sequence[Sequence[Answer]], rounds: int) -> dict[str, Any]:
     """Run detecting tasks on recorded answers, again and again.
 
-    :return: ``seconds`` of the processor, a tuple of one for each record a round; ``peaks``: the most bytes that each
-        had allocated, as Python counts them.
+    :return: ``seconds`` of the processor, per round a tuple with one value for each recording; ``peaks``, the most
+        bytes that each had allocated, as Python counts them.
     """
     replay = Replay()
     replay.install()
@@ -89,11 +89,11 @@ def calls(presets: list[dict[str, Any]], sizes: Sequence[int]) -> dict[int, int]
 
 
 def far(work: str, presets: list[dict[str, Any]], quotas: dict[str, float], seed: int) -> dict[str, Any]:
-    """Reconcile where each call takes 30 ms, AWS throttles, and nothing else of the machine counts: on a virtual clock.
+    """Reconcile on a virtual clock: each call takes 30 ms, AWS throttles, and the machine's other work does not count.
 
     :param work: ``one task`` for the presets; ``one by one`` for the sequential algorithm on them; ``eight tasks`` for
-        all that is stale, each with clients of its own, at the same time, detection included.
-    :param seed: of the chances that are taken.
+        everything stale, at the same time, each with its own clients, including detection.
+    :param seed: the seed of the random numbers.
     """
     clock = VirtualClock()
     aws = FarAws(clock, quotas)
@@ -115,14 +115,14 @@ def far(work: str, presets: list[dict[str, Any]], quotas: dict[str, float], seed
 
 
 def idle() -> dict[str, Any]:
-    """Run what a run with nothing stale does: the detecting task, and the report."""
+    """Do the same as a run with nothing stale: the detecting task, and the report."""
     run = ran()
     batches = run.xcom[DETECT, -1, "return_value"]
     return {"batches": len(batches), "presets": len(run.report()["presets"])}
 
 
 def sequential(presets: list[dict[str, Any]]) -> None:
-    """Do what the system that this provider complements does: six calls a preset, one preset after the other."""
+    """Do the same as the system that this provider complements: six calls per preset, one preset after the other."""
     connection = _connection()
     session = boto3.session.Session("testing", "testing", region_name=connection["region_name"])
     dynamodb, ssm, imagebuilder = (
@@ -150,7 +150,7 @@ def sequential(presets: list[dict[str, Any]]) -> None:
 
 
 def start() -> dict[str, Any]:
-    """Let a reconciling task make its hooks and clients, and do nothing. Seconds are of the processor."""
+    """Let a reconciling task create its hooks and clients, and do nothing else. Seconds are processor time."""
     sessions = 0
     make = boto3.session.Session.__init__
 
@@ -166,7 +166,7 @@ def start() -> dict[str, Any]:
 
 
 def bare() -> float:
-    """Make a boto3 session and the three clients, after the same imports. Seconds are of the processor."""
+    """Create a boto3 session and the three clients, after the same imports. Seconds are processor time."""
     connection = _connection()
     began = time.process_time()
     session = boto3.session.Session("testing", "testing", region_name=connection["region_name"])
@@ -176,13 +176,13 @@ def bare() -> float:
 
 
 def forget_peak() -> None:
-    """Let the peak begin anew: importing modules takes more for a moment than they do, and would hide what follows."""
+    """Reset the peak: importing modules briefly takes more memory than they need, which would hide what follows."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak() -> int:
-    """Return the most memory, in bytes, that this process has had: the kernel's own count, of this program alone."""
+    """Return the peak memory of this process in bytes, as the kernel counts it, for this program alone."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1]) * 1024

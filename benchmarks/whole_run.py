@@ -19,19 +19,19 @@ from tests.system.real_airflow import FINISHED, RealAirflow
 
 DAG_ID = "spot_runner_reconcile"
 WORKING = ("api-server", "scheduler")
-"""The components that work for a run: tasks are the scheduler's children. The dag processor works by the clock."""
+"""The components that work for a run; tasks are the scheduler's children. The dag processor works on a timer."""
 
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds of the processor that a run took, and from its beginning to its end."""
+    """The processor seconds of a run, and the seconds from its beginning to its end."""
 
     processor: float
     wall: float
 
 
 def environment(aws: ControlClient) -> dict[str, str]:
-    """Return what Airflow's processes need besides."""
+    """Return the further settings that Airflow's processes need."""
     return {
         "AIRFLOW_CONN_AWS_DEFAULT": connection(aws),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
@@ -41,7 +41,7 @@ def environment(aws: ControlClient) -> dict[str, str]:
 
 
 def make_stale(aws: ControlClient, presets: Sequence[str]) -> None:
-    """Put records and parameters back to what they were before they were corrected."""
+    """Restore records and parameters to what they were before they were corrected."""
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     records = [ami_state(name, "building", an_hour_ago, ami=OLD) for name in presets]
     put_items(aws.client("dynamodb", bystander=True), records)
@@ -53,12 +53,12 @@ def make_stale(aws: ControlClient, presets: Sequence[str]) -> None:
 def take(airflow: RealAirflow, aws: ControlClient, run_id: str, corrected: int) -> Took:
     """Trigger a run and wait for its end.
 
-    :param corrected: how many presets the run shall correct.
+    :param corrected: how many presets the run should correct.
     """
     aws.reset()
     before = _processor_seconds(airflow)
     airflow.start_run(DAG_ID, run_id)
-    # The api-server is not asked: what it does shall be for the run alone.
+    # The api-server is not polled, because its processor time should be the run's alone.
     airflow.wait_for(f"the end of {run_id}", lambda: _state(airflow, run_id) in FINISHED, PATIENCE)
     airflow.wait_for("the end of its tasks' processes", lambda: not _tasks(airflow), PATIENCE)
     processor = _processor_seconds(airflow) - before
@@ -76,7 +76,7 @@ def _state(airflow: RealAirflow, run_id: str) -> str:
 
 
 def _processor_seconds(airflow: RealAirflow) -> float:
-    """Return what the components, their children and those that have ended took so far."""
+    """Return the processor time so far of the components and their children, ended ones included."""
     times = [
         process.cpu_times()
         for name in WORKING

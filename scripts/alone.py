@@ -1,7 +1,7 @@
 """``python scripts/alone.py FILE REFUSAL COMMAND ...``: run a command, unless another holds the lock ``FILE``.
 
-The command takes this process over and holds the lock until it ends, however it ends. Where it is not begun the exit
-code is 75, ``EX_TEMPFAIL``.
+The command replaces this process, and holds the lock until it ends in any way. If it cannot start, the exit code is 75,
+``EX_TEMPFAIL``.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import NoReturn
 
 
 def refuse(why: str) -> NoReturn:
-    """Say why the command is not begun."""
+    """Print why the command does not start."""
     print(why, file=sys.stderr)
     sys.exit(os.EX_TEMPFAIL)
 
 
 def main(file: str, refusal: str, *command: str) -> NoReturn:
-    """Take the lock and become the command, or refuse."""
+    """Take the lock and become the command, or exit."""
     path = Path(file)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ COLORS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """What stands about a preset in the two stores."""
+    """What the two stores say about a preset."""
 
     status: str
     ami: str
@@ -56,7 +56,7 @@ class Preset:
 
 
 def main() -> None:
-    """Start, run, show."""
+    """Start the embedded AWS, run the DAG, and show the result."""
     progress = Progress()
     with EmbeddedAws() as aws:
         seed_demo(aws)
@@ -111,7 +111,7 @@ How to see more
 def run(
     command: Sequence[str | Path], environment: Mapping[str, str], log: TextIO, each_line: Callable[[str], None]
 ) -> None:
-    """Run a command to its end, its output going to ``log`` and line by line to ``each_line``."""
+    """Run a command to its end; its output goes to ``log``, and line by line to ``each_line``."""
     with subprocess.Popen(
         command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -131,7 +131,7 @@ def report_line(line: str, progress: Progress) -> None:
 
 
 def look(aws: EmbeddedAws) -> dict[str, Preset]:
-    """Read records and parameters past the DAG, as a bystander."""
+    """Read the records and parameters as a bystander, not through the DAG."""
     dynamodb, ssm = aws.client("dynamodb", bystander=True), aws.client("ssm", bystander=True)
     presets = {}
     for name in OUTCOMES:

@@ -1,4 +1,4 @@
-"""The environment of an Airflow of this folder: nothing that the shell has set of Airflow, AWS or proxies."""
+"""The environment of this folder's Airflow, without the shell's variables of Airflow, AWS and proxies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def airflow_environment(home: Path) -> dict[str, str]:
-    """Return the environment in which ``home`` is Airflow's, and this project's DAG the only one."""
+    """Return an environment with ``home`` as Airflow's home, and this project's DAG as the only one."""
     inherited = {
         name: value
         for name, value in os.environ.items()

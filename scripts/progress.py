@@ -1,4 +1,4 @@
-"""What goes on, for somebody who waits."""
+"""Progress, for somebody who waits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Progress:
-    """Prints what goes on, with the seconds since the start."""
+    """Prints progress, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()

@@ -1,7 +1,7 @@
 """``make up``: Airflow with the DAG and its page, on an embedded AWS, until Ctrl-C.
 
-Everything of one call is in a folder of its own below ``.airflow``, which goes with it unless something failed. Every
-process has a session of its own: Ctrl-C reaches this script alone, which stops them all, with whatever they started.
+Each call has its own folder in ``.airflow``, and removes it at the end unless something failed. Every process has its
+own session, so Ctrl-C reaches only this script, which stops all processes and whatever they started.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ LIMIT = 300.0
 """Seconds that anything may take to start."""
 
 PATIENCE = 5.0
-"""Seconds in which processes may end by themselves."""
+"""Seconds that processes get to end by themselves."""
 
 T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """Somebody asked for the end."""
+    """Somebody asked to stop."""
 
 
 class Failed(Exception):
-    """Something does not run; the text says what, and what it printed last."""
+    """Something does not run; the text names it, and has its last output."""
 
 
 class Processes:
-    """Processes that end together; each one's output goes to a file in ``folder``."""
+    """Processes that are ended together; the output of each goes to a file in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,13 +65,13 @@ class Processes:
         self._asked = False
 
     def ask_to_stop(self, *_: object) -> None:
-        """Let whatever waits here raise :class:`Stopped`; a signal handler."""
+        """Make whatever waits here raise :class:`Stopped`; a signal handler."""
         self._asked = True
 
     def start(
         self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str], *, once: bool = False
     ) -> None:
-        """Start a Python module with arguments; only what is to run ``once`` may end, and well."""
+        """Start a Python module with arguments; only one that runs ``once`` may end, with exit code 0."""
         with self.output(name).open("wb") as output:
             self._running[name] = subprocess.Popen(
                 [PYTHON, "-m", *arguments],
@@ -86,9 +86,9 @@ class Processes:
             self._once.add(name)
 
     def wait_for(self, name: str, what: str, found: Callable[[], T | None]) -> T:
-        """Return what is ``found``, as soon as it is something; it is up to the process ``name``.
+        """Wait until ``found`` returns something, and return it; the process ``name`` must make it appear.
 
-        An :class:`OSError` is taken for nothing found yet.
+        An :class:`OSError` means that there is nothing yet.
         """
         deadline = time.monotonic() + LIMIT
         while True:
@@ -103,11 +103,11 @@ class Processes:
             self.watch()
 
     def wait_for_end(self, name: str) -> None:
-        """Wait until a process that runs once has ended well."""
+        """Wait until a process that runs once has succeeded."""
         self.wait_for(name, f"the end of {name}", lambda: self._running[name].poll() is not None)
 
     def watch(self) -> None:
-        """Look for a moment whether all goes on."""
+        """Check for a moment that every process is still running."""
         time.sleep(0.2)
         if self._asked:
             raise Stopped
@@ -117,7 +117,7 @@ class Processes:
                 raise Failed(f"{name} ended, with exit code {ended}. {self._end_of(name)}")
 
     def stop(self) -> None:
-        """End every process, and whatever it started."""
+        """End every process and whatever it started."""
         for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + PATIENCE
@@ -155,14 +155,14 @@ class Api:
     def call(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """GET, or POST if there is a body.
 
-        :raises OSError: if the answer is none, or an error
+        :raises OSError: if there is no answer, or an error
         """
         data = None if body is None else json.dumps(body).encode()
         with self._opener.open(Request(self.url + path, data, self._headers), timeout=10) as response:
             return json.load(response)
 
     def has_run(self) -> bool:
-        """Return whether the DAG has a run. If its schedule wants none at once, which it may, one is triggered."""
+        """Return whether the DAG has a run. Its schedule may start none at once, so one is triggered then."""
         if errors := self.call("/api/v2/importErrors")["import_errors"]:
             raise Failed(f"The DAG cannot be imported.\n{errors[0]['stack_trace']}")
         due = self.call(f"/api/v2/dags/{DAG}")["next_dagrun_run_after"]
@@ -174,13 +174,13 @@ class Api:
         return False
 
     def report(self) -> dict[str, Any] | None:
-        """Return what the page shows, if that is something."""
+        """Return what the page shows, if it shows anything."""
         status: dict[str, Any] = self.call("/spot-runner/status")
         return status if status["presets"] else None
 
 
 def main() -> None:
-    """Start, tell, wait, stop."""
+    """Start everything, and stop it on Ctrl-C."""
     homes = PROJECT / ".airflow"
     homes.mkdir(exist_ok=True)
     processes = Processes(Path(tempfile.mkdtemp(prefix="up-", dir=homes)))
@@ -199,7 +199,7 @@ def main() -> None:
 
 
 def serve(processes: Processes, progress: Progress) -> None:
-    """Start everything, tell how to get there, and watch over it until somebody asks for the end."""
+    """Start everything, print the addresses, and watch the processes until somebody asks to stop."""
     home = processes.folder
     url, password = f"http://127.0.0.1:{free_port()}", secrets.token_hex(4)
     environment = airflow_environment(home) | settings(home, url)
@@ -252,7 +252,7 @@ Ctrl-C stops all of it.
 
 
 def settings(home: Path, url: str) -> dict[str, str]:
-    """Return what makes Airflow keep to ``home`` and ``url``."""
+    """Return the variables that make Airflow use ``home`` and ``url``."""
     return {
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__API__BASE_URL": url,
@@ -273,7 +273,7 @@ def settings(home: Path, url: str) -> dict[str, str]:
 
 
 def exports(output: Path) -> dict[str, str]:
-    """Return the variables that the embedded AWS printed to be exported; none before they are all there."""
+    """Return the variables that the embedded AWS printed for export; none until all are there."""
     lines = [line for line in output.read_text().splitlines(keepends=True) if line.startswith("export ")]
     if len(lines) < 2 or not lines[-1].endswith("\n"):
         return {}
@@ -281,7 +281,7 @@ def exports(output: Path) -> dict[str, str]:
 
 
 def write_command(path: Path, environment: Mapping[str, str]) -> Path:
-    """Write a script that is ``airflow`` in this environment."""
+    """Write a script that runs ``airflow`` in this environment."""
     lines = [f"unset {name}" for name in os.environ if name not in environment]
     lines += [
         f"export {name}={shlex.quote(value)}" for name, value in environment.items() if os.environ.get(name) != value
@@ -293,14 +293,14 @@ def write_command(path: Path, environment: Mapping[str, str]) -> Path:
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def kill_session(session: int) -> None:
-    """Kill what is left in a session, which outlives its leader: tasks have process groups of their own."""
+    """Kill what is left in a session after its leader has ended: tasks have their own process groups."""
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError):
             if os.getsid(pid) == session:
