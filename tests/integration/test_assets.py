@@ -82,7 +82,7 @@ def test_a_build_that_changes_no_ami_has_none(deployment):
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["String", "SecureString"])
-def test_a_parameter_that_named_another_ami_than_its_record_is_replaced_too(deployment, event, secure):
+def test_a_parameter_with_a_third_ami_is_replaced_too(deployment, event, secure):
     deployment.preset(PRESET, ami=NEW)
     deployment.image(PRESET, "AVAILABLE", NEW)
     kind = {"Type": "SecureString", "KeyId": "alias/key"} if secure else {}
@@ -113,7 +113,7 @@ def test_a_second_try_has_what_the_first_was_killed_before(
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["batch", "names"])
-def test_what_was_done_in_a_try_that_failed_for_another_preset_has_its_event_in_the_next(deployment, event, named):
+def test_a_failed_trys_promotion_has_its_event_in_the_next(deployment, event, named):
     for name in (PRESET, "unlucky"):
         deployment.stale(name)
     given = [PRESET, "unlucky"] if named else detect(max_mapped_tasks=1)[0][0]
@@ -170,7 +170,7 @@ def test_a_later_run_that_finds_everything_done_has_none(deployment, event, dies
     assert ti.events == []
 
 
-def test_an_ami_that_a_failed_builds_record_kept_has_its_event_too(deployment, event):
+def test_an_ami_of_a_failed_record_has_its_event(deployment, event):
     """A dead try had committed it; the next build failed, its event got lost, and the parameter follows only now."""
     deployment.preset(PRESET, ami=NEW, config=preset_config(OLD))
     long_ago = clock.now() - timedelta(hours=1)
@@ -191,7 +191,7 @@ def test_a_second_try_leaves_an_ami_that_a_person_took_back(deployment):
     assert (deployment.parameter(PRESET)["ami"], ti.events) == (OLD, [])
 
 
-def test_a_preset_of_an_unknown_account_is_finished_and_its_event_missed_aloud(deployment, caplog, capsys):
+def test_an_unknown_account_has_a_warning_instead_of_an_event(deployment, caplog, capsys):
     deployment.preset(PRESET, status="ready", ami=NEW, config=preset_config(OLD))
     long_ago = clock.now() - timedelta(hours=1)
     deployment.item(intent(PRESET, "run", long_ago, ami=NEW, build="arn", parameter_version=1))

@@ -74,7 +74,7 @@ def test_access_denied_to_the_detecting_task(deployment):
         ("dynamodb.BatchWriteItem", "allow dynamodb:BatchWriteItem on table spot-runner-state"),
     ],
 )
-def test_access_denied_before_the_first_write_fails_the_batch_for_good(deployment, operation, said):
+def test_access_denied_to_all_fails_the_batch_for_good(deployment, operation, said):
     for number in range(12):
         deployment.stale(f"linux-{number}")
     deployment.aws.add_fault(Fault(operation, "AccessDeniedException"))
@@ -86,7 +86,7 @@ def test_access_denied_before_the_first_write_fails_the_batch_for_good(deploymen
 
 
 @pytest.mark.parametrize("operation", ["imagebuilder.ListImagePipelineImages", "ssm.GetParameters"])
-def test_access_denied_to_one_preset_alone_asks_for_a_person_and_fails_no_task(deployment, operation):
+def test_access_denied_to_one_preset_fails_no_task(deployment, operation):
     deployment.stale(PRESET)
     for number in range(11):
         deployment.preset(f"failed-{number}")
@@ -97,7 +97,7 @@ def test_access_denied_to_one_preset_alone_asks_for_a_person_and_fails_no_task(d
     assert outcomes == {PRESET: "refused"} | {f"failed-{number}": "corrected_failed" for number in range(11)}
 
 
-def test_a_commit_that_is_denied_fails_the_task_for_good_and_leaves_nothing(deployment):
+def test_a_denied_commit_fails_for_good_and_leaves_nothing(deployment):
     deployment.stale(PRESET)
     deployment.aws.add_fault(Fault("dynamodb.UpdateItem", "AccessDeniedException"))
     batches, _ = detect()
@@ -106,7 +106,7 @@ def test_a_commit_that_is_denied_fails_the_task_for_good_and_leaves_nothing(depl
     assert (deployment.record(PRESET)["status"], deployment.intents()) == ("building", [])
 
 
-def test_a_put_that_is_denied_asks_for_a_person_and_leaves_one_intent(deployment):
+def test_a_denied_put_is_refused_and_leaves_one_intent(deployment):
     deployment.stale(PRESET)
     deployment.aws.add_fault(Fault("ssm.PutParameter", "AccessDeniedException"))
     batches, _ = detect()
@@ -129,7 +129,7 @@ def test_a_put_that_is_denied_asks_for_a_person_and_leaves_one_intent(deployment
         ("ParameterLimitExceeded", "Delete parameters that nobody needs"),
     ],
 )
-def test_what_a_parameter_forbids_is_refused_with_the_reason_and_what_to_do(deployment, code, advice):
+def test_a_parameters_limit_is_refused_with_a_remedy(deployment, code, advice):
     deployment.stale(PRESET)
     deployment.aws.add_fault(Fault("ssm.PutParameter", code))
     batches, _ = detect()
@@ -279,7 +279,7 @@ def test_an_ordinary_parameter_is_not_described(deployment):
     assert "ssm.DescribeParameters" not in deployment.aws.calls()
 
 
-def test_a_secure_string_keeps_type_and_key_and_its_value_shows_nowhere(deployment, caplog, capsys):
+def test_a_secure_string_keeps_its_key_and_its_secret(deployment, caplog, capsys):
     caplog.set_level(logging.INFO)
     deployment.preset(PRESET)
     deployment.image(PRESET, "AVAILABLE")

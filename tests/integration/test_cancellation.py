@@ -76,7 +76,7 @@ def abandoned() -> list[threading.Thread]:
         ("dynamodb.BatchGetItem", "hold"),
     ],
 )
-def test_no_call_begins_after_the_time_out_and_the_next_try_makes_up_for_it(deployment, timed_out, operation, kind):
+def test_no_call_begins_after_the_time_out(deployment, timed_out, operation, kind):
     for name in PRESETS:
         deployment.stale(name)
     # The first BatchGetItem reads the records of named presets, in the task's own thread.

@@ -179,7 +179,7 @@ def test_a_call_knows_its_own_write_when_the_reply_is_lost(deployment, here):
     assert deployment.parameter(PRESET)["ami"] == NEW
 
 
-def test_the_log_goes_to_stderr_without_what_is_secret_in_a_request(deployment):
+def test_the_log_goes_to_stderr_without_secrets(deployment):
     deployment.stale(PRESET, config={**preset_config(OLD), "token": "s3cr3t"})
     answer = cli("reconcile", "--verbose", "-o", "json")
     assert answer.outcomes == {PRESET: "corrected_ready"}
@@ -210,7 +210,7 @@ def test_a_process_says_in_one_line_what_is_wrong(deployment):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
-def test_a_usage_or_configuration_error_is_one_line_and_changes_nothing(deployment, here, arguments, settings, why):
+def test_a_usage_or_configuration_error_is_one_line(deployment, here, arguments, settings, why):
     deployment.stale(PRESET)
     answer = here(*arguments, **settings)
     assert (answer.code, answer.out) == (2, "")

@@ -202,7 +202,7 @@ def test_a_chosen_dag_is_dry_where_the_settings_are(red: Team, add: Add, here: H
     assert red.stands() == ("building", OLD)
 
 
-def test_it_is_dry_where_the_only_dag_is_whatever_the_settings_say(red: Team, add: Add, here: Here) -> None:
+def test_it_is_dry_if_the_only_dag_is(red: Team, add: Add, here: Here) -> None:
     add(dag_of(red, reconcile={"dry_run": True}))
     answer = here("reconcile", "-o", "json", **red.place, dry_run="False")
     assert answer.report["message"] == "dry run, nothing was written: 1 preset building"
@@ -210,7 +210,7 @@ def test_it_is_dry_where_the_only_dag_is_whatever_the_settings_say(red: Team, ad
 
 
 @pytest.mark.parametrize("name", ["table_name", "config_prefix", "pipeline_name"])
-def test_the_settings_do_not_count_where_the_only_dag_says_otherwise(
+def test_settings_that_differ_from_the_only_dag_are_refused(
     red: Team, blue: Team, add: Add, here: Here, name: str
 ) -> None:
     add(dag_of(red))

@@ -121,7 +121,7 @@ def test_a_connection_that_does_not_exist_is_refused(aws, task):
 
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("conn_id", ["aws_default", None, ""])
-def test_the_workers_own_credentials_are_taken_where_they_are_meant(aws, monkeypatch, task, conn_id):
+def test_the_workers_credentials_are_used_where_meant(aws, monkeypatch, task, conn_id):
     monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT", raising=False)
     task(aws_conn_id=conn_id)
     assert aws.call_log()
@@ -181,7 +181,7 @@ def test_half_a_pair_of_keys_is_not_made_whole_by_the_workers(aws, monkeypatch, 
 
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("extra", ['{"aws_access_key_id": "s3cret', '["s3cret"]', '"s3cret"'])
-def test_an_extra_that_airflow_cannot_read_is_not_taken_for_empty(aws, monkeypatch, task, extra):
+def test_an_unreadable_extra_is_not_taken_for_empty(aws, monkeypatch, task, extra):
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws", "extra": extra}))
     with pytest.raises(AirflowFailException) as refused:
         task()

@@ -39,7 +39,7 @@ def states(run: Run) -> dict[str, str]:
     return {each.task_id: str(getattr(each.state, "value", each.state)) for each in run.dag_run.get_task_instances()}
 
 
-def test_with_nothing_stale_the_mapped_task_is_skipped_and_the_report_says_so(deployment, run_dag):
+def test_with_nothing_stale_the_mapped_task_is_skipped(deployment, run_dag):
     deployment.preset("linux-x64", status="ready")
     run = run_dag(table_name=TABLE)
     assert states(run) == {"detect_stale": "success", "reconcile_preset": "skipped", "report_status": "success"}
@@ -47,7 +47,7 @@ def test_with_nothing_stale_the_mapped_task_is_skipped_and_the_report_says_so(de
     assert [call.operation for call in run.calls] == ["dynamodb.Query"] * 2
 
 
-def test_with_a_detection_that_fails_the_run_fails_and_the_report_says_so(deployment, run_dag):
+def test_a_failed_detection_fails_the_run(deployment, run_dag):
     run = run_dag(table_name="absent")
     assert states(run)["detect_stale"] == "failed"
     assert str(getattr(run.dag_run.state, "value", run.dag_run.state)) == "failed"

@@ -62,7 +62,7 @@ def test_runner_jobs_are_never_read(deployment):
     assert sum(call.scanned_count for call in log) == 1
 
 
-def test_named_presets_are_flagged_whatever_their_age_and_nothing_else_is_read(deployment):
+def test_only_named_presets_are_read_and_flagged(deployment):
     deployment.preset("young", minutes=1)
     deployment.preset("done", status="ready")
     deployment.preset("other", minutes=90)
@@ -91,7 +91,7 @@ def test_no_names_mean_all_presets(deployment):
     assert len(states["states"]) == 2
 
 
-def test_an_item_of_a_batch_carries_what_the_protocol_needs_and_no_more(deployment):
+def test_a_batch_item_has_only_what_the_protocol_needs(deployment):
     deployment.preset("linux-x64", build="arn:of-the-build", error="an old error")
     batches, _ = detect()
     assert set(batches[0][0]) == {"presetName", "status", "amiId", "updatedAt", "buildId"}

@@ -75,7 +75,7 @@ def test_a_function_tells_of_each_exception_that_it_makes():
     assert {path: names for path, part in PUBLIC.items() if (names := untold(part))} == {}
 
 
-def test_an_exception_is_found_wherever_it_is_made_unless_it_is_caught_or_passed_on():
+def test_raised_exceptions_are_found_in_the_source():
     def function(value: Any) -> None:
         """Do nothing.
 

@@ -92,7 +92,7 @@ def test_what_is_no_ami_id_is_written_nowhere(deployment, ami):
 
 @pytest.mark.parametrize("status", ["ready", "failed"])
 @pytest.mark.parametrize("ami", NO_AMI_IDS)
-def test_an_abandoned_intent_never_takes_a_parameters_good_ami_away(deployment, status, ami):
+def test_an_abandoned_intent_never_removes_a_good_ami(deployment, status, ami):
     deployment.preset(PRESET, status=status, ami=ami, config={"ami": NEW})
     deployment.item(
         {

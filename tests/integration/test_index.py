@@ -57,7 +57,7 @@ def abandoned(deployment: Deployment) -> None:
         pytest.param(include("presetName", "amiId"), "status", id="include-without-the-status"),
     ],
 )
-def test_an_index_that_leaves_out_what_a_record_needs_is_refused_at_once(deployment, projection, left_out):
+def test_an_index_without_a_records_attributes_is_refused(deployment, projection, left_out):
     create(deployment, projection)
     for name in (PRESET, "linux-arm64"):
         deployment.preset(name, status="ready")
@@ -82,7 +82,7 @@ def test_a_malformed_record_beside_the_others_does_not_hide_it(deployment):
 
 @pytest.mark.parametrize("readable", [True, False], ids=["readable", "by-key-denied"])
 @pytest.mark.parametrize("task", [detect, lambda: reconcile([PRESET])], ids=["detect", "reconcile"])
-def test_an_index_that_leaves_out_what_an_intent_needs_is_refused(deployment, task, readable):
+def test_an_index_without_an_intents_attributes_is_refused(deployment, task, readable):
     create(deployment, include("presetName", "status", "amiId"))
     deployment.preset(PRESET, status="ready", ami=NEW, build="arn:image")
     abandoned(deployment)
@@ -102,7 +102,7 @@ def test_an_include_with_all_that_is_needed_will_do(deployment):
 
 
 @pytest.mark.parametrize("name", ["putsUntil", "standsFor"])
-def test_an_include_that_leaves_out_what_an_intent_tells_of_others_is_refused(deployment, name):
+def test_an_index_without_an_intents_extras_is_refused(deployment, name):
     needed = {"presetName", "status", "amiId", "paramVersion", "putsUntil", "standsFor"}
     create(deployment, include(*sorted(needed - {name})))
     deployment.preset(PRESET, status="ready", ami=OLD)
@@ -112,7 +112,7 @@ def test_an_include_that_leaves_out_what_an_intent_tells_of_others_is_refused(de
 
 
 @pytest.mark.parametrize("changes", [{"presetName": None}, {"status": None}, {}], ids=["name", "status", "nothing"])
-def test_where_the_index_projects_all_a_record_that_is_malformed_stays_so(deployment, changes):
+def test_a_complete_index_lists_malformed_records_as_such(deployment, changes):
     sound = {"presetName": "odd", "status": "ready"}
     item = {name: value for name, value in (sound | changes).items() if value}
     deployment.item({"jobId": "AMI#odd", "recordType": "AMI", "updatedAt": "2026-02-11T15:00:00.000Z"} | item)

@@ -93,7 +93,7 @@ def test_two_intents_stand_at_most_and_in_the_end_none(deployment, pass_time, go
 
 
 @pytest.mark.parametrize("code", ["ParameterMaxVersionLimitExceeded", "AccessDeniedException"])
-def test_what_is_refused_again_and_again_is_told_in_each_run_and_fails_none(deployment, pass_time, goes_wrong, code):
+def test_repeated_refusals_are_reported_and_fail_no_run(deployment, pass_time, goes_wrong, code):
     deployment.stale(PRESET)
     goes_wrong("ssm.PutParameter", code)
     for number in range(3):
@@ -103,7 +103,7 @@ def test_what_is_refused_again_and_again_is_told_in_each_run_and_fails_none(depl
         pass_time(minutes=15)
 
 
-def test_what_people_change_and_take_back_while_a_put_is_refused_stays_taken_back(deployment, pass_time, goes_wrong):
+def test_an_edit_taken_back_before_our_put_stays_taken_back(deployment, pass_time, goes_wrong):
     """None of our puts was applied, so none can have covered the edit in between."""
     deployment.stale(PRESET)
     well = goes_wrong("ssm.PutParameter", "AccessDeniedException")
@@ -119,7 +119,7 @@ def test_what_people_change_and_take_back_while_a_put_is_refused_stays_taken_bac
     assert deployment.parameter(PRESET) == preset_config(NEW)
 
 
-def test_a_run_that_is_created_anew_under_its_id_keeps_what_the_old_one_left(deployment, pass_time, goes_wrong):
+def test_a_recreated_run_keeps_the_old_ones_intents(deployment, pass_time, goes_wrong):
     again = TaskInstance("again")
     deployment.stale(PRESET)
     for operation, kind in [("PutParameter", KILLED), ("ssm.PutParameter", "ParameterMaxVersionLimitExceeded")]:

@@ -112,7 +112,7 @@ def test_the_log_group_is_that_of_the_first_build_that_failed(deployment, unlist
     )
 
 
-def test_a_build_that_ended_well_has_no_log_group_though_image_builder_names_one(deployment):
+def test_a_successful_build_has_no_log_group(deployment):
     deployment.preset("linux-x64")
     deployment.image("linux-x64", "AVAILABLE", log_group="/aws/imagebuilder/linux-x64")
     ti = TaskInstance()
@@ -161,7 +161,7 @@ def test_a_log_group_of_the_wrong_type_stops_nothing(deployment, monkeypatch):
     assert links(ti).keys() == {PIPELINE, PARAMETER, RECORD}
 
 
-def test_without_a_preset_they_are_empty_so_that_airflow_misses_none(deployment):
+def test_without_a_preset_the_links_are_empty(deployment):
     ti = TaskInstance()
     reconcile([], ti)
     assert {key: ti.pushed[key] for key in (PIPELINE, PARAMETER, RECORD, LOG_GROUP)} == dict.fromkeys(

@@ -94,7 +94,7 @@ def test_a_statsd_receives_them(deployment, statsd, settings, tag):
     assert 0 < spent < 240
 
 
-def test_a_run_of_named_presets_and_a_dry_run_are_known_for_what_they_are(deployment, monkeypatch):
+def test_named_and_dry_runs_send_fewer_metrics(deployment, monkeypatch):
     sent: dict[str, float] = {}
     for kind in ("gauge", "incr"):
         monkeypatch.setattr(Stats, kind, lambda name, value, tags: sent.update({name: value}), raising=False)

@@ -141,7 +141,7 @@ def test_an_expression_may_come_to_none_where_none_is_taken(deployment):
     assert [item["presetName"] for item in task.detect()[1]] == ["linux-x64"]
 
 
-def test_an_expression_that_comes_to_none_is_told_where_none_is_not_taken(deployment):
+def test_an_expression_that_renders_to_none_is_refused(deployment):
     with pytest.raises(AirflowFailException, match=r"^table_name is '{{ params.table }}', which rendered to None"):
         execute(rendered(DetectStaleOperator, {"table": None}, table_name="{{ params.table }}"))
 

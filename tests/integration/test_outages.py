@@ -141,7 +141,7 @@ def test_an_endpoint_that_cannot_be_reached_is_tried_once(deployment, batch, los
     assert_made_up_for(deployment, batch)
 
 
-def test_a_setting_with_which_nothing_can_be_sent_is_refused_once_for_all(deployment, batch, lost):
+def test_an_unusable_setting_is_refused_once_for_all(deployment, batch, lost):
     asked = lost(deployment.aws.endpoint_url.replace("http:", "https:"))
     with pytest.raises(AirflowFailException, match=r"SSLError: .*Correct connection lost"):
         reconcile(batch, max_workers=1, botocore_config=QUICK, aws_conn_id="lost")

@@ -59,7 +59,7 @@ def test_airflow_knows_its_links():
     assert ours
 
 
-def test_it_is_typed_and_needs_nothing_but_airflow_and_the_amazon_provider():
+def test_it_is_typed_and_needs_only_airflow_and_amazon():
     assert files("spot_runner_provider").joinpath("py.typed").is_file()
     needed = {re.match(r"[a-z-]+", each)[0] for each in distribution(NAME).requires if "extra ==" not in each}
     assert needed == {"apache-airflow", "apache-airflow-providers-amazon"}

@@ -61,7 +61,7 @@ def test_a_kms_denial_that_ssm_passes_on_is_told_by_its_key(deployment, says, lo
     assert f"AWS says: {DENIED}" in logged()
 
 
-def test_a_components_message_is_in_report_and_message_and_whole_in_the_log(deployment, logged):
+def test_a_components_message_is_in_report_message_and_log(deployment, logged):
     words = "E: Unable to locate package cuda-drivers-560; " * 20
     context = {"failedStep": "ApplyBuildComponents", "componentFailure": {"errorMessage": words, "phaseName": "build"}}
     deployment.preset(PRESET)

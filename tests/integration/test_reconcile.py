@@ -99,7 +99,7 @@ def test_the_pipeline_is_found_by_its_exact_name(deployment, template):
     assert (result["outcome"], result["amiId"]) == ("corrected_ready", NEW)
 
 
-def test_the_latest_image_over_all_pages_counts_whatever_the_order(deployment):
+def test_the_latest_image_of_all_pages_counts(deployment):
     deployment.preset(PRESET)
     for number in range(70):
         deployment.image(PRESET, "AVAILABLE", f"ami-0{number:03}", minutes=100 + number)
@@ -245,7 +245,7 @@ def test_a_record_that_is_deleted_meanwhile_stays_deleted(deployment):
     assert "Item" not in deployment.dynamodb.get_item(TableName="spot-runner-state", Key=key)
 
 
-def test_both_changes_survive_when_somebody_edits_another_key_meanwhile(deployment, pass_time):
+def test_an_edit_of_another_key_meanwhile_survives(deployment, pass_time):
     deployment.stale(PRESET)
     deployment.aws.before("ssm.PutParameter", None, lambda: deployment.edit(PRESET, timeout=7200, added=[1]))
     assert run("scheduled__1")[PRESET]["outcome"] == "corrected_ready"
@@ -261,7 +261,7 @@ def test_both_changes_survive_when_somebody_edits_another_key_meanwhile(deployme
     assert (deployment.intents(), deployment.version(PRESET)) == ([], version)
 
 
-def test_the_later_of_two_edits_survives_when_the_put_that_mends_covers_it(deployment):
+def test_an_edit_that_the_merging_put_covers_survives(deployment):
     def edit_again():
         deployment.edit(PRESET, timeout=9000)
 
@@ -287,7 +287,7 @@ def test_waiting_for_ssm_comes_before_a_fresh_read(deployment):
     assert (deployment.version(PRESET), deployment.intents()) == (3, [])
 
 
-def test_the_parameter_follows_the_record_that_a_newer_event_leaves(deployment):
+def test_the_parameter_follows_a_newer_events_record(deployment):
     """The event handler commits and puts between our commit and our put, so that ours covers its AMI."""
     deployment.stale(PRESET)
     deployment.aws.before("ssm.PutParameter", None, lambda: deployment.event_arrives(PRESET))

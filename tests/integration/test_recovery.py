@@ -99,7 +99,7 @@ def test_an_edit_that_the_dead_workers_put_covered_comes_back(deployment, dies, 
     assert_right(deployment, versions=4, timeout=7200)
 
 
-def test_what_was_changed_and_taken_back_after_the_worker_died_stays_taken_back(deployment):
+def test_an_edit_taken_back_after_a_death_stays_taken_back(deployment):
     """The intent is an hour old: no put of its worker covered what people did since."""
     ami_state = {"status": "ready", "ami": NEW, "minutes": 60}
     deployment.preset(PRESET, **ami_state, config=preset_config(OLD))
@@ -111,7 +111,7 @@ def test_what_was_changed_and_taken_back_after_the_worker_died_stays_taken_back(
     assert_right(deployment, versions=4)
 
 
-def test_a_preset_that_went_on_meanwhile_is_followed_as_it_is_now(deployment, dies, pass_time):
+def test_a_preset_that_changed_meanwhile_is_followed(deployment, dies, pass_time):
     deployment.stale(PRESET)
     dies("PutParameter", "before")
     with pytest.raises(WorkerDied):
@@ -158,7 +158,7 @@ def test_a_passing_fault_is_overcome_in_the_same_try(deployment, pass_time, oper
     assert_right(deployment)
 
 
-def test_a_put_that_keeps_failing_is_one_error_and_the_next_run_finishes_it(deployment, pass_time, monkeypatch):
+def test_the_next_run_finishes_a_put_that_kept_failing(deployment, pass_time, monkeypatch):
     monkeypatch.setattr("spot_runner_provider.clock.backoff", lambda attempt: 0)
     deployment.stale(PRESET)
     deployment.aws.add_fault(Fault("ssm.PutParameter", "500"))

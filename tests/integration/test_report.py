@@ -64,7 +64,7 @@ def test_an_error_fails_the_run_after_the_whole_report(deployment):
         ("skipped", None, "its task was skipped, so nothing was done"),
     ],
 )
-def test_a_task_that_told_nothing_fails_the_run_unless_it_was_skipped(deployment, state, outcome, detail):
+def test_a_silent_task_fails_the_run_unless_skipped(deployment, state, outcome, detail):
     deployment.stale("linux-x64")
     run = ran()
     run.states[RECONCILE, 0] = state
@@ -98,7 +98,7 @@ def test_a_task_that_told_nothing_fails_the_run_unless_it_was_skipped(deployment
         ),
     ],
 )
-def test_a_detection_that_told_nothing_fails_the_run_and_says_why(deployment, state, message):
+def test_a_silent_detection_fails_the_run_and_says_why(deployment, state, message):
     deployment.stale("linux-x64")
     run = ran()
     run.states[DETECT, -1] = state
@@ -108,7 +108,7 @@ def test_a_detection_that_told_nothing_fails_the_run_and_says_why(deployment, st
     assert (made["status"], made["message"], made["presets"]) == ("degraded", message, [])
 
 
-def test_a_detection_that_was_skipped_is_no_failure_and_wakes_nobody(deployment):
+def test_a_skipped_detection_is_no_failure(deployment):
     """A short circuit skips it in a run that is cleared: what it pushed before is still there."""
     deployment.stale("linux-x64")
     run = ran()
@@ -139,7 +139,7 @@ def test_presets_that_no_task_reconciles_are_errors(deployment):
     assert made["presets"][0]["detail"] == "no task reconciles it: correct reconcile_task_id"
 
 
-def test_what_an_earlier_try_left_at_other_map_indexes_does_not_count(deployment):
+def test_earlier_results_at_other_map_indexes_do_not_count(deployment):
     """Three presets were corrected; then the run was cleared, and nothing is stale now."""
     for name in ("a", "b", "c"):
         deployment.stale(name)
@@ -157,7 +157,7 @@ def test_what_an_earlier_try_left_at_other_map_indexes_does_not_count(deployment
     assert {line["outcome"] for line in made["presets"]} == {None}
 
 
-def test_what_an_earlier_try_left_of_another_preset_does_not_count(deployment):
+def test_earlier_results_of_another_preset_do_not_count(deployment):
     deployment.stale("a")
     before = ran()
     deployment.preset("b")
@@ -168,7 +168,7 @@ def test_what_an_earlier_try_left_of_another_preset_does_not_count(deployment):
     assert made["presets"][1]["detail"] == "its task's result is of an earlier try; clear that task too"
 
 
-def test_what_an_earlier_try_left_of_an_earlier_record_does_not_count(deployment):
+def test_earlier_results_of_an_earlier_record_do_not_count(deployment):
     """Only detection and the report ran again, and the preset builds once more."""
     deployment.stale("linux-x64", minutes=240)
     before = ran()
@@ -223,7 +223,7 @@ def test_tasks_of_a_mapped_group_are_found_from_outside(deployment):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_detection_in_a_mapped_group_is_found_from_outside_unless_there_are_several(deployment, times):
+def test_a_single_detection_in_a_mapped_group_is_found(deployment, times):
     deployment.preset("linux-x64", status="ready")
     run = moved(ran(), detect_stale="images.detect_stale")
     run.xcom = {(task, 0, key): value for (task, _, key), value in run.xcom.items()}
@@ -245,7 +245,7 @@ def test_a_task_that_pushes_something_else_is_no_detection(deployment):
     assert made["message"] == "detection pushed something else: see that detect_task_id names the detecting task"
 
 
-def test_a_batch_that_is_left_out_before_reconciling_moves_no_other(deployment):
+def test_a_batch_left_out_moves_no_other(deployment):
     for name in ("a", "b"):
         deployment.stale(name)
     run = ran()
@@ -304,7 +304,7 @@ def test_malformed_records_degrade(deployment):
     assert "1 record malformed" in made["message"]
 
 
-def test_a_parameter_that_broke_after_the_commit_counts_as_building(deployment):
+def test_an_unfinished_preset_counts_as_building(deployment):
     deployment.stale("linux-x64")
     deployment.aws.before(
         "ssm.PutParameter",

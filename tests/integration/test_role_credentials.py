@@ -95,7 +95,7 @@ def endpoint(request, connection, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [503, 429, 500, 404])
-def test_an_endpoint_that_fails_once_is_made_up_for_by_airflows_retry(deployment, endpoint, status):
+def test_a_retry_makes_up_for_a_failed_endpoint(deployment, endpoint, status):
     deployment.stale(PRESET)
     endpoint.status = status
     with pytest.raises(Exception, match=r"Nothing was sent to .*If the source of the role") as failure:
@@ -105,7 +105,7 @@ def test_an_endpoint_that_fails_once_is_made_up_for_by_airflows_retry(deployment
     assert [item["presetName"] for batch in batches for item in batch] == [PRESET]
 
 
-def test_an_endpoint_that_fails_while_presets_are_reconciled_is_made_up_for_by_airflows_retry(deployment, endpoint):
+def test_a_retry_makes_up_for_an_endpoint_failing_midway(deployment, endpoint):
     deployment.stale(PRESET)
     endpoint.failures = 0
     batches, _ = detect()
@@ -126,9 +126,7 @@ def test_both_causes_are_named_where_nobody_can_tell_them_apart(connection, aws,
     assert not isinstance(failure.value, AirflowFailException)
 
 
-def test_a_credential_process_that_fails_once_is_made_up_for_by_airflows_retry(
-    deployment, connection, monkeypatch, tmp_path
-):
+def test_a_retry_makes_up_for_a_failed_credential_process(deployment, connection, monkeypatch, tmp_path):
     keys = json.dumps({"Version": 1, "AccessKeyId": "AKIAPROCESS", "SecretAccessKey": "secret"})
     script = tmp_path / "process.py"
     script.write_text(

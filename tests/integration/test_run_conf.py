@@ -46,7 +46,7 @@ def run(deployment: Deployment) -> Any:
     return run_once
 
 
-def test_a_key_that_the_dag_does_not_know_fails_the_run_before_any_call(deployment, parse, run):
+def test_an_unknown_key_fails_the_run_before_any_call(deployment, parse, run):
     deployment.stale("linux-x64")
     assert states(run(parse(), dryrun=True)) == REFUSED
     assert deployment.aws.call_log() == []
@@ -61,7 +61,7 @@ def test_what_airflow_drops_fails_the_run_before_any_call(deployment, parse, run
     assert deployment.aws.call_log() == []
 
 
-def test_a_run_that_is_dry_where_the_dag_was_parsed_fails_on_a_worker_that_writes(deployment, parse, run):
+def test_a_run_parsed_as_dry_fails_on_a_writing_worker(deployment, parse, run):
     deployment.stale("linux-x64")
     of_worker = parse(dry_run="False")
     mark = parse(dry_run="True").get_task(DRY_RUN_MARK)
@@ -70,14 +70,14 @@ def test_a_run_that_is_dry_where_the_dag_was_parsed_fails_on_a_worker_that_write
     assert deployment.aws.call_log() == []
 
 
-def test_a_run_may_write_against_the_setting_if_it_was_given_that(deployment, parse, run):
+def test_a_run_given_dry_run_false_may_write(deployment, parse, run):
     deployment.stale("linux-x64")
     made = run(parse(dry_run="True"), dry_run=False)
     assert made.pull("report_status")["status"] == "ready"
     assert deployment.record("linux-x64")["status"] == "ready"
 
 
-def test_a_preset_that_does_not_exist_fails_the_run_after_the_others_were_done(deployment, parse, run):
+def test_an_unknown_preset_fails_the_run_after_the_others(deployment, parse, run):
     deployment.stale("linux-x64")
     deployment.stale("linux-arm64")
     made = run(parse(), presets=["linux-x64", "linux-riscv64", "linux/x64"])
@@ -87,7 +87,7 @@ def test_a_preset_that_does_not_exist_fails_the_run_after_the_others_were_done(d
 
 
 @pytest.mark.parametrize("conf", [{"presets": ["linux-x64"]}, {"dry_run": True}], ids=str)
-def test_a_dag_whose_operators_do_not_read_what_they_say_fails_before_any_call(deployment, parse, run, conf):
+def test_a_dag_that_ignores_its_params_fails_before_any_call(deployment, parse, run, conf):
     deployment.stale("linux-x64")
     deployment.stale("linux-arm64")
     dag = parse()
@@ -114,7 +114,7 @@ def test_a_connection_named_none_is_not_the_workers_own(deployment, parse, run):
     assert made.calls == []
 
 
-def test_no_connection_means_the_workers_own_for_the_command_and_the_dag(deployment, parse, monkeypatch):
+def test_no_connection_means_the_workers_credentials(deployment, parse, monkeypatch):
     dag = parse(aws_conn_id="")
     assert dag.get_task("detect_stale").aws_conn_id is None
     assert Settings.read().aws_conn_id is None

@@ -97,7 +97,7 @@ ENCODED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("encode", ENCODED.values(), ids=ENCODED)
-def test_the_search_finds_a_secret_in_files_and_in_cells_of_text_or_bytes(tmp_path, encode):
+def test_the_search_finds_secrets_in_files_and_cells(tmp_path, encode):
     told = f"some text {encode(secret('s3cretWord'))} and more"
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "task.log").write_text(told)

@@ -293,9 +293,7 @@ def awaited(request: pytest.FixtureRequest, deployment: Any) -> Callable[..., di
     return run
 
 
-def test_each_build_is_finished_when_it_has_ended_and_nothing_is_lost(
-    deployment, building, end, before_a_look, awaited
-):
+def test_each_build_is_finished_when_it_has_ended(deployment, building, end, before_a_look, awaited):
     deployment.stale("ready", NEWER)
     slow, slower = building("slow"), building("slower")
     before_a_look(slow, lambda: end(slow))
@@ -317,7 +315,7 @@ def test_each_build_is_finished_when_it_has_ended_and_nothing_is_lost(
     assert ti.pushed["_link_ParameterLink"].count(batch[0]["presetName"]) == 1
 
 
-def test_after_the_timeout_it_is_still_building_and_says_how_long_it_was_waited_for(deployment, building, awaited):
+def test_a_timed_out_wait_says_how_long_it_took(deployment, building, awaited):
     building()
     deployment.stale("ready")
     results = awaited(["slow", "ready"], ti := TaskInstance(), wait_timeout=timedelta(seconds=3))
@@ -352,7 +350,7 @@ def test_a_newer_build_is_waited_for_in_its_turn(deployment, building, end, befo
     assert awaited(["slow"], TaskInstance())["slow"]["amiId"] == NEWER
 
 
-def test_a_missing_permission_fails_the_task_for_good_and_loses_nothing(deployment, building, awaited):
+def test_a_missing_permission_fails_for_good_and_loses_nothing(deployment, building, awaited):
     building()
     deployment.stale("ready")
     deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException"))
@@ -367,9 +365,7 @@ def test_a_missing_permission_fails_the_task_for_good_and_loses_nothing(deployme
     assert results["slow"]["detail"].startswith("waiting failed: Access denied: allow imagebuilder:GetImage")
 
 
-def test_a_permission_that_one_image_lacks_ends_the_wait_for_that_one_alone(
-    deployment, building, end, before_a_look, awaited
-):
+def test_a_denied_image_ends_only_its_own_wait(deployment, building, end, before_a_look, awaited):
     building("denied")
     slow, slower = building("slow"), building("slower")
     deployment.aws.add_fault(Fault(GET_IMAGE, "AccessDeniedException", key="*denied*"))
@@ -384,9 +380,7 @@ def test_a_permission_that_one_image_lacks_ends_the_wait_for_that_one_alone(
     }
 
 
-def test_a_role_whose_credentials_cannot_be_had_at_the_first_look_ends_no_wait(
-    deployment, building, end, awaited, role_endpoint
-):
+def test_missing_credentials_at_the_first_look_end_no_wait(deployment, building, end, awaited, role_endpoint):
     slow = building()
     deployment.aws.before("imagebuilder.ListImagePipelineImages", None, lambda: role_endpoint.down(requests=3))
     deployment.aws.before(GET_IMAGE, None, lambda: end(slow))
@@ -396,9 +390,7 @@ def test_a_role_whose_credentials_cannot_be_had_at_the_first_look_ends_no_wait(
 
 
 @pytest.mark.parametrize("kind", ["503", "reset"])
-def test_a_wait_at_whose_end_nobody_could_look_fails_the_task_and_the_next_try_waits_again(
-    deployment, building, end, awaited, kind
-):
+def test_after_an_unseen_end_the_next_try_waits_again(deployment, building, end, awaited, kind):
     slow = building()
     deployment.stale("ready")
     (batch,) = detect(max_mapped_tasks=1)[0]
@@ -422,9 +414,7 @@ def test_a_fault_that_passes_before_the_end_is_waited_out(deployment, building, 
     assert awaited(["slow"], TaskInstance(), botocore_config=ONCE)["slow"]["outcome"] == "corrected_ready"
 
 
-def test_an_error_after_the_wait_fails_the_task_with_all_results_and_the_next_try_makes_up_for_it(
-    deployment, building, end, before_a_look, awaited
-):
+def test_the_next_try_makes_up_for_an_error_after_the_wait(deployment, building, end, before_a_look, awaited):
     slow = building()
     deployment.stale("ready")
     (batch,) = detect(max_mapped_tasks=1)[0]
@@ -452,7 +442,7 @@ def test_an_error_after_the_wait_fails_the_task_with_all_results_and_the_next_tr
 
 
 @pytest.mark.parametrize("blind", ["503", "no image"])
-def test_who_was_not_seen_at_the_deadline_is_an_error_though_another_build_had_ended(
+def test_a_build_unseen_at_the_deadline_is_an_error(
     deployment, building, end, before_a_look, awaited, monkeypatch, blind
 ):
     done, _ = building("done"), building("dark")
@@ -482,7 +472,7 @@ def test_who_was_not_seen_at_the_deadline_is_an_error_though_another_build_had_e
         ("dynamodb.UpdateItem", "allow dynamodb:UpdateItem"),
     ],
 )
-def test_a_permission_that_is_missing_after_the_wait_fails_the_task_for_good_once_the_others_have_ended(
+def test_a_permission_missing_after_the_wait_fails_for_good(
     deployment, building, end, before_a_look, awaited, operation, detail
 ):
     slow, slower = building("slow"), building("slower")
@@ -503,9 +493,7 @@ def test_a_permission_that_is_missing_after_the_wait_fails_the_task_for_good_onc
     assert detail in results["slow"]["detail"]
 
 
-def test_an_error_before_the_wait_fails_the_task_at_once_and_the_next_try_waits(
-    deployment, building, end, before_a_look, awaited
-):
+def test_an_error_before_the_wait_leaves_it_to_the_next_try(deployment, building, end, before_a_look, awaited):
     slow = building()
     deployment.stale("unlucky")
     (batch,) = detect(max_mapped_tasks=1)[0]
@@ -520,7 +508,7 @@ def test_an_error_before_the_wait_fails_the_task_at_once_and_the_next_try_waits(
     assert {result["outcome"] for result in awaited(batch, second).values()} == {"corrected_ready"}
 
 
-def test_the_results_so_far_and_the_links_are_there_while_it_waits(deployment, building):
+def test_results_and_links_are_there_during_the_wait(deployment, building):
     deployment.stale("ready")
     building()
     task = Task.begun(["ready", "slow"])
@@ -531,7 +519,7 @@ def test_the_results_so_far_and_the_links_are_there_while_it_waits(deployment, b
     assert links(task.ti) == before
 
 
-def test_a_worker_that_dies_while_it_waits_leaves_the_results_so_far(deployment, building, end, monkeypatch):
+def test_a_worker_that_dies_waiting_leaves_its_results(deployment, building, end, monkeypatch):
     deployment.stale("ready")
     slow, slower = building("slow"), building("slower")
 
@@ -581,7 +569,7 @@ def test_without_aiobotocore_it_fails_before_anything_is_done(deployment, buildi
 
 
 @pytest.mark.parametrize("arguments", [{"poll_interval": 0}, {"wait_timeout": "long"}], ids=repr)
-def test_arguments_that_mean_nothing_are_refused_before_anything_is_done(deployment, arguments):
+def test_invalid_arguments_are_refused_first(deployment, arguments):
     with pytest.raises(AirflowFailException, match=next(iter(arguments))):
         Task.begun(["slow"], **arguments)
     assert deployment.aws.calls() == {}

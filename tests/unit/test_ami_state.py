@@ -139,7 +139,7 @@ class TestCorrectedRecord:
         ],
     )
     @pytest.mark.parametrize("becomes", ["ready", "failed"])
-    def test_updated_at_is_the_moment_given_or_just_after_the_one_seen(self, seen, at, written, becomes):
+    def test_updated_at_is_later_than_the_one_seen(self, seen, at, written, becomes):
         state = AmiState("linux-x64", Status.BUILDING, seen)
         corrected = (
             state.now_ready("ami-1", build_id="arn", at=at, by="dag/run")

@@ -30,7 +30,7 @@ def test_which_records_a_parameter_must_agree_with(record, is_settled):
     assert settled([record], unfinished=(), now=NOW) == [record] * is_settled
 
 
-def test_a_preset_with_something_to_finish_is_left_to_who_finishes_it():
+def test_an_unfinished_preset_is_not_audited():
     assert settled([state(), state(name="b")], unfinished={"a"}, now=NOW) == [state(name="b")]
 
 

@@ -264,14 +264,14 @@ class TestOnePresetsError:
         (result,) = run(stores, [candidate])
         assert "; what was begun is finished" in result.detail
 
-    def test_an_unfinished_preset_whose_parameter_was_put_is_not_said_to_be_unchanged(self):
+    def test_an_unfinished_preset_is_not_called_unchanged(self):
         stores = memory(["a"], faults={"forget_intents": TimeoutError()})
         stores.records["a"] = stores.records["a"].now_ready("ami-0new", build_id="arn", at=NOW, by="dag/before")
         intent = Intent("AMI-INTENT#a#dag/before/1", "a", "2026-02-11T15:00:00.000Z", 1)
         (result,) = run(stores, [Candidate("a", stores.records["a"], (intent,))])
         assert "nothing was changed" not in result.detail
 
-    def test_a_commit_of_which_nobody_knows_is_not_said_to_be_unchanged(self):
+    def test_an_ambiguous_commit_is_not_called_unchanged(self):
         (result,) = run(memory(["a"], faults={"commit": TimeoutError()}))
         assert "nothing was changed" not in result.detail
 
@@ -423,12 +423,12 @@ class TestWhatOnlyAPersonCanMend:
         assert stores.requested(request_name) == [tuple(presets(BUNDLE))]
 
     @pytest.mark.parametrize("request_name", ["latest_image", "read"])
-    def test_in_a_bundle_it_is_one_presets_refusal_if_the_others_work(self, request_name):
+    def test_one_of_a_bundle_is_refused_alone(self, request_name):
         """A pipeline, a parameter or its key may be denied to one preset alone."""
         stores = memory(presets(3), faults={(request_name, "p01"): ConfigurationError("no permission")})
         assert outcomes(run(stores)) == {"p00": "corrected_ready", "p01": "refused", "p02": "corrected_ready"}
 
-    def test_it_is_one_presets_refusal_if_no_other_one_needs_such_a_call(self):
+    def test_the_only_preset_with_such_a_call_is_refused_alone(self):
         stores = memory(presets(10), faults={"read": ConfigurationError("no permission")})
         stores.images |= dict.fromkeys(presets(10)[1:], FAILED)
         assert outcomes(run(stores)) == {"p00": "refused"} | dict.fromkeys(presets(10)[1:], "corrected_failed")
@@ -459,20 +459,20 @@ class TestWhatOnlyAPersonCanMend:
         with pytest.raises(ConfigurationError):
             run(stores)
 
-    def test_a_commit_that_is_denied_to_all_ends_the_batch_once_the_intents_are_forgotten(self):
+    def test_commits_denied_to_all_end_the_batch_without_intents(self):
         stores = memory(presets(3), faults={"commit": ConfigurationError("no permission")})
         with pytest.raises(ConfigurationError, match="no permission"):
             run(stores)
         assert (stores.requested("commit"), stores.intents) == ([("p00",), ("p01",), ("p02",)], {})
 
-    def test_a_put_that_is_denied_is_told_in_the_same_way_by_each_run(self):
+    def test_each_run_reports_a_denied_put_alike(self):
         stores = memory(["a"], faults={"put": ConfigurationError("no permission")})
         assert outcomes(run(stores)) == {"a": "refused"}
         (intent,) = stores.intents.values()
         assert outcomes(run(stores, [Candidate("a", stores.records["a"], (intent,))])) == {"a": "refused"}
 
     @pytest.mark.parametrize("request_name", ["find_pipelines", "latest_image", "read", "log_intents", "commit", "put"])
-    def test_what_a_resource_is_refused_for_is_no_reason_to_end_the_batch(self, request_name):
+    def test_a_refused_resource_does_not_end_the_batch(self, request_name):
         stores = memory(presets(2), faults={request_name: ResourceRefused("its limit is reached")})
         assert outcomes(run(stores)) == {"p00": "refused", "p01": "refused"}
 
@@ -549,14 +549,14 @@ class TestThrottling:
         begun = requests.index("put")
         assert requests[begun : begun + 4] == ["put", "read_states", "history", "put"]
 
-    def test_from_the_first_throttle_on_each_parameter_is_read_right_before_its_put(self, monkeypatch):
+    def test_after_a_throttle_each_read_is_right_before_its_put(self, monkeypatch):
         stores = self.reconciled(monkeypatch, put=range(1))
         assert stores.requested("read") == [tuple(presets(10)), ("p10",), ("p11",)]
         late = [(name, presets) for name, presets in stores.requests if presets in [("p10",), ("p11",)]]
         steps = ["read", "log_intents", "commit", "put", "read_states", "forget_intents"]
         assert late[2:] == [(step, (preset,)) for preset in ("p10", "p11") for step in steps]
 
-    def test_where_no_put_is_taken_for_long_all_end_and_nobody_waits_for_ever(self, monkeypatch):
+    def test_all_presets_end_if_no_put_is_taken_for_long(self, monkeypatch):
         monkeypatch.setattr("spot_runner_provider.batch.pace.LONGEST", 0.001)
         monkeypatch.setattr("spot_runner_provider.batch.pace.PATIENCE", 0.2)
         stores = memory(presets(12), faults={"put": Throttled("no")})
@@ -586,7 +586,7 @@ class TestThrottling:
         assert [name for name, outcome in found.items() if outcome != "corrected_ready"] == ["p03"]
         assert found["p03"] == "error"
 
-    def test_who_finishes_something_reads_the_record_when_it_is_its_turn(self, monkeypatch):
+    def test_finishing_reads_the_record_when_it_is_its_turn(self, monkeypatch):
         monkeypatch.setattr("spot_runner_provider.batch.pace.LONGEST", 0.001)
         stores = self.Throttling(memory(presets(2)).records, numbers={"put": range(1)})
         ready = AmiState("p01", Status.READY, "2026-02-11T15:00:00.000Z", "ami-0new")

@@ -67,7 +67,7 @@ def test_whose_trouble_an_error_is(error, reach):
     assert reach_of(error) is reach
 
 
-def test_credentials_that_nobody_hands_out_are_everybodys_and_those_that_are_turned_off_a_persons(monkeypatch):
+def test_missing_credentials_concern_all_unless_disabled(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     assert reach_of(NoCredentialsError()) is Reach.ALL
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -16,7 +16,7 @@ ARN = "arn:{}:imagebuilder:{}:123456789012:image-pipeline/spot-runner-linux-x64"
         ("aws-us-gov", "us-gov-west-1", "console.amazonaws-us-gov.com"),
     ],
 )
-def test_each_partition_has_its_console_and_each_resource_its_place_there(partition, region, domain):
+def test_each_partition_and_resource_has_its_address(partition, region, domain):
     arn = ARN.format(partition, region)
     console = Console.of_region(region)
     assert console == Console.of_arn(arn) == Console(domain, region)
@@ -34,7 +34,7 @@ def test_each_partition_has_its_console_and_each_resource_its_place_there(partit
     )
 
 
-def test_a_region_and_an_arn_in_it_have_the_same_console_in_every_partition_that_botocore_knows():
+def test_region_and_arn_agree_in_every_known_partition():
     partitions = botocore.session.get_session().get_component("data_loader").load_data("endpoints")["partitions"]
     places = [(partition["partition"], region) for partition in partitions for region in partition["regions"]]
     assert len(places) > 30
@@ -45,7 +45,7 @@ def test_a_region_and_an_arn_in_it_have_the_same_console_in_every_partition_that
 @pytest.mark.parametrize(
     "region", [None, "", "us-iso-east-1", "us-isob-east-1", "us-isof-south-1", "eu-isoe-west-1", "eusc-de-east-1"]
 )
-def test_there_is_no_console_for_a_region_that_is_not_known_or_not_public(region):
+def test_unknown_and_private_regions_have_no_console(region):
     assert Console.of_region(region) is None
 
 

@@ -173,7 +173,7 @@ def test_what_an_answer_means(error, kind):
         pytest.param(refusal("AccessDeniedException"), False, id="denied"),
     ],
 )
-def test_only_the_called_service_can_say_that_it_takes_no_call_for_now(error, for_now):
+def test_only_the_called_service_can_refuse_for_now(error, for_now):
     assert is_refused_for_now(error) is for_now
 
 
@@ -222,7 +222,7 @@ def test_the_table_is_not_blamed_for_what_hands_out_credentials(monkeypatch, ope
         if inspect.isclass(error) and issubclass(error, BotoCoreError)
     ],
 )
-def test_whatever_botocores_providers_of_credentials_raise_is_sorted(error):
+def test_every_error_of_botocores_credential_providers_is_known(error):
     assert kind_of(error.__new__(error)) is not ErrorKind.AMBIGUOUS
 
 
@@ -301,19 +301,19 @@ def test_what_the_worker_cannot_read_is_not_blamed_on_the_client(error, blamed):
         raise error
 
 
-def test_a_credential_process_that_prints_no_json_is_named_with_the_resource():
+def test_a_credential_process_without_json_is_named():
     hook = AmiStateHook(table_name="t", aws_conn_id=None, region_name="us-east-1")
     told = pytest.raises(ConfigurationError, match=r"sent to table t: JSONDecodeError.*credential_process")
     with told, hook.explained("table t"):
         raise json.JSONDecodeError("Expecting value", "hello", 0)
 
 
-def test_without_a_metadata_endpoint_that_could_fail_there_are_no_credentials_for_good(monkeypatch):
+def test_no_credentials_is_final_without_a_metadata_endpoint(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "TRUE")
     assert kind_of(exceptions.NoCredentialsError()) is ErrorKind.BAD_CREDENTIALS
 
 
-def test_a_listings_token_that_is_stale_is_no_reason_to_repeat_the_very_call():
+def test_only_stale_tokens_pass_without_a_repetition():
     assert [code for code in KINDS if KINDS[code] is ErrorKind.PASSING and not is_repeatable(code)] == [
         code for code in KINDS if code in {"InvalidNextToken", "InvalidPaginationTokenException"}
     ]

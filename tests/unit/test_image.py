@@ -108,11 +108,11 @@ def test_what_becomes_of_a_build(found, state, ami_id):
 
 
 @pytest.mark.parametrize("account", [None, OTHER])
-def test_the_only_ami_counts_where_the_account_of_the_pipeline_is_not_known(account):
+def test_an_unknown_account_takes_the_only_ami(account):
     assert judge(image("AVAILABLE", ami(account=account)), region=REGION, account="").ami_id == "ami-1"
 
 
-def test_of_several_amis_none_counts_where_the_account_of_the_pipeline_is_not_known():
+def test_an_unknown_account_takes_none_of_several_amis():
     verdict = judge(image("AVAILABLE", ami(account=None), ami("ami-2", account=None)), region=REGION, account="")
     assert verdict.reason == "the latest image has 2 AMIs in us-east-1, and the account of the pipeline is not known"
     assert verdict.remedy.endswith("put exactly one AMI into us-east-1, and start a build")
@@ -302,7 +302,7 @@ def test_a_pipeline_without_a_name_or_an_arn_is_none():
     assert list(pipelines_of([*odd, sound])) == [("spot-runner-a", "arn:pipeline")]
 
 
-def test_a_text_that_no_record_and_no_xcom_can_hold_is_read_as_far_as_it_goes():
+def test_unstorable_characters_are_replaced():
     assert (
         Image.from_api({"state": {"status": "FAILED", "reason": "no\x00space\ud800"}}).reason == "no\ufffdspace\ufffd"
     )

@@ -72,7 +72,7 @@ def test_folders_import_each_other_in_one_direction():
     assert wrong == set()
 
 
-def test_the_table_of_directions_allows_nothing_that_nobody_needs_and_no_circle():
+def test_the_allowed_imports_are_needed_and_have_no_cycle():
     needed = {place: set() for place in MAY_IMPORT}
     for module, others in IMPORTS.items():
         needed[place_of(module)] |= {place_of(other) for other in others} - {place_of(module)}

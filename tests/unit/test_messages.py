@@ -66,7 +66,7 @@ def test_a_preset_has_a_line_if_it_needs_attention(line, said):
     assert message(made(presets=[line])).splitlines()[1:] == ([said] if said else [])
 
 
-def test_the_counts_come_first_then_why_the_run_failed_then_the_presets_then_the_records():
+def test_counts_failures_presets_and_records_come_in_this_order():
     malformed = [{"jobId": "AMI#odd", "presetName": "odd", "reason": "status 'paused'"}]
     malformed.append({"jobId": "AMI#nameless", "presetName": None, "reason": "presetName is missing"})
     report = made("error: a", status="degraded", presets=[preset("a", outcome="error")], malformed=malformed)

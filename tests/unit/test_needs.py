@@ -40,7 +40,7 @@ def run(folder: Path, *names: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_one_line_tells_what_is_missing_for_which_tests_and_how_to_get_it(tmp_path: Path) -> None:
+def test_one_line_names_the_need_its_tests_and_the_remedy(tmp_path: Path) -> None:
     *_, line, last = run(tmp_path, "chromium", "chromium")
     reason = r"chromium is missing \(apt-get install chromium\) for test_one\.py, test_two\.py"
     assert re.fullmatch(rf"SKIPPED \[6\] .*needs\.py:\d+: {reason}", line)

@@ -91,7 +91,7 @@ def test_it_finds_the_quota_and_keeps_close_to_it(limiter, clock, per_second, ra
     assert sum(throttles for _, throttles in made[20:]) <= throttles_a_call * 179
 
 
-def test_calls_that_come_late_now_and_then_are_no_reason_for_throttles(limiter, clock):
+def test_occasional_late_calls_cause_no_throttles(limiter, clock):
     """Each put is a tenth of a second behind its permit, some a good deal more, and repetitions are quicker."""
     chance, bucket, made, throttles = random.Random(3), Bucket(clock, 3), [], 0
     for _ in range(300):
@@ -349,7 +349,7 @@ def test_what_is_throttled_is_repeated_at_the_rate(limiter, clock):
     assert clock.time > began
 
 
-def test_what_else_a_call_ends_in_is_not_repeated_and_tells_nothing_of_the_quota(limiter):
+def test_other_errors_are_not_repeated_and_change_no_rate(limiter):
     with pytest.raises(TimeoutError):
         repeated(limiter, ending_in(TimeoutError()))
     assert limiter.rate is None
@@ -361,7 +361,7 @@ def test_what_else_a_call_ends_in_is_not_repeated_and_tells_nothing_of_the_quota
     assert limiter.rate <= rate
 
 
-def test_who_repeats_in_vain_ends_and_so_does_whoever_comes_after(limiter, monkeypatch):
+def test_repeating_in_vain_ends_also_for_later_callers(limiter, monkeypatch):
     monkeypatch.setattr(pace, "PATIENCE", 10.0)
     with pytest.raises(Throttled, match=r"^all was throttled for 10 s$"):
         repeated(limiter, ending_in(*[Throttled()] * 100))

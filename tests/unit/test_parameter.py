@@ -153,7 +153,7 @@ class TestMergeOfOneVersion:
             with pytest.raises(InvalidConfig, match=f"^has {kind} as 'ami', where a text belongs$"):
                 refuses()
 
-    def test_of_what_would_be_lost_in_an_older_version_keeps_the_edits_beside_it(self):
+    def test_an_older_unusable_ami_keeps_the_edits_beside_it(self):
         history = versions('{"ami":"a","n":1}', '{"ami":["a"],"n":2}', '{"ami":"new","n":1}')
         assert merge(history, "new") == '{"ami":"new","n":2}'
 
@@ -292,7 +292,7 @@ class TestMergeOfSeveralVersions:
         with pytest.raises(InvalidConfig):
             merge(versions('{"a":1}', '{"a":2}', "not json"), "new")
 
-    def test_a_restored_removal_of_a_key_given_twice_leaves_an_object(self):
+    def test_removing_a_repeated_key_leaves_an_object(self):
         history = versions('{"b":2,"a":1,"a":1}', '{"b":2}', '{"ami":"new","b":2,"a":1,"a":1}')
         assert json.loads(merge(history, "new")) == {"ami": "new", "b": 2}
 
@@ -322,7 +322,7 @@ class TestMergeOfSeveralVersions:
         ]
         assert json.loads(merge(history, "new", until=NOW))["a"] == merged
 
-    def test_an_edit_that_no_put_covered_and_that_was_taken_back_later_stays_away(self):
+    def test_an_edit_taken_back_after_our_puts_stays_away(self):
         texts = ('{"ami":"new","a":1}', '{"ami":"new","a":2}', '{"ami":"new","a":2}', '{"ami":"new","a":1}')
         history = [
             ConfigVersion(number, text, modified=NOW + timedelta(minutes=number - 3))

@@ -64,7 +64,7 @@ ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("operator", "name", "value"), ARGUMENTS)
-def test_an_operator_takes_a_setting_by_a_template_and_has_the_same_default(operator, name, value):
+def test_an_operator_has_the_settings_template_and_default(operator, name, value):
     field = {"dry_run": "is_dry_run"}.get(name, name)
     assert field in operator.template_fields, f"{operator.__name__}.template_fields lacks {field}"
     default = parameters(operator)[name].default

@@ -37,7 +37,7 @@ SOUND = record("linux-x64", recordType=RECORD_TYPE, amiId="ami-1")
         pytest.param(INTENT, Intent.of(**LOGGED).to_item(), False, id="an-intent-as-it-is-logged"),
     ],
 )
-def test_an_index_is_suspicious_if_none_of_its_items_has_what_is_needed(record_type, names, suspicious):
+def test_an_index_without_a_needed_attribute_is_suspicious(record_type, names, suspicious):
     assert is_suspicious(record_type, names) is suspicious
 
 

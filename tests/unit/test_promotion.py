@@ -37,7 +37,7 @@ def test_a_preset_may_have_had_no_ami_before():
     assert promotion.extra["previousAmiId"] is None
 
 
-def test_what_somebody_wrote_into_the_parameter_is_told_as_far_as_airflow_can_store_it():
+def test_an_odd_previous_ami_is_told_as_airflow_can_store_it():
     promotion = Promotion.of(replace(READY, replacement=Replacement("ami-0new", "ami-\x00\ud800" + "0" * 5000)))
     assert promotion is not None
     assert promotion.extra["previousAmiId"].startswith(r"ami-\x00\ud80000")

@@ -271,7 +271,7 @@ class TestAvailableImage:
         read = (ReadConfig(PRESET), ConfigVersion(7, TEXT))
         assert play(STALE, FOUND, BUILT, read, LOGGED, COMMITTED, LOOKED, FORGOT).outcome == "corrected_ready"
 
-    def test_of_several_amis_in_the_region_the_one_of_the_pipelines_account(self):
+    def test_the_ami_of_the_pipelines_account_is_taken(self):
         shared = Ami("ami-0shared", REGION, "999999999999")
         image = built(replace(AVAILABLE, amis=(shared, *AVAILABLE.amis)))
         result = play(STALE, FOUND, image, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT)
@@ -286,7 +286,7 @@ class TestAvailableImage:
         )
         assert play(STALE, *script, run=replace(RUN, owner="other/one", attempt=5)).outcome == "corrected_ready"
 
-    def test_updated_at_is_the_moment_before_the_lookup_less_a_minute(self):
+    def test_updated_at_is_a_minute_before_the_lookup(self):
         moments = iter([NOW, NOW + timedelta(seconds=90), NOW + timedelta(seconds=91)])
         late = replace(INTENT, logged_at="2026-02-11T16:07:18.123Z")
         script = (FOUND, BUILT, READ, (LogIntent(late), None), COMMITTED, PUT, LOOKED, FORGOT)
@@ -333,7 +333,7 @@ class TestLostCommit:
             pytest.param(None, (None, None, None, None), id="gone-or-malformed"),
         ],
     )
-    def test_another_programs_state_is_kept_and_the_parameter_left_alone(self, present, stands):
+    def test_another_programs_state_is_kept(self, present, stands):
         result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(present)), FORGOT)
         assert what(result) == ("superseded", *stands)
 
@@ -341,14 +341,14 @@ class TestLostCommit:
         result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(READY)), PUT, LOOKED, FORGOT)
         assert what(result) == ("corrected_ready", *AS_READY)
 
-    def test_an_own_write_of_an_earlier_try_goes_on_with_what_it_wrote(self):
+    def test_an_earlier_trys_own_write_goes_on(self):
         earlier = replace(READY, ami_id="ami-0earlier", updated_at="2026-02-11T16:00:00.000Z")
         put = (PutConfig(PRESET, CONFIG, '{"ami":"ami-0earlier","x":1}'), 8)
         looked = (ReadState(PRESET), earlier)
         result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(earlier)), put, looked, FORGOT)
         assert (result.outcome, result.ami_id) == ("corrected_ready", "ami-0earlier")
 
-    def test_a_failed_build_that_took_our_ami_over_has_its_parameter_followed(self):
+    def test_a_failed_build_with_our_ami_is_followed(self):
         """The commit was applied, its reply lost, and a failed build's event came before its repetition."""
         after_us = replace(FAILED, ami_id="ami-0new", reconciled_by=None)
         script = ((Commit(SEEN, READY), Lost(after_us)), PUT, (ReadState(PRESET), after_us), FORGOT)
@@ -359,7 +359,7 @@ class TestLostCommit:
         result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(REBUILDING)))
         assert (result.outcome, result.status) == ("superseded", "building")
 
-    def test_an_own_write_of_an_earlier_try_that_saw_the_build_fail_leaves_the_parameter_alone(self):
+    def test_an_earlier_trys_failure_leaves_the_parameter_alone(self):
         result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(FAILED)), FORGOT)
         assert (result.outcome, result.status, result.detail) == ("corrected_failed", "failed", "FAILED: no disk")
 
@@ -393,7 +393,7 @@ class TestFollow:
         )
         assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
 
-    def test_a_newer_record_that_came_while_waiting_is_followed_at_once(self):
+    def test_a_newer_record_found_while_waiting_is_followed(self):
         newer = replace(READY, ami_id="ami-0newer", reconciled_by=None)
         stands = ConfigVersion(8, '{"ami":"ami-0newer"}')
         script = (
@@ -411,7 +411,7 @@ class TestFollow:
         script = ((PUT[0], Throttled()), (Pause(), True), (ReadState(PRESET), meanwhile), FORGOT)
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
-    def test_a_new_build_that_keeps_the_ami_that_was_not_put_keeps_the_intent(self):
+    def test_a_new_build_with_the_unput_ami_keeps_the_intent(self):
         building = replace(SEEN, ami_id=READY.ami_id)
         script = ((PUT[0], Throttled()), (Pause(), True), (ReadState(PRESET), building))
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
@@ -424,7 +424,7 @@ class TestFollow:
         run = replace(RUN, clock=lambda: next(moments))
         assert play(STALE, *script, run=run).outcome == "corrected_ready"
 
-    def test_a_parameter_that_somebody_else_changes_right_now_is_read_again(self):
+    def test_a_busy_parameter_is_read_again(self):
         script = ((PUT[0], Busy()), (ReadHistory(PRESET), [CONFIG]), PUT)
         assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
 
@@ -439,7 +439,7 @@ class TestFollow:
         run = replace(RUN, clock=lambda: next(moments))
         assert play(STALE, *script, run=run).outcome == "corrected_ready"
 
-    def test_a_mending_put_that_got_lost_does_not_make_the_edit_forgotten(self):
+    def test_a_lost_merging_put_keeps_the_edit(self):
         edited, ours = ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ConfigVersion(9, TEXT)
         history = (ReadHistory(PRESET), [CONFIG, edited, ours])
         mending = PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}')
@@ -486,7 +486,7 @@ class TestFollow:
         )
         assert play(STALE, *self.START, *script).ami_id == "ami-0newer"
 
-    def test_a_version_in_between_that_lost_nothing_needs_no_second_put(self):
+    def test_a_harmless_version_in_between_needs_no_second_put(self):
         history = [CONFIG, ConfigVersion(8, CONFIG.text), ConfigVersion(9, TEXT)]
         script = ((PUT[0], 9), (ReadHistory(PRESET), history), LOOKED)
         assert play(STALE, *self.START, *script).outcome == "corrected_ready"
@@ -512,7 +512,7 @@ class TestFollow:
         )
         assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
 
-    def test_a_record_with_another_ami_by_now_goes_round_for_that_one(self):
+    def test_a_record_that_changed_its_ami_is_followed(self):
         ours = ConfigVersion(8, TEXT)
         script = (
             PUT,
@@ -545,7 +545,7 @@ class TestFollow:
         error = TimeoutError()
         assert play(STALE, *self.START, PUT, (ReadState(PRESET), error)) is error
 
-    def test_a_parameter_that_others_keep_changing_is_left_with_its_intent(self):
+    def test_a_parameter_changed_again_and_again_keeps_its_intent(self):
         rounds = []
         config, text = CONFIG, TEXT
         for _ in range(MAX_ROUNDS):
@@ -609,13 +609,13 @@ class TestReplacement:
         result = play(STALE, FOUND, BUILT, self.THERE, LOGGED, lost, LOOKED, FORGOT, run=run)
         assert result.replacement == (self.DONE if repeated else None)
 
-    def test_the_history_tells_where_the_record_as_it_was_is_not_known(self):
+    def test_the_history_shows_the_previous_ami(self):
         lost = (Commit(self.AGAIN.state, replace(READY, updated_at="2026-02-11T16:04:48.124Z")), Lost(READY))
         script = (FOUND, BUILT, self.THERE, LOGGED, lost, LOOKED, self.BEFORE, FORGOT)
         assert play(self.AGAIN, *script, run=replace(RUN, repeated=True)).replacement == self.DONE
 
     @pytest.mark.parametrize("repeated", [True, False])
-    def test_what_was_finished_by_the_try_before_counts_in_a_second_try_alone(self, repeated):
+    def test_the_try_befores_result_counts_only_in_a_retry(self, repeated):
         left = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
         history = [replace(CONFIG, version=5), replace(CONFIG, version=6, text=TEXT)]
         script = (LOOKED, (ReadHistory(PRESET), history), TestUnfinished().logged(left=left.intents), LOOKED)
@@ -623,14 +623,14 @@ class TestReplacement:
         result = play(left, *script, *forgot, run=replace(RUN, repeated=repeated))
         assert result.replacement == (self.DONE if repeated else None)
 
-    def test_who_finishes_a_commit_that_another_program_overtook_replaces_too(self):
+    def test_finishing_an_overtaken_commit_replaces_too(self):
         """Its record is of a failed build, so nothing tells which one made the AMI."""
         failed = AmiState(PRESET, Status.FAILED, "2026-02-11T16:05:00.000Z", "ami-0new", "arn:failed", "no disk")
         lost, looked = (Commit(SEEN, READY), Lost(failed)), (ReadState(PRESET), failed)
         result = play(STALE, FOUND, BUILT, READ, LOGGED, lost, PUT, looked, FORGOT)
         assert (result.outcome, result.replacement) == ("superseded", replace(self.DONE, build_id=None))
 
-    def test_a_record_that_settles_nothing_any_more_leaves_the_parameter_as_it_is(self):
+    def test_an_unsettled_record_leaves_the_parameter_as_it_is(self):
         throttled = (PutConfig(PRESET, CONFIG, TEXT), Throttled("too many"))
         script = (FOUND, BUILT, READ, LOGGED, COMMITTED, throttled, (Pause(), True), (ReadState(PRESET), None), FORGOT)
         assert play(STALE, *script).replacement is None
@@ -685,7 +685,7 @@ class TestUnfinished:
         own = Intent(self.OWN, PRESET, INTENT.logged_at, self.LEFT.param_version, record.ami_id, record.build_id)
         return (LogIntent(replace(own, stands_for=tuple(intent.job_id for intent in left))), None)
 
-    def test_the_parameter_follows_the_record_since_the_oldest_intent(self):
+    def test_the_merge_begins_at_the_oldest_intent(self):
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), 7)
         history = (ReadHistory(PRESET), self.HISTORY)
         result = play(self.CANDIDATE, LOOKED, history, self.logged(), put, LOOKED, *self.FORGOT_ALL)
@@ -697,7 +697,7 @@ class TestUnfinished:
         script = (LOOKED, (ReadHistory(PRESET), self.HISTORY), self.logged(), put, after, LOOKED)
         assert play(self.CANDIDATE, *script).outcome == "finished"
 
-    def test_a_put_that_is_refused_leaves_one_intent_which_stands_for_the_dead_tries_too(self):
+    def test_a_refused_put_leaves_one_intent_for_all(self):
         """Nothing was put, so it tells of their puts alone: what people edit until the next run is no concern of it."""
         put = (PutConfig(PRESET, self.HISTORY[-1], TEXT), refusal := Refused("no permission"))
         merged = (LogIntent(replace(self.logged()[0].intent, puts_until="2026-02-11T16:00:00.000Z")), None)
@@ -779,7 +779,7 @@ class TestUnfinished:
         assert len(result.detail) < 250
 
     @pytest.mark.parametrize("history", [[], [ConfigVersion(7, "[]")]], ids=["gone", "broken"])
-    def test_with_a_parameter_that_cannot_be_updated_the_intents_stay(self, history):
+    def test_an_invalid_parameter_keeps_the_intents(self, history):
         result = play(self.CANDIDATE, LOOKED, (ReadHistory(PRESET), history))
         assert what(result) == ("config_invalid", "building", *AS_READY[1:])
 
@@ -788,7 +788,7 @@ class TestUnfinished:
         result = play(self.CANDIDATE, (ReadState(PRESET), record), run=DRY_RUN)
         assert (result.outcome, result.detail) == ("finished", "dry run: would finish an earlier run's try")
 
-    def test_a_stale_record_is_corrected_first_and_its_intents_finished_after(self):
+    def test_a_stale_record_is_corrected_before_its_intents(self):
         """Under our one intent: forgotten in between, it could no longer stand for them."""
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
         history = (ReadHistory(PRESET), [*self.HISTORY, CONFIG, ConfigVersion(8, TEXT)])
@@ -815,13 +815,13 @@ class TestUnfinished:
             None,
         )
 
-    def test_a_put_that_is_refused_first_of_all_leaves_an_intent_that_tells_of_the_dead_tries_puts_alone(self):
+    def test_a_first_put_refused_leaves_only_the_dead_tries_puts(self):
         candidate = Candidate(PRESET, SEEN, (self.LEFT,))
         refused = (PUT[0], refusal := Refused("no permission"))
         script = (self.merged(), COMMITTED, self.merged(puts_until=None), refused, self.merged())
         assert play(candidate, FOUND, BUILT, READ, *script) is refusal
 
-    def test_a_retry_knows_of_a_try_that_was_taken_for_dead_and_has_renewed_its_intent(self):
+    def test_a_retry_sees_the_renewed_intent_of_a_dead_try(self):
         renewed, first = self.LEFT.renewed(NOW), replace(self.LEFT, job_id="AMI-INTENT#linux-x64#dag/run/1")
         retried = Candidate(PRESET, SEEN, (self.LEFT,)).retried([renewed, first, self.OTHER], RUN.owner)
         assert (retried.intents, retried.living) == ((renewed,), (first,))

@@ -232,7 +232,7 @@ OF_A_PRESET = (Silence.EARLIER_TRY, Silence.LEFT_OUT)
 
 
 @pytest.mark.parametrize("silence", [each for each in Silence if each not in (Silence.SKIPPED, *OF_A_PRESET)])
-def test_each_reason_why_detection_told_nothing_is_a_failure_of_its_own(silence):
+def test_each_silence_of_detection_is_a_failure(silence):
     made = report(None, [], [], silence=silence)
     assert (made.value["status"], made.failures) == ("degraded", (f"detection {silence}",))
     assert made.value["message"].startswith(f"detection {silence}: ")
@@ -250,7 +250,7 @@ def test_further_complaints_fail_the_run_whatever_detection_told(found):
     assert (made.value["status"], made.failures) == ("degraded", ("no",))
 
 
-def test_a_result_of_a_preset_that_was_not_flagged_does_not_count():
+def test_a_result_of_an_unflagged_preset_does_not_count():
     made = report(seen(state("a", "failed"), state("b")), [], [result("a"), result("b", "error")])
     assert [(line["status"], line["outcome"]) for line in made.value["presets"]] == [("failed", None), ("ready", None)]
     assert (made.value["status"], made.failures) == ("degraded", ())
@@ -322,7 +322,7 @@ class TestAnswers:
             pytest.param("a", [("success", "x")], "", {"a": Silence.EARLIER_TRY}, id="of-what-is-not-stale-now"),
         ],
     )
-    def test_each_preset_has_the_answer_of_whatever_task_was_given_it(self, flagged, instances, told_of, silent):
+    def test_answers_are_found_by_preset_in_any_task(self, flagged, instances, told_of, silent):
         answers = Answers.of(
             [[STALE | {"presetName": name}] for name in flagged],
             [Instance(state, [result(name) for name in names] or None) for state, names in instances],
@@ -350,7 +350,7 @@ class TestAnswers:
             pytest.param(("success", "a"), ("failed", ""), False, id="the-lost-result-tells"),
         ],
     )
-    def test_a_task_that_failed_is_told_though_every_preset_has_its_result(self, first, second, complains):
+    def test_a_failed_task_with_all_results_is_reported(self, first, second, complains):
         told = [Instance(state, [result(name) for name in names] or None) for state, names in (first, second)]
         assert bool(Answers.of([[STALE], [STALE | {"presetName": "b"}]], told).complaints) is complains
 
@@ -484,7 +484,7 @@ class TestAudit:
         findings = [{"presetName": name, "outcome": "drifted", "detail": f"of {name}"} for name in names]
         return {"audit": {"findings": findings, "error": error}}
 
-    def test_a_drifted_preset_keeps_its_status_and_degrades_the_whole(self):
+    def test_a_drifted_preset_keeps_its_status(self):
         made = report(seen(state("a"), state("b")) | self.drifted("b"), [], [])
         assert [(line["name"], line["status"], line["outcome"], line["detail"]) for line in made.value["presets"]] == [
             ("a", "ready", None, ""),

@@ -211,7 +211,7 @@ def test_a_cause_that_was_suppressed_does_not_come_back():
     assert "why" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_what_botocore_logs_of_refreshing_credentials_has_no_secret(caplog):
+def test_botocores_log_of_refreshing_has_no_secret(caplog):
     scrub_records()
 
     def refresh() -> dict[str, str]:

@@ -269,7 +269,7 @@ def test_of_two_results_the_one_of_the_presets_own_task_is_shown(own):
     assert (shown["dryRun"], shown["logPath"]) == (True, f"dags/d/runs/r2/tasks/fix/mapped/{own}")
 
 
-def test_what_others_wrote_into_one_record_decides_about_no_other_presets_links():
+def test_a_record_decides_only_for_its_own_links():
     told = replace(TOLD, report=report(line("a"), line("b")), results=[(Task("fix"), [RESULT])], fields=FIELDS)
     presets = show(DeploymentHistory("d", [SUCCESS], DUE, told=told))["presets"]
     assert [set(preset["console"]) for preset in presets] == [
@@ -327,7 +327,7 @@ def test_only_what_has_every_field_of_a_report_is_shown(value, shown):
 
 
 @pytest.mark.parametrize("value", [PATH, None, 7, {"states": PATH}, [PATH], [[PATH]], [{"presetName": ["a"]}]])
-def test_of_anything_but_the_report_what_cannot_be_read_shows_nothing(value):
+def test_an_unreadable_value_beside_the_report_shows_nothing(value):
     told = replace(TOLD, survey=value, batches=value, results=[(Task("fix", 0), value)], reconcile=Task("fix"))
     assert only_preset(told) == only_preset(TOLD)
 

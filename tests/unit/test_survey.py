@@ -48,7 +48,7 @@ def test_stale_records_are_candidates(status, age, candidates):
         pytest.param("failed", {"days": 700}, {}, id="failed"),
     ],
 )
-def test_named_presets_are_candidates_if_building_whatever_their_age(status, age, candidates):
+def test_named_building_presets_are_candidates(status, age, candidates):
     found = look(named={"linux-x64": record(status=status, updatedAt=ago(**age))})
     assert flagged(found) == candidates
 
@@ -101,7 +101,7 @@ def test_a_malformed_intent_is_listed_and_the_others_go_on(broken):
 
 
 @pytest.mark.parametrize("preset", [["a"], {"a": 1}, {"a"}], ids=["list", "map", "set"])
-def test_an_intent_of_no_readable_preset_does_not_stop_named_ones(preset):
+def test_an_unreadable_intent_does_not_stop_named_presets(preset):
     found = look(intents=[note("a", presetName=preset)], named={"a": record("a")})
     assert flagged(found) == {"a": 0}
 
@@ -136,7 +136,7 @@ def test_abandoned_intents_make_candidates_of_settled_records(items, intents, ca
     assert flagged(look(items, intents)) == candidates
 
 
-def test_a_candidate_tells_what_its_intents_stand_for_if_that_goes_along():
+def test_a_candidate_names_only_intents_that_go_along():
     first = note(owner="a", **ABANDONED)
     second = note(owner="b", **ABANDONED, standsFor=[first["jobId"], "AMI-INTENT#linux-x64#gone", "\0"])
     (candidate,) = look([record(updatedAt=ago(hours=1))], [first, second]).candidates
@@ -198,7 +198,7 @@ def test_the_survey_in_xcom():
     }
 
 
-def test_of_many_malformed_records_the_first_hundred_are_told_and_all_are_counted():
+def test_a_hundred_malformed_records_are_listed_and_all_counted():
     odd = [record(f"odd-{number}", status=f"state {number}") for number in range(10_000)]
     undated = [record(f"undated-{number}", updatedAt=f"day {number}") for number in range(3)]
     notes = [note(f"noted-{number}", paramVersion="x") for number in range(2)]
@@ -279,6 +279,6 @@ class TestDivide:
         assert len(divide(range(count), tasks)) == batches
 
 
-def test_sift_takes_each_name_once_and_refuses_those_that_cannot_be():
+def test_sift_takes_each_possible_name_once():
     good, refused = sift(["b", "a", "../x", "b", ""])
     assert (good, [refusal.preset_name for refusal in refused]) == (["b", "a"], ["../x", ""])

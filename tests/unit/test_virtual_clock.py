@@ -131,7 +131,7 @@ def test_a_pool_that_is_shut_down_begins_nothing_more(clock):
     assert clock() == 1
 
 
-def test_who_waits_for_a_condition_goes_on_when_it_is_told_or_in_time(clock):
+def test_a_waiter_goes_on_when_notified_or_in_time(clock):
     condition, ended = clock.condition(), {}
 
     def wait(timeout):
@@ -157,7 +157,7 @@ def test_threads_that_wait_for_each_other_are_an_error(clock):
         clock.condition().wait()
 
 
-def test_a_thread_that_waits_for_what_another_one_holds_is_an_error(clock, monkeypatch):
+def test_a_deadlock_is_an_error(clock, monkeypatch):
     monkeypatch.setattr(module, "STUCK", 0.01)
     lock = threading.Lock()
 

@@ -31,7 +31,7 @@ def outcomes(progress):
     return [(result["presetName"], result["outcome"]) for result in progress.results]
 
 
-def test_what_builds_is_waited_for_with_its_preset_as_it_was_detected():
+def test_a_running_build_is_awaited_with_its_detected_preset():
     assert [(build.image_arn, build.preset_name) for build in PROGRESS.builds] == [("arn:a", "a"), ("arn:b", "b")]
     assert [Candidate.from_json(each) for each in PROGRESS.those_of(["arn:a", "arn:other"])] == [CANDIDATES[0]]
 
@@ -66,7 +66,7 @@ def test_a_newer_build_of_the_same_preset_is_waited_for_instead():
     assert outcomes(progress) == outcomes(PROGRESS)
 
 
-def test_what_is_given_up_says_why_and_the_others_stay_as_they_are():
+def test_a_build_given_up_says_why():
     progress = PROGRESS.given_up("waited 60 minutes")
     assert outcomes(progress) == outcomes(PROGRESS)
     assert [result["detail"] for result in progress.results] == [
@@ -77,7 +77,7 @@ def test_what_is_given_up_says_why_and_the_others_stay_as_they_are():
     assert (progress.builds, progress.promotions) == ((), PROGRESS.promotions)
 
 
-def test_a_build_at_which_nobody_may_look_is_given_up_and_the_others_are_waited_for():
+def test_a_denied_build_is_given_up_alone():
     progress = PROGRESS.refused({"arn:a": "access denied", "arn:other": "-"})
     assert outcomes(progress) == [("c", "corrected_ready"), ("a", "refused"), ("b", "still_building")]
     assert [result["detail"] for result in progress.results] == [
@@ -89,7 +89,7 @@ def test_a_build_at_which_nobody_may_look_is_given_up_and_the_others_are_waited_
     assert (progress.barred, progress.failed) == (("a",), [])
 
 
-def test_what_was_not_seen_in_the_end_is_an_error_and_the_others_build_still():
+def test_a_build_unseen_in_the_end_is_an_error():
     missed = replace(PROGRESS, unseen={"arn:a": "TimeoutError: late", "arn:other": "-"})
     progress = Progress.from_json(missed.to_json()).given_up("waited 60 minutes")
     assert outcomes(progress) == [("c", "corrected_ready"), ("a", "error"), ("b", "still_building")]
@@ -101,7 +101,7 @@ def test_what_was_not_seen_in_the_end_is_an_error_and_the_others_build_still():
     assert (progress.builds, progress.barred, progress.failed) == ((), (), ["a"])
 
 
-def test_whom_nobody_may_look_at_is_kept_while_the_others_are_waited_for():
+def test_denied_builds_are_kept_during_the_wait():
     progress = Progress.from_json(PROGRESS.refused({"arn:a": "access denied"}).to_json())
     later = replace(B, outcome=Outcome.CORRECTED_READY)
     assert progress.then(Progress.of([later])).barred == ("a",)

@@ -130,7 +130,7 @@ def drifted(found):
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize(("count", "limit"), LIMITS)
-def test_survey_and_report_of_failed_presets_that_an_audit_found_drifted(count, limit, text):
+def test_survey_and_report_of_drifted_failed_presets(count, limit, text):
     survey_ = failed(count, text)
     pushed = survey_.to_json(drifted(survey_))
     assert size(pushed) < limit
