@@ -39,7 +39,7 @@ endef
 SYNC = $(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes --build-constraints $< --compile-bytecode $<;
 PROJECT = $(UV) pip install --quiet --python $(@D)/bin/python --offline --no-deps --no-build-isolation --editable .;
 
-.PHONY: help run up test test-long test-airflow2 test-airflow31 test-nightly bench screenshots docs check lock clean
+.PHONY: help run up test test-long test-airflow2 test-airflow31 test-nightly mutations bench screenshots docs check lock clean
 
 help:
 	@head -6 Makefile | cut -c3-
@@ -74,6 +74,9 @@ test-airflow31: .venv-airflow31/.installed
 test-nightly: .venv/.installed .venv-ministack/.installed
 	@.venv/bin/python -m tests.needs
 	@HYPOTHESIS_PROFILE=nightly $(ALONE) .venv/$(PYTEST)
+
+mutations: .venv/.installed
+	@$(ALONE) .venv/bin/python -m tests.interleavings
 
 bench: .venv/.installed
 	@.venv/bin/python -m benchmarks $(ROWS)
