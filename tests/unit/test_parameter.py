@@ -264,14 +264,24 @@ class TestMergeOfSeveralVersions:
         history = versions('{"a":1,"n":1e3}', '{"a":2,"n":1e3}', '{ "a" : 1,\n"n":1.0e3, "ami": "new" }')
         assert merge(history, "new") == '{ "a" : 2,\n"n":1.0e3, "ami": "new" }'
 
-    def test_with_nothing_covered_the_newest_comes_back_identical(self):
-        history = versions('{"a":1}', '{"a":1,"b":2}', '{ "a":1,"b":2,"ami":"new" }')
-        assert merge(history, "new") == history[-1].text
-
-    def test_a_version_that_only_covered_is_no_edit(self):
-        """Another try of ours put what it had read before the base; the base's own value must stay."""
-        history = versions('{"a":1,"ami":"old"}', '{"a":2,"ami":"old"}', '{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}')
-        assert merge(history, "new", base=2) == history[-1].text
+    @pytest.mark.parametrize(
+        ("texts", "base"),
+        [
+            pytest.param(['{"a":1}', '{"a":1,"b":2}', '{ "a":1,"b":2,"ami":"new" }'], None, id="nothing-covered"),
+            pytest.param(
+                ['{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}', '{"a":1,"ami":"new"}'], None, id="ami-never-changed"
+            ),
+            pytest.param(['{"a":0}', '{"a":1}', '{"a":1,"ami":"new"}'], 2, id="edit-before-the-base"),
+            # Another try of ours put what it had read before the base; the base's own value must stay.
+            pytest.param(
+                ['{"a":1,"ami":"old"}', '{"a":2,"ami":"old"}', '{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}'],
+                2,
+                id="version-that-only-covered",
+            ),
+        ],
+    )
+    def test_without_a_covered_edit_the_newest_stays(self, texts, base):
+        assert merge(versions(*texts), "new", base=base) == texts[-1]
 
     def test_what_a_person_took_back_to_an_older_content_counts(self):
         """The fourth repeats the first, but leaves the ``ami`` that stood: no put of somebody who read the first."""
@@ -279,14 +289,6 @@ class TestMergeOfSeveralVersions:
             '{"a":1,"ami":"z"}', '{"a":2,"ami":"z"}', '{"a":2,"ami":"y"}', '{"a":1,"ami":"y"}', '{"a":2,"ami":"new"}'
         )
         assert json.loads(merge(history, "new", base=3))["a"] == 1
-
-    def test_without_a_change_of_the_ami_nothing_was_covered(self):
-        history = versions('{"a":1,"ami":"new"}', '{"a":2,"ami":"new"}', '{"a":1,"ami":"new"}')
-        assert merge(history, "new") == history[-1].text
-
-    def test_what_was_before_the_base_is_no_edit(self):
-        history = versions('{"a":0}', '{"a":1}', '{"a":1,"ami":"new"}')
-        assert merge(history, "new", base=2) == history[-1].text
 
     def test_an_unreadable_newest_is_refused(self):
         with pytest.raises(InvalidConfig):
@@ -322,21 +324,25 @@ class TestMergeOfSeveralVersions:
         ]
         assert json.loads(merge(history, "new", until=NOW))["a"] == merged
 
-    def test_an_edit_taken_back_after_our_puts_stays_away(self):
-        texts = ('{"ami":"new","a":1}', '{"ami":"new","a":2}', '{"ami":"new","a":2}', '{"ami":"new","a":1}')
+    @pytest.mark.parametrize(
+        ("texts", "merged"),
+        [
+            pytest.param(
+                ['{"ami":"new","a":1}', '{"ami":"new","a":2}', '{"ami":"new","a":2}', '{"ami":"new","a":1}'],
+                1,
+                id="taken-back-and-never-covered",
+            ),
+            pytest.param(
+                ['{"a":1}', '{"a":2}', '{"ami":"new","a":1}', '{"ami":"new","a":3}'], 3, id="covered-and-set-anew"
+            ),
+        ],
+    )
+    def test_what_came_after_the_window_stands(self, texts, merged):
         history = [
             ConfigVersion(number, text, modified=NOW + timedelta(minutes=number - 3))
             for number, text in enumerate(texts, 1)
         ]
-        assert json.loads(merge(history, "new", until=NOW))["a"] == 1
-
-    def test_covered_in_the_window_and_set_anew_after_it(self):
-        texts = ('{"a":1}', '{"a":2}', '{"ami":"new","a":1}', '{"ami":"new","a":3}')
-        history = [
-            ConfigVersion(number, text, modified=NOW + timedelta(minutes=number - 3))
-            for number, text in enumerate(texts, 1)
-        ]
-        assert json.loads(merge(history, "new", until=NOW))["a"] == 3
+        assert json.loads(merge(history, "new", until=NOW))["a"] == merged
 
 
 class TestMergeOfWhatOurPutCovered:

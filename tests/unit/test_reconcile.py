@@ -372,10 +372,47 @@ class TestLostCommit:
         assert play(STALE, *self.START, (Commit(SEEN, READY), error)) is error
 
 
+EDITED, OURS = ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ConfigVersion(9, TEXT)
+AGAIN, MERGED = ConfigVersion(10, '{"ami":"ami-0new","x":3}'), ConfigVersion(11, '{"ami":"ami-0new","x":2}')
+COVERED = (ReadHistory(PRESET), [CONFIG, EDITED, OURS])
+MERGE = PutConfig(PRESET, OURS, MERGED.text)
+
+FOLLOWED = {
+    "busy-parameter-is-read-again": ((PUT[0], Busy()), (ReadHistory(PRESET), [CONFIG]), PUT, LOOKED, FORGOT),
+    "edit-in-between-is-merged": ((PUT[0], 9), COVERED, (MERGE, 10), LOOKED),
+    "lost-merging-put-is-repeated": ((PUT[0], 9), COVERED, (MERGE, AmbiguousPut()), COVERED, (MERGE, 10), LOOKED),
+    "edit-before-the-merging-put-is-merged": (
+        (PUT[0], 9),
+        COVERED,
+        (MERGE, 11),
+        (ReadHistory(PRESET), [CONFIG, EDITED, OURS, AGAIN, MERGED]),
+        (PutConfig(PRESET, MERGED, AGAIN.text), 12),
+        LOOKED,
+    ),
+    "harmless-version-in-between": (
+        (PUT[0], 9),
+        (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, CONFIG.text), OURS]),
+        LOOKED,
+    ),
+    "lost-reply-applied": (
+        (PUT[0], AmbiguousPut()),
+        (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, TEXT)]),
+        LOOKED,
+    ),
+    "lost-reply-not-applied": ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET), [CONFIG]), PUT, LOOKED),
+    "lost-reply-covered-an-edit": ((PUT[0], AmbiguousPut()), COVERED, (MERGE, 10), LOOKED),
+}
+"""What others, or the network, do while the parameter follows its record."""
+
+
 class TestFollow:
     """A put that met somebody else's version, or got no reply, leaves the intent for another look."""
 
     START = (FOUND, BUILT, READ, LOGGED, COMMITTED)
+
+    @pytest.mark.parametrize("script", FOLLOWED.values(), ids=FOLLOWED)
+    def test_the_parameter_follows_what_others_do_meanwhile(self, script):
+        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
 
     def test_a_throttled_put_waits_and_reads_both_again_first(self):
         edited = ConfigVersion(8, '{"ami":"ami-0old","x":2}')
@@ -424,10 +461,6 @@ class TestFollow:
         run = replace(RUN, clock=lambda: next(moments))
         assert play(STALE, *script, run=run).outcome == "corrected_ready"
 
-    def test_a_busy_parameter_is_read_again(self):
-        script = ((PUT[0], Busy()), (ReadHistory(PRESET), [CONFIG]), PUT)
-        assert play(STALE, *self.START, *script, LOOKED, FORGOT).outcome == "corrected_ready"
-
     def test_a_put_that_waited_in_vain_leaves_the_intent(self):
         error = PutsInVain("no")
         assert play(STALE, *self.START, (PUT[0], Throttled()), (Pause(), error)) is error
@@ -438,36 +471,6 @@ class TestFollow:
         script = (*self.START, (LogIntent(renewed), None), PUT, LOOKED, FORGOT)
         run = replace(RUN, clock=lambda: next(moments))
         assert play(STALE, *script, run=run).outcome == "corrected_ready"
-
-    def test_a_lost_merging_put_keeps_the_edit(self):
-        edited, ours = ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ConfigVersion(9, TEXT)
-        history = (ReadHistory(PRESET), [CONFIG, edited, ours])
-        mending = PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}')
-        script = ((PUT[0], 9), history, (mending, AmbiguousPut()), history, (mending, 10), LOOKED)
-        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
-
-    def test_a_version_in_between_is_merged_and_put_again(self):
-        edited = ConfigVersion(8, '{"ami":"ami-0old","x":2}')
-        ours = ConfigVersion(9, TEXT)
-        script = (
-            (PUT[0], 9),
-            (ReadHistory(PRESET), [CONFIG, edited, ours]),
-            (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
-        )
-        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
-
-    def test_an_edit_that_the_mending_put_covers_is_mended_as_well(self):
-        edited, ours = ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ConfigVersion(9, TEXT)
-        again = ConfigVersion(10, '{"ami":"ami-0new","x":3}')
-        mending = ConfigVersion(11, '{"ami":"ami-0new","x":2}')
-        script = (
-            (PUT[0], 9),
-            (ReadHistory(PRESET), [CONFIG, edited, ours]),
-            (PutConfig(PRESET, ours, mending.text), 11),
-            (ReadHistory(PRESET), [CONFIG, edited, ours, again, mending]),
-            (PutConfig(PRESET, mending, again.text), 12),
-        )
-        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
 
     def test_what_is_taken_back_after_all_was_mended_stays_so(self):
         """Our next put, for a newer record, restores no more what an earlier one had covered."""
@@ -485,32 +488,6 @@ class TestFollow:
             (ReadState(PRESET), newer),
         )
         assert play(STALE, *self.START, *script).ami_id == "ami-0newer"
-
-    def test_a_harmless_version_in_between_needs_no_second_put(self):
-        history = [CONFIG, ConfigVersion(8, CONFIG.text), ConfigVersion(9, TEXT)]
-        script = ((PUT[0], 9), (ReadHistory(PRESET), history), LOOKED)
-        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
-
-    def test_a_put_without_reply_that_was_applied_is_not_repeated(self):
-        script = (
-            (PUT[0], AmbiguousPut()),
-            (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, TEXT)]),
-            LOOKED,
-        )
-        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
-
-    def test_a_put_without_reply_that_was_not_applied_is_repeated(self):
-        script = ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET), [CONFIG]), PUT, LOOKED)
-        assert play(STALE, *self.START, *script).outcome == "corrected_ready"
-
-    def test_a_put_without_reply_keeps_an_edit_that_it_covered(self):
-        ours = ConfigVersion(9, TEXT)
-        script = (
-            (PUT[0], AmbiguousPut()),
-            (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, '{"ami":"ami-0old","x":2}'), ours]),
-            (PutConfig(PRESET, ours, '{"ami":"ami-0new","x":2}'), 10),
-        )
-        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
 
     def test_a_record_that_changed_its_ami_is_followed(self):
         ours = ConfigVersion(8, TEXT)
