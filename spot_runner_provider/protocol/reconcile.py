@@ -3,44 +3,45 @@
 Theory of operation
 -------------------
 
-A preset has two homes: a record in DynamoDB and a parameter in SSM. The record is the truth; the parameter follows it.
-No transaction spans the two, and SSM has no compare-and-set. Other programs write both at any moment: the handler of
-Image Builder's event, people who edit the parameter, whoever starts the next build, and other runs of ours.
+A preset's state is in two places: a record in DynamoDB and a parameter in SSM. The record is the truth, and the
+parameter follows it. No transaction spans the two, and SSM has no compare-and-set. Other programs may write both at any
+moment: the handler of Image Builder's event, people who edit the parameter, the program that starts the next build, and
+our own other runs.
 
 The steps:
 
-1. **Look up** the pipeline and its latest image, and judge it. A build that goes on, or one that tells nothing, ends
-   here: nothing is written.
+1. **Look up** the pipeline and its latest image, and judge it. If the build is still running, or its state says
+   nothing certain, the try ends here and writes nothing.
 2. A build that **failed** takes one conditional update of the record. The record keeps its AMI, so the parameter is
-   right already.
+   already right.
 3. A build that **succeeded** takes five steps:
 
-   - **read** the parameter, and refuse one that cannot be updated before anything is written;
+   - **read** the parameter, and stop before anything is written if it cannot be updated;
    - **log** an intent: a note in the same table that the parameter may be about to change, with its version;
-   - **commit** the record, on condition that it is still the one that was detected;
+   - **commit** the record, on condition that it is unchanged since it was detected;
    - make the parameter **follow** the record;
    - **forget** the intent.
 
-The commit is the one moment that counts. Whoever loses it leaves the parameter alone.
+The commit is the write that decides. A try whose commit fails leaves the parameter alone.
 
-*Following* is a loop, since a put may cover somebody's edit. Each put of SSM answers with a version. If that is the
-next one, nobody came in between. If it is not, the versions in between tell which edits were covered, and another put
-restores them. After each put the record is read again: it may have a newer AMI by now, and then the parameter follows
-that one.
+*Following* is a loop, because a put may overwrite somebody's edit. SSM answers each put with a version. If it is the
+next version, nobody wrote in between. If it is not, the versions in between show which edits were overwritten, and
+another put restores them. After each put the record is read again. If it names a newer AMI by then, the parameter
+follows that one.
 
-*An intent* outlives the try that logged it. A worker that dies between commit and put leaves a record that no longer
-looks stale, and only the intent tells that the parameter is behind. A later run finds an intent that is older than five
-minutes, and finishes it: the parameter follows whatever the record says by then. A retry of the same run finds it
-sooner, while its try may still live. Then both intents stay until the next run. An intent may be dropped only if
-another one names it: a try forgets its own intent without knowing who else counts on it.
+*An intent* outlives the try that logged it. If a worker dies between commit and put, the record no longer looks stale,
+and only the intent shows that the parameter is behind. A later run finishes every intent that is older than five
+minutes: the parameter follows whatever the record says by then. A retry of the same run finds the intent sooner, while
+the first try may still be alive. Both intents then stay until the next run. An intent may be dropped only if another
+intent names it, because a try forgets its own intent without knowing who else relies on it.
 
-*A reply may be lost* after its write was applied. A commit that is repeated then fails its own condition. The record
-tells: it is signed with the run. A put whose reply was lost is found by its text among the versions.
+*A reply may be lost* after its write was applied. A commit that is repeated then fails its own condition, but the
+record carries the signature of the run. A put whose reply was lost is found among the versions by its text.
 
 The protocol does no I/O. :func:`reconcile` is a generator. It yields one
-:class:`~spot_runner_provider.protocol.calls.Call` after the other and is sent each answer, or has its exception thrown
-in; it returns a :class:`~spot_runner_provider.protocol.outcome.Result`. So the same code runs in a batch, where calls
-of many presets are bundled, and in a test that tries every interleaving.
+:class:`~spot_runner_provider.protocol.calls.Call` after the other. It is sent the answer to each, or has an exception
+thrown in, and it returns a :class:`~spot_runner_provider.protocol.outcome.Result`. So the same code runs in a batch,
+which bundles the calls of many presets, and in a test that tries every interleaving.
 """
 
 from __future__ import annotations
@@ -89,11 +90,11 @@ from spot_runner_provider.records.parameter import (
 from spot_runner_provider.records.text import shorten
 
 CLOCK_SKEW = timedelta(seconds=60)
-"""``updatedAt`` is set this much before the lookup. Other writers drop their event when ``updatedAt`` is not older
-than their own clock, so a later value, on a clock that runs ahead, could make them drop a newer build."""
+"""``updatedAt`` is set this much before the lookup. Other writers drop their event if ``updatedAt`` is not older than
+their own clock. With a later value, and a clock that runs ahead, they could drop a newer build."""
 
 MAX_ROUNDS = 20
-"""Puts in vain after which the parameter is left to the next try, the intent standing."""
+"""Puts in vain after which the parameter is left to the next try; the intent stays."""
 
 
 Answer = TypeVar("Answer")
@@ -106,9 +107,10 @@ Flow = Generator[Call, Any, Answer]
 def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
     """Correct the preset's record and parameter if they are wrong, and finish what dead tries left.
 
-    :return: by way of ``StopIteration``, what it came to.
-    :raises ValueError: if the record is not ``building`` and no intent stands, so that there is nothing to do.
-    :raises Refused: what a store threw in, once there is nothing left to tidy up; so does :class:`PutsInVain`.
+    :return: the result, as the value of ``StopIteration``.
+    :raises ValueError: if the record is not ``building`` and there is no intent, so there is nothing to do.
+    :raises Refused: what a store threw in, after tidying up.
+    :raises PutsInVain: what the wait for a put threw in, or after :data:`MAX_ROUNDS`.
 
     >>> run = Run("dag/run", "reconcile_preset/0/1", "us-east-1", clock=lambda: datetime(2026, 2, 11, 16))
     >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
@@ -123,7 +125,7 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
     StopIteration: Result(preset_name='linux-x64', outcome=<Outcome.STILL_BUILDING: 'still_building'>, ...)
     """
     result = own = None
-    # However many tries die or fail, two intents are left: the last one, and the one before, which it names.
+    # However many tries die or fail, two intents are left: the last one, and the one before it, which it names.
     yield from _forget([] if run.dry_run else redundant(candidate.standing))
     if candidate.state is not None and candidate.state.status is Status.BUILDING:
         result, corrected = yield from _look_up(candidate.state, run)
@@ -145,7 +147,7 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
 def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
     """Find out what became of the build.
 
-    :return: what is known, to be completed, and the record as it should be; or what it came to, and ``None``.
+    :return: a draft of the result, and the record as it should be; or the result, and ``None``.
     """
     looked_up_at = run.clock()
     draft = _draft(seen, seen.preset_name, run)
@@ -223,7 +225,7 @@ def _commit_ready(
 ) -> Flow[tuple[Result, Intent | None]]:
     """Read, log, commit, follow, forget.
 
-    :return: what it came to, and our intent if it must stand until the next run; that run finishes everything.
+    :return: the result, and our intent if it must stay until the next run, which then finishes everything.
     """
     preset, ami_id = seen.preset_name, corrected.ami_id
     assert ami_id is not None
@@ -253,10 +255,10 @@ def _commit_ready(
     else:
         repeated = run.repeated and isinstance(committed, Lost)
         result, alone = yield from _follow_up(record, config, intent, draft, run, repeated=repeated)
-    # Race: an earlier try may live and put after us, and a later one may have dropped its intent because of ours.
+    # Race: an earlier try may be alive and put after us, and a later one may have dropped its intent because of ours.
     if not alone or candidate.living:
         return result, intent
-    if not candidate.intents:  # else finishing those goes on under ours
+    if not candidate.intents:  # else ours stays while those are finished
         yield ForgetIntent(intent.job_id)
     return result, None
 
@@ -264,7 +266,7 @@ def _commit_ready(
 def _read(preset: str, ami_id: str) -> Flow[ConfigVersion]:
     """Read the parameter.
 
-    :raises InvalidConfig: if it is missing, holds nothing that could be updated, or would not have room for the AMI.
+    :raises InvalidConfig: if it is missing, cannot be updated, or has no room for the AMI.
     """
     config: ConfigVersion | None = yield ReadConfig(preset)
     if config is None:
@@ -280,12 +282,13 @@ def _read(preset: str, ami_id: str) -> Flow[ConfigVersion]:
 def _give_way(
     lost: Lost, seen: AmiState, config: ConfigVersion, intent: Intent, draft: Result, run: Run
 ) -> Flow[tuple[Result, bool]]:
-    """Leave the record to whoever was newer.
+    """Leave the record to the program that changed it.
 
-    If the new record carries our AMI, our commit did land: its reply was lost, and another program replaced the record
-    before the repetition. If that program's build failed, the parameter follows now. If it goes on, our intent stands.
+    If the new record carries our AMI, our commit was applied: its reply was lost, and another program replaced the
+    record before the repetition. If that program's build failed, the parameter follows now. If it is still running, our
+    intent stays.
 
-    :return: what it came to, and whether our intent is needed no longer.
+    :return: the result, and whether our intent is no longer needed.
     """
     present, given_way = lost.present, _superseded(draft, lost)
     if present and present.ami_id == intent.ami_id != seen.ami_id:
@@ -305,9 +308,9 @@ def _follow_up(
 ) -> Flow[tuple[Result, bool]]:
     """Let the parameter follow our commit.
 
-    :param repeated: whether an earlier try made the commit. It may have written the parameter too.
-    :return: what it came to, and whether nobody came in between. If somebody did, the intent must stand. A person who
-        read the parameter while our put covered an edit may still write that back. A put whose reply was lost may still
+    :param repeated: whether an earlier try made the commit. It may have written the parameter, too.
+    :return: the result, and whether nobody wrote in between. If somebody did, the intent must stay. A person who read
+        the parameter after our put overwrote an edit may still write that back. A put whose reply was lost may still
         arrive.
     """
     try:
@@ -334,7 +337,7 @@ def _follow_up(
 
 @dataclass(frozen=True, slots=True)
 class _Followed:
-    """What following came to: the record last seen, and what our puts replaced.
+    """The result of following: the record as last seen, and what our puts replaced.
 
     ``alone``: each put came right after the version that it was made from.
     """
@@ -345,7 +348,7 @@ class _Followed:
 
 
 class _Put(Enum):
-    """What became of a put: nobody came in between; somebody did, or may have; SSM refused it for now."""
+    """The result of a put: nobody wrote in between; somebody did, or may have; SSM refused it for now."""
 
     ALONE = auto()
     IN_VAIN = auto()
@@ -353,14 +356,14 @@ class _Put(Enum):
 
 
 class _Following:
-    """Makes the parameter follow the record: what one try knows of both, and what its puts may have covered.
+    """Makes the parameter follow the record; holds what one try knows of both, and what its puts may have overwritten.
 
-    :param record: as it is now.
-    :param history: versions, oldest first; the newest is what the parameter holds.
-    :param intent: our own, which is renewed before it looks abandoned.
+    :param record: the present record.
+    :param history: versions of the parameter, oldest first; the newest is its present value.
+    :param intent: our own intent, which is renewed before it looks abandoned.
     :param base: the version that the first put of this try, or of a dead one, was made from; the newest if omitted.
     :param until: as in :func:`~spot_runner_provider.records.parameter.merge`.
-    :param unless_put: the intent in place of ours if nothing is put after all; ours, as it was given, if omitted.
+    :param unless_put: the intent that replaces ours if no put is made after all; ours, as it was given, if omitted.
     """
 
     def __init__(
@@ -382,16 +385,16 @@ class _Following:
         self._until = until
         self._unless_put: Intent | None = unless_put or intent
         self._first: ConfigVersion | None = None
-        """What our first put was made from."""
+        """The version that our first put was made from."""
         self._covering: tuple[ConfigVersion, ConfigVersion] | None = None
-        """What our last put was made from, and that put, if it covered somebody else's."""
+        """The version that our last put was made from, and that put, if it overwrote somebody else's."""
         self._alone = True
         self._replacement: Replacement | None = None
 
     def follow(self) -> Flow[_Followed]:
-        """Put until the parameter names the AMI that the record names after that.
+        """Put until the parameter names the AMI that the record names afterwards.
 
-        :raises InvalidConfig: if the parameter is gone, or holds no JSON object any more.
+        :raises InvalidConfig: if the parameter is gone, or no longer holds a JSON object.
         :raises PutsInVain: after :data:`MAX_ROUNDS`.
         """
         in_vain = 0
@@ -408,8 +411,8 @@ class _Following:
                 if put is _Put.IN_VAIN:
                     in_vain += 1
                     continue
-            # Race: a newer build's event may have replaced the record, and put the parameter before our put covered
-            # that.
+            # Race: a newer build's event may have replaced the record, and put the parameter right before our put
+            # overwrote it.
             present: AmiState | None = yield ReadState(self._record.preset_name)
             if present is None:
                 return self._followed()
@@ -421,14 +424,14 @@ class _Following:
         raise PutsInVain(f"others changed {parameter}, or no reply came, {MAX_ROUNDS} times")
 
     def _merged(self, ami_id: str) -> str:
-        """Return what the parameter must hold."""
+        """Return the value that the parameter must have."""
         if self._covering:
             base, put = self._covering
             return merge_covered(self._history, ami_id, base=base, put=put)
         return merge(self._history, ami_id, base=self._base, until=self._until)
 
     def _put(self, text: str) -> Flow[_Put]:
-        """Put, and return what became of it."""
+        """Put, and return the result."""
         newest = self._history[-1]
         if not newest.with_text(text, newest.version).fits:
             raise InvalidConfig.too_large(newest.tier)
@@ -438,11 +441,11 @@ class _Following:
         except Throttled:
             return _Put.THROTTLED
         except Busy:
-            # Race: somebody else's put is under way, and what it writes must not get lost under ours.
+            # Race: somebody else's put is in progress, and ours must not overwrite what it writes.
             yield from self._read_history()
             return _Put.IN_VAIN
         except Refused:
-            # What others edit from now on is nothing that a put covered.
+            # No put can have overwritten what others edit from now on.
             if self._unless_put and self._unless_put.puts_until:
                 yield LogIntent(self._unless_put)
             raise
@@ -450,7 +453,7 @@ class _Following:
             version = None
         self._unless_put = None
         if version != newest.version + 1:
-            # Race: somebody put between our read and our put, which covered that; or no reply says so.
+            # Race: somebody put between our read and our put, which overwrote that; or there is no reply to tell.
             self._alone = False
             yield from self._read_history()
             version = version or self._found(text, newest)
@@ -464,7 +467,7 @@ class _Following:
         return _Put.ALONE
 
     def _wait(self, ami_id: str) -> Flow[bool]:
-        """Wait until SSM may take the put of ``ami_id``, and return whether the record still asks for a put."""
+        """Wait until SSM may accept the put of ``ami_id``, and return whether the record still needs a put."""
         while not (yield Pause()):
             yield from self._renew()
         # Race: while we waited, the handler of a newer build's event may have replaced the record.
@@ -474,7 +477,7 @@ class _Following:
         if present is not None and present.usable_ami is not None:
             yield from self._read_history()
             return True
-        # A build that goes on may fail, and keep an AMI that was not put: then the intent tells of it.
+        # A build that is still running may fail and keep an AMI that was not put. Only the intent shows that.
         keeps = present is not None and present.ami_id == ami_id
         self._alone = self._alone and not keeps
         return False
@@ -502,15 +505,15 @@ class _Following:
 
 
 def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
-    """Do what dead tries left undone: let the parameter follow the record as it is now, and forget their intents.
+    """Finish what dead tries left: let the parameter follow the present record, and forget their intents.
 
-    While the record is still ``building`` the intents stay: a dead try that lives after all could yet commit.
+    While the record is still ``building`` the intents stay, because a try that was taken for dead could still commit.
     """
     preset = candidate.preset_name
     record: AmiState | None = yield ReadState(preset)
     draft = _draft(record, preset, run)
     if record is not None and record.status is Status.BUILDING:
-        # Race: a try that was taken for dead may live, and commit after all: then its intent is needed.
+        # Race: a try that was taken for dead may be alive and commit. Its intent is needed then.
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail="an earlier run's try stands unfinished")
     if record is not None and record.usable_ami is None and (record.ami_id or record.status is Status.READY):
         if not run.dry_run:
@@ -547,9 +550,10 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
 
 
 def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[_Followed]:
-    """Let the parameter follow, under an intent of our own: the dead tries' do not tell what our puts may cover.
+    """Let the parameter follow under an intent of our own, because the dead tries' intents know nothing of our puts.
 
-    It begins where theirs did, so that who finishes it, if this try dies too, sees all that any of them covered.
+    It begins at the oldest version of theirs. If this try dies, too, whoever finishes it then sees every edit that any
+    of these tries may have overwritten.
     """
     preset, base = record.preset_name, base_of(candidate.standing)
     until = max(intent.last_put_at for intent in candidate.standing)
@@ -576,7 +580,7 @@ def _forget(intents: Iterable[Intent]) -> Flow[None]:
 
 
 def _forget_all(candidate: Candidate, run: Run) -> Flow[None]:
-    """Forget the intents that dead tries left, and ours unless it may stand for that of a try that lives."""
+    """Forget the intents that dead tries left. Forget ours, too, unless it may stand for that of a living try."""
     if not candidate.living:
         yield ForgetIntent(key_of(candidate.preset_name, run.signature))
     yield from _forget(candidate.intents)
@@ -614,11 +618,11 @@ def untouched(state: AmiState) -> Result:
 
 
 def retold(state: AmiState, history: Sequence[ConfigVersion]) -> Result:
-    """Return once more what an earlier try of the same run came to, as far as record and parameter tell.
+    """Return the result of an earlier try of the same run again, as far as record and parameter show it.
 
-    :param state: the record, which that try signed; nothing is known of it as it was detected.
+    :param state: the record, which that try signed; how it was detected is not known.
     :param history: the versions of the parameter that SSM still has, oldest first, if the record is ready.
-    :raises InvalidConfig: if the parameter holds nothing that could be updated.
+    :raises InvalidConfig: if the parameter cannot be updated.
 
     >>> state = AmiState("linux-x64", Status.READY, "2026-02-11T15:35:48.123Z", "ami-0e3f", "arn:of-the-build")
     >>> history = [ConfigVersion(1, '{"ami": "ami-0a1d"}'), ConfigVersion(2, '{"ami": "ami-0e3f"}')]
@@ -644,15 +648,15 @@ def retold(state: AmiState, history: Sequence[ConfigVersion]) -> Result:
 
 
 def _what(error: InvalidConfig, preset_name: str, run: Run) -> str:
-    """Return what is wrong with a preset's parameter, and which one it is."""
+    """Return what is wrong with a preset's parameter, and its name."""
     return f"the parameter {error}: {run.parameter_of(preset_name)}"
 
 
 def _own(committed: Committed | Lost, corrected: AmiState, run: Run) -> AmiState | None:
-    """Return the record that our commit left, or ``None`` if another program's stands.
+    """Return the record that our commit left, or ``None`` if it is another program's.
 
-    A reply can be lost after the write was applied; its repetition then fails its own condition. A record signed
-    by this run is such a write of our own, of this try or an earlier one.
+    A reply can be lost after the write was applied, and the repetition then fails its own condition. A record that is
+    signed by this run is such a write, by this try or an earlier one.
     """
     if isinstance(committed, Committed):
         return corrected
@@ -663,7 +667,7 @@ def _own(committed: Committed | Lost, corrected: AmiState, run: Run) -> AmiState
 
 
 def _draft(state: AmiState | None, preset_name: str, run: Run) -> Result:
-    """Return a result that describes the record as it is, to be completed with what is found."""
+    """Return a result that describes the present record, to be completed with what is found."""
     return Result.of(state, preset_name, None, dry_run=run.dry_run)
 
 
@@ -691,7 +695,7 @@ def _superseded(draft: Result, lost: Lost) -> Result:
 
 
 def _corrected(draft: Result, written: AmiState, present: AmiState, *, detail: str) -> Result:
-    """Return what our commit ``written`` came to, the record being ``present`` by now."""
+    """Return the result of our commit ``written``, where the record is ``present`` by now."""
     failed = written.status is Status.FAILED
     return replace(
         draft,
@@ -705,7 +709,7 @@ def _corrected(draft: Result, written: AmiState, present: AmiState, *, detail: s
 
 
 def _replacement(before: ConfigVersion, record: AmiState) -> Replacement | None:
-    """Return what puts of the record's AMI replaced; the first one was made from ``before``."""
+    """Return what puts of the record's AMI replaced; the first put was made from ``before``."""
     known, ami_id = ami_of(before), record.ami_id
     if ami_id is None or ami_id == known:
         return None
@@ -719,7 +723,7 @@ def _replacement_of_earlier_try(record: AmiState, before: str | None) -> Replace
 
 
 def _joined(one: Replacement | None, other: Replacement | None) -> Replacement | None:
-    """Return what two replacements, one after the other, come to."""
+    """Return two replacements, one after the other, as one."""
     return replace(other, previous_ami_id=one.previous_ami_id) if one and other else one or other
 
 
