@@ -55,7 +55,7 @@ up: .venv/.installed
 PYTEST = bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed .venv-ministack/.installed
-	@echo "make test takes about ten minutes on two idle cores."
+	@echo "make test takes about nine minutes on two idle cores."
 	@.venv/bin/python -m tests.needs
 	@$(ALONE) .venv/$(PYTEST) -m 'not long'
 
@@ -65,7 +65,7 @@ test-long: .venv/.installed .venv-ministack/.installed
 	@$(ALONE) .venv/$(PYTEST) -m long
 
 test-airflow2: .venv-airflow2/.installed
-	@echo "make test-airflow2 takes about six minutes on two idle cores."
+	@echo "make test-airflow2 takes about five minutes on two idle cores."
 	@.venv-airflow2/$(PYTEST) -m 'not long' -k 'not ministack' tests/unit tests/integration tests/system/test_cleared_runs.py
 
 test-airflow31: .venv-airflow31/.installed

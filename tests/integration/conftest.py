@@ -44,7 +44,7 @@ MOTO_ONLY = {
 """Test -> what ministack does otherwise than AWS, or cannot be told to do."""
 
 
-ON_BOTH = {"test_index.py", "test_reconcile.py", "test_recovery.py"}
+ON_BOTH = {"test_index.py", "test_reconcile.py"}
 """Files whose tests ``make test`` runs on both emulators: they make each call, and each condition, at least once."""
 
 
