@@ -26,8 +26,8 @@ pytest_plugins = ["tests.figures", "tests.needs"]
 REPOSITORY = Path(__file__).parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="spot-runner-test-"))
 
-LONGEST_FIRST = ("system", "packaging", "interleavings", "integration")
-"""Folders whose files take minutes: begun last they would leave the other test processes without work."""
+LONGEST_FIRST = ("test_storms.py", "system", "packaging", "interleavings", "integration")
+"""Files, and folders of files, that take minutes: begun last they would leave the other test processes without work."""
 
 for name in list(os.environ):
     if name.startswith(("AIRFLOW_", "AWS_", "BOTO_")):
@@ -62,8 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long files."""
 
     def place(item: pytest.Item) -> int:
-        folder = item.path.parent.name
-        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+        names = item.path.name, item.path.parent.name
+        return min((LONGEST_FIRST.index(name) for name in names if name in LONGEST_FIRST), default=len(LONGEST_FIRST))
 
     items.sort(key=place)
 
