@@ -483,7 +483,7 @@ class _Following:
         return False
 
     def _renew(self) -> Flow[None]:
-        """Log our intent anew before it looks abandoned."""
+        """Log our intent again before it looks abandoned."""
         if self._intent.is_due(now := self._run.clock()):
             self._intent = self._intent.renewed(now)
             yield LogIntent(self._intent)

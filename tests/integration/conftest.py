@@ -68,7 +68,7 @@ def remembering_botocore() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def forgotten_masks() -> None:
-    """Let Airflow forget what it masked for other tests: each secret makes one pattern longer, and compiles it anew."""
+    """Let Airflow forget what it masked for other tests: each secret makes one pattern longer and slower to compile."""
     masker = mask_secret.__globals__["_secrets_masker"]()
     masker.patterns, masker.replacer = set(), None
 

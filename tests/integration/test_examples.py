@@ -7,7 +7,7 @@ classes. Each has a docstring, with a ``:raises`` for each exception that it mak
 - A class has its own, or it adds no method to a class of this package that has one: then that one shows it too. An
   exception may have it where it is raised, by an example that ends in it.
 - A method has its own, or is called in one of its class or of another method. One that a base class declares needs
-  none, because it is the base class's to explain; nor do properties and what begins with an underscore.
+  none, because it is the base class's to explain. Properties and private names need none either.
 
 ``WITHOUT`` names what has no example all the same, and why.
 

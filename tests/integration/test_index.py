@@ -22,7 +22,7 @@ def include(*names: str) -> dict[str, Any]:
 
 
 def create(deployment: Deployment, projection: dict[str, Any], *keys: str) -> None:
-    """Create the table anew, with an index of another kind."""
+    """Recreate the table, with an index of another kind."""
     hash_key, range_key = keys or ("recordType", "updatedAt")
     deployment.dynamodb.delete_table(TableName=TABLE)
     deployment.dynamodb.create_table(

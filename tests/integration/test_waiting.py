@@ -123,7 +123,7 @@ class Task:
 
 
 def fire(trigger: ImagesTrigger) -> dict[str, Any]:
-    """Return the event of a trigger as the triggerer runs it: made anew of what it was serialized to."""
+    """Return the event of a trigger as the triggerer runs it: recreated from its serialized form."""
     path, arguments = trigger.serialize()
     module, name = path.rsplit(".", 1)
     anew = getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))

@@ -90,7 +90,7 @@ TEXTS = {"plain": "e", "escaped": '"', "of another script": "\u65e5", "beyond th
 
 @cache
 def failed(count, text="e"):
-    """A survey of records that failed, none of which is to be reconciled."""
+    """A survey of records that failed, none of which needs reconciling."""
     names = [f"windows-2022-x64-{number:05d}" for number in range(count)]
     arn = f"arn:aws:imagebuilder:us-east-1:{ACCOUNT}:image/spotrunnerstack-{{}}/1.0.0/7"
     items = [
