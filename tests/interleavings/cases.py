@@ -32,6 +32,9 @@ from tests.interleavings.protocols import REAL, Protocol
 SAME, NEWER = image(1), image(2)
 BROKEN, NEWER_BROKEN = image(1, status="FAILED"), image(2, status="FAILED")
 
+Remedy = Callable[[World], World]
+"""What a person does once all is over."""
+
 SKEWS = (-5, 0, 5)
 """Seconds by which the clock of one actor is ahead of the other's."""
 
@@ -84,6 +87,11 @@ def editor(name: str = "H", key: str = "timeout", value: Any = 7200) -> Actor:
 def other_editor() -> Actor:
     """Return another person, who adds another key."""
     return editing("H'", "spotMaxPrice", "0.40")
+
+
+def filling() -> Actor:
+    """Return a person whose notes fill the parameter, as long as it has its first AMI."""
+    return editor(key="notes", value=_notes(4096))
 
 
 RUNS = {"R2": "run2", "R2 of the same run": "run1"}
@@ -139,9 +147,6 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
         )
 
 
-Remedy = Callable[[World], World]
-
-
 def _back_to(world: World) -> Remedy:
     """Return what puts the pipeline, or its images, as they are in ``world``."""
     return lambda end: end._replace(pipeline=world.pipeline, images=world.images)
@@ -189,13 +194,12 @@ def waiting(protocol: Protocol = REAL) -> Iterator[Case]:
 
 def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
     """R1 beside somebody who deletes the record, or gives it an AMI id that is none, or fills the parameter."""
-    full = editor("H", "notes", "x" * (4096 - len(dumps({**CONFIG, "notes": ""}))))
     for faults in (NONE, Faults(1, 1), Faults(1, 1, retried=True)):
         world = stale_world(SAME)
         one = first(world, faults, protocol)
         yield _case("R1+D", world, faults, one, deleting())
         yield _case("R1+S, no AMI id", world, faults, one, replacing("none", SAME))
-        case = _case("R1+H, no room", world, faults, one, full)
+        case = _case("R1+H, no room", world, faults, one, filling())
         yield replace(case, remedy=_advanced)
 
 
@@ -235,9 +239,7 @@ def lockstep(protocol: Protocol = REAL) -> Iterator[Case]:
         reacting = world._replace(reactions=((Pause, other),))
         yield Case(f"R1, {name} while it waits", reacting, (throttled,), lost=1, calls=enough, tidy=tidy)
     edited = world._replace(reactions=((Commit, editor()),))
-    yield Case(
-        "R1, H before its put", edited, (reconciling("R1", detect(world, moment(0)), protocol=protocol),), calls=9
-    )
+    yield Case("R1, H before its put", edited, (first(world, NONE, protocol),), calls=9)
     overtaken_too = (*edited.reactions, (Pause, in_turn(replacing("ami-0newer", NEWER), beginning())))
     yield Case(
         "R1, H before its put, E newer, which dies, and S while it waits",
@@ -248,7 +250,7 @@ def lockstep(protocol: Protocol = REAL) -> Iterator[Case]:
     yield Case("R1 (busy)", world, (busy,), lost=1, calls=10, tidy=True, versions=1)
     flips = [replacing(f"ami-0flip{number % 2}", NEWER, skew=number) for number in range(1, ENDLESS)]
     restless = world._replace(reactions=tuple((PutConfig, flip) for flip in flips))
-    one = reconciling("R1", detect(world, moment(0)), protocol=protocol)
+    one = first(world, NONE, protocol)
     yield Case("R1, another AMI after each put", restless, (one,), endless=True)
     took_back = editing("H", "timeout", 7200, CONFIG["timeout"])
     reacting = world._replace(reactions=((PutConfig, replacing("ami-0newer", NEWER)), (Busy, took_back)))
@@ -257,12 +259,11 @@ def lockstep(protocol: Protocol = REAL) -> Iterator[Case]:
     held = _holding(world, *(dumps({**CONFIG, **values}) for values in before))
     yield Case("R1 (busy), an edit taken back before its read", held, (busy,), lost=1)
     begun, failed = beginning(keeps=True), handling("E", NEWER_BROKEN, finishes=True)
-    full = editor("H", "notes", "x" * (4096 - len(dumps({**CONFIG, "notes": ""}))))
     lossy = reconciling("R1", detect(world, moment(0)), protocol=protocol, faulty=True)
     for name, other in {"S": begun, "S, build failed": in_turn(begun, failed)}.items():
         reacting = world._replace(reactions=((Commit, other),))
         yield Case(f"R1 (lost replies), {name} after its commit", reacting, (lossy, editor()), lost=2, late=True)
-    reacting = world._replace(reactions=((Commit, in_turn(begun, failed, full)),))
+    reacting = world._replace(reactions=((Commit, in_turn(begun, failed, filling())),))
     yield Case(
         "R1 (lost reply), S, build failed, no room after its commit", reacting, (lossy,), lost=1, remedy=_advanced
     )
@@ -299,8 +300,12 @@ def _holding(world: World, *texts: str) -> World:
 
 def _text_of(length: int) -> str:
     """Return a parameter's value of so many bytes."""
-    notes = "x" * (length - len(dumps({**CONFIG, "notes": ""})))
-    return dumps({**CONFIG, "notes": notes})
+    return dumps({**CONFIG, "notes": _notes(length)})
+
+
+def _notes(length: int) -> str:
+    """Return notes with which a parameter's value has so many bytes."""
+    return "x" * (length - len(dumps({**CONFIG, "notes": ""})))
 
 
 def pairs(
