@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import runpy
 import subprocess
@@ -16,6 +17,7 @@ import botocore.hooks
 import botocore.session
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import mask_secret
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.providers.common.compat.sdk import DAG
 from airflow.utils.db import initdb
 from botocore.httpsession import URLLib3Session
@@ -154,6 +156,22 @@ def no_deployments() -> None:
 @pytest.fixture
 def deployment(aws: EmbeddedAws) -> Deployment:
     return Deployment(aws)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Return a function that tells what was logged, each message once.
+
+    Tasks of Airflow 3 print what they log. Those of Airflow 2 have loggers, which print it as well until the metadata
+    database is made: this takes their handlers away.
+    """
+    caplog.set_level(logging.INFO)
+
+    def told() -> str:
+        printed = capsys.readouterr().out if AIRFLOW_V_3_0_PLUS else ""
+        return printed + "".join(f"{record.getMessage()}\n" for record in caplog.records)
+
+    return told
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import unicodedata
-from collections.abc import Callable
 
 import pytest
 
@@ -18,13 +16,6 @@ HOSTILE = (
     "boom\n2026-01-01 [info] preset linux-arm64: corrected_ready\r\n- linux-arm64: ready, ami-0e3f\x1b[2J\x1b[31m"
     "\x1b]8;;https://evil.example\x07here\x1b]8;;\x07\x9b1A\u202etxt.exe\u2066\u2028last"
 )
-
-
-@pytest.fixture
-def logged(caplog, capsys) -> Callable[[], str]:
-    """Return a function that tells what was logged: Airflow 3 logs to stdout, Airflow 2 by Python's logging."""
-    caplog.set_level(logging.INFO)
-    return lambda: capsys.readouterr().out + "".join(f"{record.getMessage()}\n" for record in caplog.records)
 
 
 def steering(text: str) -> set[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,13 +29,6 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(faults, "error_reply", lambda call, code, _: errors.error_reply(call, code, words))
 
     return patch
-
-
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Return all that was logged: Airflow 3 prints it, Airflow 2 has loggers."""
-    caplog.set_level(logging.INFO)
-    return lambda: caplog.text + capsys.readouterr().out
 
 
 def told(deployment: Any) -> tuple[dict[str, Any], str]:
