@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 from spot_runner_provider.records.ami_state import MalformedRecord, check_preset_name, parse_timestamp, render_timestamp
+from spot_runner_provider.records.platform import Platform
 from spot_runner_provider.records.text import shown
 
 RECORD_TYPE = "AMI-INTENT"
@@ -35,7 +36,8 @@ class Intent:
     """What one try of one run was about to do for a preset.
 
     ``logged_at`` is when it was written (the item's ``updatedAt``). ``param_version`` is the version of the SSM
-    parameter that was read before. ``ami_id`` and ``build_id`` are what the record was about to get.
+    parameter that was read before. ``ami_id`` and ``build_id`` are what the record was about to get. ``platform`` is
+    what that AMI is for, if it is known.
 
     An intent can stand for others as well: it names them in ``stands_for`` and has the oldest of their versions.
     ``puts_until`` is then the end of their puts, as long as its own try has not put.
@@ -59,9 +61,20 @@ class Intent:
     build_id: str | None = None
     puts_until: str | None = None
     stands_for: tuple[str, ...] = ()
+    platform: Platform | None = None
 
     @classmethod
-    def of(cls, preset_name: str, *, owner: str, at: datetime, param_version: int, ami_id: str, build_id: str) -> Self:
+    def of(
+        cls,
+        preset_name: str,
+        *,
+        owner: str,
+        at: datetime,
+        param_version: int,
+        ami_id: str,
+        build_id: str,
+        platform: Platform | None = None,
+    ) -> Self:
         """Return the intent of one try. ``owner`` names the try, so that no other try overwrites the intent."""
         return cls(
             job_id=key_of(preset_name, owner),
@@ -70,6 +83,7 @@ class Intent:
             param_version=param_version,
             ami_id=ami_id,
             build_id=build_id,
+            platform=platform,
         )
 
     @classmethod
@@ -99,6 +113,7 @@ class Intent:
             build_id=item.get("buildId"),
             puts_until=puts_until,
             stands_for=tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else (),
+            platform=Platform.of(item.get("platform")),
         )
 
     def to_item(self) -> dict[str, Any]:
@@ -113,6 +128,7 @@ class Intent:
             "buildId": self.build_id,
             "putsUntil": self.puts_until,
             "standsFor": list(self.stands_for),
+            "platform": self.platform and self.platform.value,
         }
 
     def to_json(self, standing: Collection[str] = ()) -> dict[str, Any]:
@@ -125,7 +141,8 @@ class Intent:
         """
         own = {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
         others = {"putsUntil": self.puts_until, "standsFor": [key for key in self.stands_for if key in standing]}
-        return own | {name: value for name, value in others.items() if value}
+        guard = {"amiId": self.ami_id, "platform": self.platform.value} if self.platform else {}
+        return own | guard | {name: value for name, value in others.items() if value}
 
     @property
     def given_up_at(self) -> datetime:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NoReturn
 
+from spot_runner_provider.records.platform import Platform
+
 TIER_LIMITS = {"Standard": 4096, "Advanced": 8192}
 """Bytes that a parameter's value may have, by tier (AWS: "Managing parameter tiers")."""
 
@@ -26,7 +28,7 @@ _KINDS = {dict: "an object", list: "a list", bool: "a boolean", int: "a number",
 
 
 class InvalidConfig(ValueError):
-    """The parameter's value cannot be updated; the text says why, and never quotes the value.
+    """The parameter must not be updated; the text says why. Of the value it quotes no more than a known platform.
 
     ``remedy`` is what a person can do about it.
 
@@ -54,6 +56,22 @@ class InvalidConfig(ValueError):
             "does not exist",
             "Create the parameter, a JSON object as runners need it, or correct config_prefix or the region. If the "
             "preset is gone, delete its record",
+        )
+
+    @classmethod
+    def of_another_platform(cls, own: Platform, what: str, platform: Platform) -> InvalidConfig:
+        """Return the refusal of a parameter from which no runner could start with that AMI.
+
+        :param own: the parameter's platform.
+        :param what: which image or AMI has the other ``platform``.
+
+        >>> str(InvalidConfig.of_another_platform(Platform.WINDOWS, "AMI ami-0e3f", Platform.LINUX))
+        'is for Windows, and AMI ami-0e3f for Linux'
+        """
+        return cls(
+            f"is for {own}, and {what} for {platform}",
+            "If that image is right, correct the parameter's key 'platform'. Else correct pipeline_name, or give the "
+            "pipeline the right recipe and start a build",
         )
 
     @classmethod
@@ -142,6 +160,27 @@ def ami_of(config: ConfigVersion) -> str | None:
     'ami-0a1d'
     """
     return _updatable(config).get("ami")
+
+
+def check_platform(config: ConfigVersion, what: str, platform: Platform | None) -> None:
+    """Check that runners of the parameter's key ``platform`` can start from an image.
+
+    A parameter without that key, or with an unknown word, need not have one. Nor need an image.
+
+    :param what: which image, or AMI, that is.
+    :param platform: the image's.
+    :raises InvalidConfig: if both are known and differ, or if the value is no JSON object.
+
+    >>> config = ConfigVersion(7, '{"ami": "ami-0a1d", "platform": "linux"}')
+    >>> check_platform(config, "AMI ami-0e3f", Platform.LINUX)
+    >>> check_platform(config, "AMI ami-0e3f", Platform.WINDOWS)
+    Traceback (most recent call last):
+        ...
+    spot_runner_provider.records.parameter.InvalidConfig: is for Linux, and AMI ami-0e3f for Windows
+    """
+    own = Platform.of(config.parse().get("platform"))
+    if own and platform and own is not platform:
+        raise InvalidConfig.of_another_platform(own, what, platform)
 
 
 def replaced_ami(history: Sequence[ConfigVersion]) -> str | None:

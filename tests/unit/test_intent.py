@@ -6,6 +6,7 @@ import pytest
 
 from spot_runner_provider.records.ami_state import MalformedRecord, render_timestamp
 from spot_runner_provider.records.intent import Intent, base_of, redundant
+from spot_runner_provider.records.platform import Platform
 
 from .values import NOW, note, without
 
@@ -28,7 +29,17 @@ def test_as_an_item_it_has_no_status():
         "buildId": "arn:new",
         "putsUntil": None,
         "standsFor": [],
+        "platform": None,
     }
+
+
+def test_the_platform_of_its_ami_comes_back_from_an_item_and_from_xcom():
+    intent = replace(INTENT, platform=Platform.WINDOWS)
+    assert Intent.from_item(intent.to_item()) == intent
+    told = intent.to_json()
+    assert (told["amiId"], told["platform"], type(told["platform"])) == ("ami-0new", "Windows", str)
+    found = Intent.from_item({"presetName": "linux-x64"} | told)
+    assert (found.ami_id, found.platform) == ("ami-0new", Platform.WINDOWS)
 
 
 @pytest.mark.parametrize("version", [7, Decimal("7"), Decimal("7.0")], ids=["int", "decimal", "decimal-with-fraction"])

@@ -7,10 +7,12 @@ from spot_runner_provider.records.parameter import (
     ConfigVersion,
     InvalidConfig,
     ami_of,
+    check_platform,
     merge,
     merge_covered,
     replaced_ami,
 )
+from spot_runner_provider.records.platform import Platform
 
 from .values import NOW
 
@@ -453,3 +455,29 @@ class TestRoom:
 )
 def test_which_ami_was_replaced(texts, secure, before):
     assert replaced_ami([ConfigVersion(n, text, secure=secure) for n, text in enumerate(texts, 1)]) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "platform", "refusal"),
+    [
+        pytest.param('{"platform": "linux"}', Platform.LINUX, None, id="the-same"),
+        pytest.param('{"platform": "LINUX"}', Platform.LINUX, None, id="the-same-in-capitals"),
+        pytest.param('{"platform": "macos"}', Platform.MACOS, None, id="macos"),
+        pytest.param('{"platform": "windows"}', Platform.LINUX, "is for Windows, and it for Linux", id="windows-linux"),
+        pytest.param('{"platform": "Linux"}', Platform.WINDOWS, "is for Linux, and it for Windows", id="linux-windows"),
+        pytest.param('{"platform": "linux"}', Platform.MACOS, "is for Linux, and it for macOS", id="linux-macos"),
+        pytest.param('{"platform": "linux", "platform": "windows"}', Platform.WINDOWS, None, id="the-last-key-counts"),
+        pytest.param('{"platform": "windows"}', None, None, id="image-of-no-platform"),
+        pytest.param("{}", Platform.LINUX, None, id="no-key"),
+        pytest.param('{"platform": "beos"}', Platform.LINUX, None, id="unknown-word"),
+        pytest.param('{"platform": null}', Platform.LINUX, None, id="null"),
+        pytest.param('{"platform": ["windows"]}', Platform.LINUX, None, id="list"),
+        pytest.param('{"Platform": "windows"}', Platform.LINUX, None, id="another-key"),
+    ],
+)
+def test_the_platform_of_an_image_for_a_parameter(text, platform, refusal):
+    if refusal is None:
+        check_platform(ConfigVersion(7, text), "it", platform)
+    else:
+        with pytest.raises(InvalidConfig, match=f"^{refusal}$"):
+            check_platform(ConfigVersion(7, text), "it", platform)

@@ -42,13 +42,20 @@ class ImageBuilderResponse(BaseResponse):
         return imagebuilder_backends[self.current_account][self.region]
 
     def create_image_pipeline(self) -> TYPE_RESPONSE:
-        """CreateImagePipeline: the image recipe's name and version become the images'."""
+        """CreateImagePipeline: the image recipe's name and version become the images'.
+
+        There are no recipes here, so the recipe's name tells the platform.
+        """
         recipe, version = None, "1.0.0"
         if arn := self._get_param("imageRecipeArn"):
             recipe, version = arn.rpartition(":image-recipe/")[2].split("/")
         token = self._get_param("clientToken")
         pipeline = self.backend.create_pipeline(
-            self._get_param("name"), recipe=recipe, recipe_version=version, client_token=token
+            self._get_param("name"),
+            recipe=recipe,
+            recipe_version=version,
+            platform="Windows" if "windows" in (recipe or "") else "Linux",
+            client_token=token,
         )
         return self._result(clientToken=token, imagePipelineArn=pipeline.arn)
 
