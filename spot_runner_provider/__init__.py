@@ -56,9 +56,10 @@ SETTINGS = (
     ),
     Setting(
         name="pipeline_name",
-        description="Name of a preset's Image Builder pipeline; ``{preset}`` stands for the preset's name.",
+        description="Name of a preset's Image Builder pipeline; ``{preset}`` stands for the preset's name. "
+        "Several, with commas in between, if pipelines are named in different ways: exactly one of them must exist.",
         default="spot-runner-{preset}",
-        example="spot-runner-{preset}-windows",
+        example="spot-runner-{preset}, spot-runner-{preset}-windows",
         is_template=True,
     ),
     Setting(

@@ -87,7 +87,7 @@ class Settings:
         return cls(
             table_name=_checked(arguments.table_name, _get("table_name")) if _get("table_name") else None,
             config_prefix=_checked(arguments.config_prefix, _get("config_prefix")),
-            pipeline_name=_checked(arguments.pipeline_name, _get("pipeline_name")),
+            pipeline_name=", ".join(_checked(arguments.pipeline_names, _get("pipeline_name"))),
             aws_conn_id=_get("aws_conn_id") or None,
             region_name=_region(_get("region_name")),
             stale_after_minutes=_checked(arguments.minutes, "stale_after_minutes", _get("stale_after_minutes")),

@@ -58,7 +58,7 @@ class Deployment:
         region = self.reconcile.hook.connect()
         sys.stderr.write(
             f"{self.source}: table {table}, region {region}, parameters {self.reconcile.config_prefix}, "
-            f"pipelines {self.reconcile.pipeline_name}\n"
+            f"pipelines {_said(self.reconcile, 'pipeline_name')}\n"
         )
 
     def confirmed_by(self, other: Deployment) -> Deployment:
@@ -69,7 +69,7 @@ class Deployment:
         :raises InvalidArgument: if they differ, naming the first difference.
         """
         for name in PLACE:
-            here, there = getattr(self.reconcile, name), getattr(other.reconcile, name)
+            here, there = _said(self.reconcile, name), _said(other.reconcile, name)
             if here != there:
                 raise InvalidArgument(
                     f"{self.source} and the {other.source} differ in {name}: {here!r} and {there!r}. "
@@ -148,6 +148,12 @@ def of_dag(dag_id: str, session: Session) -> Deployment:
 
 def _reconcile(given: Mapping[str, Any]) -> ReconcilePresetOperator:
     return ReconcilePresetOperator(task_id="reconcile", presets=(), do_xcom_push=False, **given)
+
+
+def _said(operator: ReconcilePresetOperator, name: str) -> Any:
+    """Return an argument that says where something is; the templates of pipelines' names in one text and order."""
+    given = getattr(operator, name)
+    return ", ".join(sorted({*arguments.pipeline_names(given)})) if name == "pipeline_name" else given
 
 
 def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from spot_runner_provider import clock
 from spot_runner_provider.hooks.calls import ATTEMPTS, ConfiguredHook, chunks, repeat_what_passes
 from spot_runner_provider.hooks.errors import code_of, is_of_credentials, is_refused_for_now, is_repeatable
 from spot_runner_provider.protocol.calls import Throttled
-from spot_runner_provider.records.image import Image, goes_on, latest, pipelines_of
+from spot_runner_provider.records.image import Image, Pipeline, goes_on, latest, pipelines_of
 
 NAMES_LIMIT = 10
 """Values that one filter of ListImagePipelines accepts."""
@@ -32,17 +32,17 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
 
     >>> hook = ImageBuilderHook(aws_conn_id="aws_default", region_name="us-east-1")
     >>> pipelines = hook.find_pipelines(["spot-runner-linux-x64", "spot-runner-linux-riscv64"])
-    >>> pipelines["spot-runner-linux-riscv64"] is None
-    True
-    >>> image = hook.latest_image(pipelines["spot-runner-linux-x64"])
+    >>> list(pipelines)
+    ['spot-runner-linux-x64']
+    >>> image = hook.latest_image(pipelines["spot-runner-linux-x64"].arn)
     >>> image.status, image.amis
     ('AVAILABLE', (Ami(image_id='ami-0e3f', region='us-east-1', account='123456789012', status=None),))
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(client_type="imagebuilder", **kwargs)
-        self.pipelines: dict[str, str] = {}
-        """The ARNs of the pipelines that were found, by name."""
+        self.pipelines: dict[str, Pipeline] = {}
+        """The pipelines that were found, by name."""
 
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
         """Return a client that waits when Image Builder throttles, except for listing images; a trigger's unchanged."""
@@ -52,16 +52,16 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
         repeat_what_passes(client, "ListImagePipelines", "GetImage")
         return client
 
-    def find_pipelines(self, names: Sequence[str]) -> dict[str, str | None]:
-        """Return the ARN of the pipeline with exactly each of ``names``, ``None`` where there is none."""
-        found: dict[str, str | None] = dict.fromkeys(names)
-        for some in chunks(names, NAMES_LIMIT):
+    def find_pipelines(self, names: Sequence[str]) -> dict[str, Pipeline]:
+        """Return the pipelines that have exactly one of ``names``, by name."""
+        found: dict[str, Pipeline] = {}
+        wanted = [*dict.fromkeys(names)]  # one name may be asked for on behalf of two presets
+        for some in chunks(wanted, NAMES_LIMIT):
             with self.explained(f"pipelines {', '.join(some)}"):
                 filters = [{"name": "name", "values": list(some)}]
                 listed = _pages(self.conn.list_image_pipelines, "imagePipelineList", filters=filters)
-                for name, arn in pipelines_of(listed):
-                    if name in found:
-                        found[name] = self.pipelines[name] = arn
+                found |= {pipeline.name: pipeline for pipeline in pipelines_of(listed) if pipeline.name in some}
+        self.pipelines |= found
         return found
 
     def latest_image(self, pipeline_arn: str) -> Image | None:

@@ -32,8 +32,9 @@ class Stores:
     >>> stores = Stores(AmiStateHook(table_name="spot-runner-state"), ImageBuilderHook(), PresetConfigHook())
     >>> stores.connect()
     'us-east-1'
-    >>> stores.perform([FindPipeline("spot-runner-linux-x64"), FindPipeline("spot-runner-linux-riscv64")])
-    ['arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64', None]
+    >>> names = "spot-runner-linux-x64", "spot-runner-linux-riscv64"
+    >>> [[pipeline.name for pipeline in found] for found in stores.perform([FindPipeline((name,)) for name in names])]
+    [['spot-runner-linux-x64'], []]
     >>> [config.version for config in stores.perform_one(ReadHistory("linux-x64"))]
     [1]
     """
@@ -64,8 +65,8 @@ class Stores:
         """
         match calls[0]:
             case FindPipeline():
-                arns = self.images.find_pipelines([call.name for call in calls])
-                return [arns[call.name] for call in calls]
+                found = self.images.find_pipelines([name for call in calls for name in call.names])
+                return [tuple(found[name] for name in call.names if name in found) for call in calls]
             case ReadConfig():
                 configs = self.configs.read([call.preset_name for call in calls])
                 return [configs[call.preset_name] for call in calls]

@@ -24,6 +24,8 @@ _PATH = re.compile(r"/|(/[-_.A-Za-z0-9]+){1,14}/?")
 _EXPRESSION = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
 """A template that is one expression, or begins and ends with one."""
 
+_BETWEEN_TEMPLATES = re.compile(r"\s*,\s*")
+
 _REQUIRED_TEXTS = ("table_name", "index_name", "config_prefix", "pipeline_name")
 _OPTIONAL_TEXTS = ("aws_conn_id", "region_name")
 
@@ -321,21 +323,31 @@ def config_prefix(value: Any) -> str:
     return path
 
 
-def pipeline_name(value: Any) -> str:
-    """Return the template of the pipelines' names.
+def pipeline_names(value: Any) -> tuple[str, ...]:
+    """Return the templates of the pipelines' names: a list of texts, or one text with commas between them.
 
-    :raises InvalidArgument: if it gives the same name for all presets, or a name that no pipeline can have.
+    :raises InvalidArgument: if there is none. Also if one gives the same name for all presets, or a name that no
+        pipeline can have.
 
-    >>> pipeline_name("spot-runner-linux")
+    >>> pipeline_names("spot-runner-{preset}, spot-runner-{preset}-windows")
+    ('spot-runner-{preset}', 'spot-runner-{preset}-windows')
+    >>> pipeline_names(["spot-runner-linux"])
     Traceback (most recent call last):
         ...
     spot_runner_provider.operators.arguments.InvalidArgument: pipeline_name is 'spot-runner-linux'; it takes the name of
-    a pipeline with {preset} in it
+    a pipeline with {preset} in it, or several with commas in between
     """
-    template = text("pipeline_name", value, "give a name with {preset} in it")
-    if "{preset}" not in template or not is_pipeline_name(pipeline_name_of(template, "any")):
-        raise _invalid("pipeline_name", template, "the name of a pipeline with {preset} in it")
-    return template
+    takes = "the name of a pipeline with {preset} in it, or several with commas in between"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if not value:
+            raise _invalid("pipeline_name", value, takes)
+        templates = [text("pipeline_name", each, f"give {takes}") for each in value]
+    else:
+        templates = _BETWEEN_TEMPLATES.split(text("pipeline_name", value, f"give {takes}"))
+    for template in templates:
+        if "{preset}" not in template or not is_pipeline_name(pipeline_name_of(template, "any")):
+            raise _invalid("pipeline_name", template, takes)
+    return tuple(templates)
 
 
 def connection(aws_conn_id: Any, region_name: Any, verify: Any) -> bool | str | None:

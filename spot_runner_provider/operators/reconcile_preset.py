@@ -64,7 +64,8 @@ class ReconcilePresetOperator(AmiStateOperator):
         building, whatever their age. (templated)
     :param table_name: the DynamoDB table. (templated)
     :param config_prefix: the path above the SSM parameters. (templated)
-    :param pipeline_name: the pipeline's name, with ``{preset}`` for the preset's name. (templated)
+    :param pipeline_name: the pipeline's name, with ``{preset}`` for the preset's name. Where pipelines are named in
+        different ways, it takes several: a list, or a text with commas. Exactly one of them must exist. (templated)
     :param index_name: the table's index on ``recordType``; needed for preset names, and in a retry. (templated)
     :param max_workers: number of threads. (templated)
     :param dry_run: look everything up, write nothing, and say what would be done. If the run was triggered as a dry
@@ -102,7 +103,7 @@ class ReconcilePresetOperator(AmiStateOperator):
         presets: Sequence[Mapping[str, Any] | str] | str,
         table_name: str | None,
         config_prefix: str = DEFAULTS["config_prefix"],
-        pipeline_name: str = DEFAULTS["pipeline_name"],
+        pipeline_name: Sequence[str] | str = DEFAULTS["pipeline_name"],
         index_name: str = INDEX_NAME,
         max_workers: int | str = 16,
         dry_run: bool | str = DEFAULTS["dry_run"],
@@ -341,7 +342,7 @@ class ReconcilePresetOperator(AmiStateOperator):
         prefix = arguments.config_prefix(self.config_prefix)
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)
-        template = arguments.pipeline_name(self.pipeline_name)
+        pipeline_names = arguments.pipeline_names(self.pipeline_name)
         hook_parameters = self._beside_parameters
         stores = Stores(
             self.hook,
@@ -356,7 +357,7 @@ class ReconcilePresetOperator(AmiStateOperator):
             attempt=f"{ti.task_id}/{ti.map_index}/{ti.try_number}/{uuid4().hex[:8]}",
             region=region,
             clock=clock.now,
-            pipeline_name=template,
+            pipeline_names=pipeline_names,
             config_prefix=prefix,
             repeated=resumed or ti.try_number > 1,
             dry_run=dry_run,
@@ -381,9 +382,9 @@ class ReconcilePresetOperator(AmiStateOperator):
         )
         results = [*answered, *batch.reconcile(candidates)]
         if self.do_xcom_push:
-            arn = stores.images.pipelines.get(run.pipeline_of(first))
-            if arn and not resumed:
-                links.push_pipeline(ti, arn)
+            found = [pipeline for name in run.pipelines_of(first) if (pipeline := stores.images.pipelines.get(name))]
+            if len(found) == 1 and not resumed:
+                links.push_pipeline(ti, found[0].arn)
             links.push_log_group(ti, results)
         return Progress.of(results, candidates, promotions_of(results))
 

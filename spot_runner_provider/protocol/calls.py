@@ -15,16 +15,19 @@ class Call:
 
     A call is a value, so that a test can say which one it expects:
 
-    >>> FindPipeline("spot-runner-linux-x64") == FindPipeline("spot-runner-linux-x64")
+    >>> FindPipeline(("spot-runner-linux-x64",)) == FindPipeline(("spot-runner-linux-x64",))
     True
     """
 
 
 @dataclass(frozen=True, slots=True)
 class FindPipeline(Call):
-    """Answered by the ARN of the pipeline with exactly this name, or ``None``."""
+    """Answered by the pipelines that have exactly one of the names: a tuple, in the names' order.
 
-    name: str
+    Each is a :class:`~spot_runner_provider.records.image.Pipeline`.
+    """
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class Refused(Exception):
     >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
     >>> flow = reconcile(Candidate("linux-x64", seen), run)
     >>> next(flow)
-    FindPipeline(name='spot-runner-linux-x64')
+    FindPipeline(names=('spot-runner-linux-x64',))
     >>> flow.throw(ConfigurationError("Access denied: allow imagebuilder:ListImagePipelines"))
     Traceback (most recent call last):
         ...
@@ -181,8 +184,8 @@ def resource_of(call: Call, config_prefix: str) -> str:
     'parameter /spot-runner/configs/linux-x64'
     """
     match call:
-        case FindPipeline(name):
-            return f"pipeline {name}"
+        case FindPipeline(names):
+            return f"{'pipeline' if len(names) == 1 else 'pipelines'} {', '.join(names)}"
         case LatestImage(arn):
             return f"pipeline {arn}"
         case ReadState(preset) | Commit(AmiState(preset_name=preset)):

@@ -90,18 +90,18 @@ class Run:
 
     ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` identifies
     one execution of a try, so that it never overwrites or forgets the intent of another that may still be alive.
-    ``repeated``: an earlier try of this run may already have written the parameter.
+    ``pipeline_names`` are templates. ``repeated``: an earlier try of this run may already have written the parameter.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
-    >>> run.pipeline_of("linux-x64"), run.parameter_of("linux-x64"), run.dry_run
-    ('spot-runner-linux-x64', '/spot-runner/configs/linux-x64', False)
+    >>> run.pipelines_of("linux-x64"), run.parameter_of("linux-x64"), run.dry_run
+    (('spot-runner-linux-x64',), '/spot-runner/configs/linux-x64', False)
     """
 
     owner: str
     attempt: str
     region: str
     clock: Callable[[], datetime]
-    pipeline_name: str = DEFAULTS["pipeline_name"]
+    pipeline_names: tuple[str, ...] = (DEFAULTS["pipeline_name"],)
     config_prefix: str = DEFAULTS["config_prefix"]
     repeated: bool = False
     dry_run: bool = False
@@ -111,9 +111,9 @@ class Run:
         """The owner and the attempt, which sign an intent."""
         return f"{self.owner}/{self.attempt}"
 
-    def pipeline_of(self, preset_name: str) -> str:
-        """Return the name of a preset's pipeline."""
-        return pipeline_name_of(self.pipeline_name, preset_name)
+    def pipelines_of(self, preset_name: str) -> tuple[str, ...]:
+        """Return the names that a preset's pipeline may have, each once."""
+        return tuple(dict.fromkeys(pipeline_name_of(template, preset_name) for template in self.pipeline_names))
 
     def parameter_of(self, preset_name: str) -> str:
         """Return the name of a preset's parameter."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from spot_runner_provider.records.ami_state import AmiState
+from spot_runner_provider.records.platform import Platform
 from spot_runner_provider.records.text import DETAIL_LIMIT, shorten
 
 ARN_LIMIT = 1024
@@ -112,6 +113,17 @@ class Outcome(StrEnum):
             needs_attention=True,
         ),
     )
+    PIPELINE_AMBIGUOUS = (
+        "pipeline_ambiguous",
+        Meaning(
+            label="Several pipelines",
+            means="several pipelines bear the preset's name in the region; an image of the wrong one would stop every "
+            "runner, so nothing was written",
+            advice="delete the pipeline that nobody needs; if another preset needs it, let `pipeline_name` name one of "
+            "them only",
+            needs_attention=True,
+        ),
+    )
     NO_IMAGES = (
         "no_images",
         Meaning(
@@ -137,7 +149,8 @@ class Outcome(StrEnum):
         "config_invalid",
         Meaning(
             label="Parameter invalid",
-            means="the parameter is missing, not a JSON object, or too large for its tier, or its `ami` is not text",
+            means="the parameter is missing, not a JSON object, or too large for its tier, or its `ami` is not text, "
+            "or its `platform` is not the image's",
             advice="what the detail says: create, repair or shorten the parameter; the next run continues",
             needs_attention=True,
         ),
@@ -202,9 +215,9 @@ class Result:
     """The result of one preset.
 
     ``outcome`` is ``None`` if there was nothing to do. ``status`` to ``build_id`` are the record's, as last seen, or
-    ``None`` if unknown. ``log_group`` is the image's, where Image Builder names one. ``replacement`` is what this run
-    changed in the parameter, in this try or an earlier one; ``None`` if its AMI is the same. ``warn`` asks for a
-    warning in the log even if the outcome needs none.
+    ``None`` if unknown. ``log_group`` is the image's, where Image Builder names one. ``platform`` is the image's, or
+    the pipeline's. ``replacement`` is what this run changed in the parameter, in this try or an earlier one; ``None``
+    if its AMI is the same. ``warn`` asks for a warning in the log even if the outcome needs none.
 
     >>> result = Result.of(None, "linux-x64", Outcome.FINISHED, detail="the record is gone")
     >>> {name: value for name, value in result.to_json().items() if value}
@@ -224,6 +237,7 @@ class Result:
     image_arn: str | None = None
     image_state: str | None = None
     log_group: str | None = None
+    platform: Platform | None = None
     replacement: Replacement | None = None
     warn: bool = False
 

@@ -11,12 +11,13 @@ our own other runs.
 The steps:
 
 1. **Look up** the pipeline and its latest image, and judge it. If the build is still running, or its state says
-   nothing certain, the try ends here and writes nothing.
+   nothing certain, the try ends here and writes nothing. It also ends here if several pipelines may be the preset's.
 2. A build that **failed** takes one conditional update of the record. The record keeps its AMI, so the parameter is
    already right.
 3. A build that **succeeded** takes five steps:
 
-   - **read** the parameter, and stop before anything is written if it cannot be updated;
+   - **read** the parameter, and stop before anything is written if it cannot be updated, or is for another platform
+     than the image;
    - **log** an intent: a note in the same table that the parameter may be about to change, with its version;
    - **commit** the record, on condition that it is unchanged since it was detected;
    - make the parameter **follow** the record;
@@ -77,16 +78,18 @@ from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
 from spot_runner_provider.records.ami_state import AmiState, Status, job_id
 from spot_runner_provider.records.arn import Arn
-from spot_runner_provider.records.image import BuildState, Image, UndatedImage, is_pipeline_name, judge
+from spot_runner_provider.records.image import BuildState, Image, Pipeline, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.records.intent import Intent, base_of, key_of, redundant
 from spot_runner_provider.records.parameter import (
     ConfigVersion,
     InvalidConfig,
     ami_of,
+    check_platform,
     merge,
     merge_covered,
     replaced_ami,
 )
+from spot_runner_provider.records.platform import Platform
 from spot_runner_provider.records.text import shorten
 
 CLOCK_SKEW = timedelta(seconds=60)
@@ -116,8 +119,9 @@ def reconcile(candidate: Candidate, run: Run) -> Flow[Result]:
     >>> seen = AmiState("linux-x64", Status.BUILDING, "2026-02-11T15:35:48.123Z", "ami-0a1d")
     >>> flow = reconcile(Candidate("linux-x64", seen), run)
     >>> next(flow)
-    FindPipeline(name='spot-runner-linux-x64')
-    >>> flow.send("arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64")
+    FindPipeline(names=('spot-runner-linux-x64',))
+    >>> arn = "arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64"
+    >>> flow.send((Pipeline("spot-runner-linux-x64", arn),))
     LatestImage(pipeline_arn='arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/spot-runner-linux-x64')
     >>> flow.send(Image("arn:aws:imagebuilder:us-east-1:123456789012:image/linux-x64/1.0.0/7", "TESTING", created=None))
     Traceback (most recent call last):
@@ -151,24 +155,16 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
     """
     looked_up_at = run.clock()
     draft = _draft(seen, seen.preset_name, run)
-    pipeline_name = run.pipeline_of(seen.preset_name)
 
-    can_be = is_pipeline_name(pipeline_name)
-    pipeline_arn = (yield FindPipeline(pipeline_name)) if can_be else None
-    if pipeline_arn is None:
-        remedy = (
-            "Create it, correct pipeline_name or the region" if can_be else "It cannot exist: correct pipeline_name"
-        )
-        return replace(
-            draft,
-            outcome=Outcome.PIPELINE_NOT_FOUND,
-            detail=f"no pipeline {pipeline_name!r} in {run.region}; record unchanged. {remedy}. If the preset is gone, "
-            f"delete the record {job_id(seen.preset_name)}",
-        ), None
-    draft = replace(draft, pipeline_arn=pipeline_arn)
+    possible = tuple(filter(is_pipeline_name, run.pipelines_of(seen.preset_name)))
+    found: tuple[Pipeline, ...] = (yield FindPipeline(possible)) if possible else ()
+    if len(found) != 1:
+        return _not_one_pipeline(draft, [pipeline.name for pipeline in found], run), None
+    (pipeline,) = found
+    draft = replace(draft, pipeline_arn=pipeline.arn)
 
     try:
-        image: Image | None = yield LatestImage(pipeline_arn)
+        image: Image | None = yield LatestImage(pipeline.arn)
     except UndatedImage as error:
         return replace(
             draft,
@@ -179,12 +175,18 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
         return replace(
             draft,
             outcome=Outcome.NO_IMAGES,
-            detail=f"pipeline {pipeline_name!r} has no images; record unchanged. Start a build",
+            detail=f"pipeline {pipeline.name!r} has no images; record unchanged. Start a build",
         ), None
-    draft = replace(draft, image_arn=image.arn, image_state=image.status, log_group=image.log_group)
+    draft = replace(
+        draft,
+        image_arn=image.arn,
+        image_state=image.status,
+        log_group=image.log_group,
+        platform=image.platform or pipeline.platform,
+    )
 
-    pipeline = Arn.parse(pipeline_arn)
-    verdict = judge(image, region=run.region, account=pipeline.account if pipeline else "")
+    arn = Arn.parse(pipeline.arn)
+    verdict = judge(image, region=run.region, account=arn.account if arn else "")
     if verdict.state is BuildState.BUILDING:
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail=verdict.reason), None
     if verdict.state is BuildState.UNUSABLE:
@@ -230,7 +232,7 @@ def _commit_ready(
     preset, ami_id = seen.preset_name, corrected.ami_id
     assert ami_id is not None
     try:
-        config = yield from _read(preset, ami_id)
+        config = yield from _read(preset, ami_id, draft)
     except InvalidConfig as error:
         detail = f"{_what(error, preset, run)}; record and parameter unchanged. {error.remedy}"
         return replace(draft, outcome=Outcome.CONFIG_INVALID, detail=detail), None
@@ -239,7 +241,7 @@ def _commit_ready(
         detail = _join(f"dry run: would set ready with {ami_id}, and ami from {before}", draft.detail)
         return replace(draft, outcome=Outcome.CORRECTED_READY, detail=detail), None
 
-    intent = _intent(corrected, config, run).standing_for(candidate.standing)
+    intent = _intent(corrected, config, run, draft.platform).standing_for(candidate.standing)
     yield LogIntent(intent)
     try:
         committed = yield Commit(seen, corrected)
@@ -263,15 +265,17 @@ def _commit_ready(
     return result, None
 
 
-def _read(preset: str, ami_id: str) -> Flow[ConfigVersion]:
+def _read(preset: str, ami_id: str, draft: Result) -> Flow[ConfigVersion]:
     """Read the parameter.
 
-    :raises InvalidConfig: if it is missing, cannot be updated, or has no room for the AMI.
+    :raises InvalidConfig: if it is missing, cannot be updated, has no room for the AMI, or is for another platform than
+        the image.
     """
     config: ConfigVersion | None = yield ReadConfig(preset)
     if config is None:
         raise InvalidConfig.missing()
     text = merge([config], ami_id)
+    check_platform(config, f"image {draft.image_arn}", draft.platform)
     if config.tier is None and not config.with_text(text, config.version).fits:
         config = yield DescribeConfig(preset, config)
     if not config.with_text(text, config.version).fits:
@@ -394,7 +398,8 @@ class _Following:
     def follow(self) -> Flow[_Followed]:
         """Put until the parameter names the AMI that the record names afterwards.
 
-        :raises InvalidConfig: if the parameter is gone, or no longer holds a JSON object.
+        :raises InvalidConfig: if the parameter is gone, no longer holds a JSON object, or is by now for another platform
+            than the intent's AMI.
         :raises PutsInVain: after :data:`MAX_ROUNDS`.
         """
         in_vain = 0
@@ -425,6 +430,7 @@ class _Following:
 
     def _merged(self, ami_id: str) -> str:
         """Return the value that the parameter must have."""
+        _check_intended(self._history[-1], ami_id, self._intent)
         if self._covering:
             base, put = self._covering
             return merge_covered(self._history, ami_id, base=base, put=put)
@@ -555,11 +561,13 @@ def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[_Follo
     It begins at the oldest version of theirs. If this try dies, too, whoever finishes it then sees every edit that any
     of these tries may have overwritten.
     """
-    preset, base = record.preset_name, base_of(candidate.standing)
+    preset, base, ami_id = record.preset_name, base_of(candidate.standing), record.usable_ami or ""
     until = max(intent.last_put_at for intent in candidate.standing)
+    platforms = (intent.platform for intent in candidate.standing if intent.platform and intent.ami_id == ami_id)
     history = yield from _history(preset)
-    merge(history[-1:], record.usable_ami or "")  # refuses before anything is written
-    merged = _intent(record, history[-1], run).standing_for(candidate.standing)
+    merged = _intent(record, history[-1], run, next(platforms, None)).standing_for(candidate.standing)
+    merge(history[-1:], ami_id)  # refuses before anything is written, as does the next
+    _check_intended(history[-1], ami_id, merged)
     own = replace(merged, puts_until=None)
     yield LogIntent(own)
     try:
@@ -586,7 +594,19 @@ def _forget_all(candidate: Candidate, run: Run) -> Flow[None]:
     yield from _forget(candidate.intents)
 
 
-def _intent(record: AmiState, config: ConfigVersion, run: Run) -> Intent:
+def _check_intended(config: ConfigVersion, ami_id: str, intent: Intent) -> None:
+    """Check that the intent's AMI is for the parameter's platform.
+
+    Race: somebody may have changed the parameter's platform since the intent was logged.
+
+    :param ami_id: the record's AMI by now. If it is another one, only a call would tell its platform.
+    :raises InvalidConfig: if it is for another platform.
+    """
+    if ami_id == intent.ami_id:
+        check_platform(config, f"AMI {ami_id}", intent.platform)
+
+
+def _intent(record: AmiState, config: ConfigVersion, run: Run, platform: Platform | None) -> Intent:
     """Return the intent of this try to let a parameter, now at ``config``, follow ``record``."""
     return Intent.of(
         record.preset_name,
@@ -595,6 +615,7 @@ def _intent(record: AmiState, config: ConfigVersion, run: Run) -> Intent:
         param_version=config.version,
         ami_id=record.ami_id or "",
         build_id=record.build_id or "",
+        platform=platform,
     )
 
 
@@ -669,6 +690,32 @@ def _own(committed: Committed | Lost, corrected: AmiState, run: Run) -> AmiState
 def _draft(state: AmiState | None, preset_name: str, run: Run) -> Result:
     """Return a result that describes the present record, to be completed with what is found."""
     return Result.of(state, preset_name, None, dry_run=run.dry_run)
+
+
+def _not_one_pipeline(draft: Result, found: Sequence[str], run: Run) -> Result:
+    """Return the result of a preset of whose pipelines none exists, or the several that were ``found``."""
+    if found:
+        return replace(
+            draft,
+            outcome=Outcome.PIPELINE_AMBIGUOUS,
+            detail=f"pipelines {' and '.join(map(repr, found))} exist in {run.region}, and only one may be the "
+            "preset's; record unchanged. Delete the pipeline that nobody needs. If another preset needs it, let "
+            "pipeline_name name one of them only",
+        )
+    names = run.pipelines_of(draft.preset_name)
+    possible = list(filter(is_pipeline_name, names))
+    if not possible:
+        remedy = f"{'It cannot' if len(names) == 1 else 'None of them can'} exist: correct pipeline_name"
+    elif len(names) == 1:
+        remedy = "Create it, correct pipeline_name or the region"
+    else:
+        remedy = f"Create {' or '.join(map(repr, possible))}, correct pipeline_name or the region"
+    return replace(
+        draft,
+        outcome=Outcome.PIPELINE_NOT_FOUND,
+        detail=f"no pipeline {' or '.join(map(repr, names))} in {run.region}; record unchanged. {remedy}. If the "
+        f"preset is gone, delete the record {job_id(draft.preset_name)}",
+    )
 
 
 def _superseded(draft: Result, lost: Lost) -> Result:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from spot_runner_provider.records.ami_state import MalformedRecord, is_ami_id, parse_timestamp
+from spot_runner_provider.records.platform import Platform
 from spot_runner_provider.records.text import storable
 
 IN_PROGRESS = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
@@ -79,6 +80,7 @@ class Image:
     amis: tuple[Ami, ...] = ()
     log_group: str | None = None
     message: str | None = None
+    platform: Platform | None = None
 
     @classmethod
     def from_api(cls, answer: Mapping[str, Any]) -> Self:
@@ -109,6 +111,7 @@ class Image:
                 if (image_id := _text(ami.get("image")))
             ),
             log_group=_text(_structure(image.get("loggingConfiguration")).get("logGroupName")),
+            platform=Platform.of(image.get("platform")),
         )
 
     @property
@@ -163,16 +166,29 @@ class UndatedImage(ValueError):
     """
 
 
-def pipelines_of(answers: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the name and ARN of each ``ImagePipeline`` of the Image Builder API; one without both is skipped.
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """An image pipeline. ``platform`` is ``None`` if it names no known one.
 
-    >>> dict(pipelines_of([{"name": "spot-runner-linux-x64", "arn": "arn:pipeline"}, {"name": "spot-runner-nowhere"}]))
-    {'spot-runner-linux-x64': 'arn:pipeline'}
+    >>> Pipeline("spot-runner-linux-x64", "arn:pipeline", Platform.LINUX).platform.value
+    'Linux'
+    """
+
+    name: str
+    arn: str
+    platform: Platform | None = None
+
+
+def pipelines_of(answers: Iterable[Any]) -> Iterator[Pipeline]:
+    """Yield each ``ImagePipeline`` of the Image Builder API; one that lacks its name or its ARN is passed over.
+
+    >>> list(pipelines_of([{"name": "spot-runner-linux-x64", "arn": "arn:pipeline"}, {"name": "spot-runner-nowhere"}]))
+    [Pipeline(name='spot-runner-linux-x64', arn='arn:pipeline', platform=None)]
     """
     for pipeline in map(_structure, answers):
         name, arn = _text(pipeline.get("name")), _text(pipeline.get("arn"))
         if name and arn:
-            yield name, arn
+            yield Pipeline(name, arn, Platform.of(pipeline.get("platform")))
 
 
 def pipeline_name_of(template: str, preset_name: str) -> str:

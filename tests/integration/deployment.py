@@ -81,14 +81,18 @@ class Deployment:
         *,
         minutes: float = 20,
         pipeline: str | None = None,
+        platform: str = "Linux",
         **image: Any,
     ) -> str:
-        """Add an image, created so many minutes ago, to the preset's pipeline, which is created if need be."""
+        """Add an image, created so many minutes ago, to the preset's pipeline, which is created if need be.
+
+        :param platform: of a ``pipeline`` that is named and created.
+        """
         name = pipeline or f"spot-runner-{preset}"
         backend = self.aws.image_builder
         if name not in {each.name for each in backend.list_pipelines([], 100, None)[0]}:
             if pipeline:
-                backend.create_pipeline(pipeline)
+                backend.create_pipeline(pipeline, platform=platform)
             else:
                 create_pipeline(self.image_builder, preset)
         amis = [Ami(self.aws.region, ami, self.aws.account)] if isinstance(ami, str) else ami or []

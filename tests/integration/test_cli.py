@@ -39,7 +39,7 @@ PLACE = (
     "pipelines spot-runner-{preset}\n"
 )
 DAG, OTHER = "spot_runner_reconcile", "spot_runner_elsewhere"
-PRESET, FRESH = "linux-x64", "windows-2022"
+PRESET, FRESH = "linux-x64", "linux-arm64"
 
 MODULES = """
 import contextlib, runpy, sys

@@ -244,6 +244,27 @@ def test_templates_are_rendered_with_params_and_variables(red: Team, add: Add, h
     assert red.stands() == ("building", OLD)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"pipeline_name": ["red-{preset}", "red-{preset}-windows"]}, id="list"),
+        pytest.param({"pipeline_name": "red-{preset},red-{preset}-windows"}, id="text"),
+        pytest.param({"pipeline_name": "{{ params.names }}"}, id="param"),
+    ],
+)
+@pytest.mark.parametrize("dag_id", ["runners_red", None], ids=["the-dags", "the-settings"])
+def test_several_names_of_pipelines(red: Team, add: Add, here: Here, given: Any, dag_id: str | None) -> None:
+    """The settings are the only DAG's, however either gives them."""
+    names = ["red-{preset}-windows", "red-{preset}"]
+    red.aws.image_builder.create_pipeline("red-elsewhere")
+    add(dag_of(red, params={"names": names}, render_template_as_native_obj=True, reconcile=given))
+    settings = red.place | {"pipeline_name": "red-{preset}-windows, red-{preset}"}
+    answer = here("reconcile", PRESET, "-o", "json", *(["--dag-id", dag_id] if dag_id else []), **settings)
+    assert (answer.code, answer.outcomes) == (0, {PRESET: "corrected_ready"})
+    assert "red-{preset}" in answer.err.partition("pipelines ")[2].strip().split(", ")
+    assert red.stands() == ("ready", NEW)
+
+
 @pytest.mark.parametrize(("minutes", "stale"), [(44, True), (46, False), (1500, False)])
 def test_a_duration_comes_through_airflows_database(red: Team, add: Add, here: Here, minutes: int, stale: bool) -> None:
     add(dag_of(red, detect={"stale_after": timedelta(minutes=minutes)}))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spot_runner_provider.embedded.demo.seed import TABLE
+from spot_runner_provider.embedded.demo.seed import TABLE, preset_config
 from tests.demo_checks import Snapshot
 from tests.integration.deployment import NEW, OLD, Deployment
 from tests.integration.test_dag_run import DAG_FILE, Run
@@ -65,6 +65,14 @@ def test_the_settings_reach_the_operators(deployment, run_dag):
     assert (result["presetName"], result["outcome"], result["dryRun"]) == ("linux-x64", "corrected_ready", True)
     assert deployment.writes() == []
     assert deployment.record("linux-x64")["status"] == "building"
+
+
+def test_a_setting_of_several_pipelines_reaches_the_operator(deployment, run_dag):
+    deployment.preset("server-2022", config=preset_config(OLD, "windows"))
+    deployment.image("", "AVAILABLE", pipeline="spot-runner-server-2022-windows", platform="Windows")
+    run = run_dag(table_name=TABLE, pipeline_name="spot-runner-{preset}, spot-runner-{preset}-windows")
+    (result,) = run.pull("reconcile_preset")
+    assert (result["presetName"], result["outcome"]) == ("server-2022", "corrected_ready")
 
 
 def test_with_the_audit_on_the_report_names_what_drifted(deployment, run_dag):

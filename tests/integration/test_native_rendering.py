@@ -59,7 +59,7 @@ TEXTS = {
     "table_name": ("2024", "table_name is 2024 (int), which is not text."),
     "index_name": ("1e5", "index_name is 100000.0 (float), which is not text."),
     "config_prefix": ("True", "config_prefix is True (bool), which is not text."),
-    "pipeline_name": ("[]", "pipeline_name is [] (list), which is not text."),
+    "pipeline_name": ("[]", "pipeline_name is [] (list); it takes the name of a pipeline"),
     "aws_conn_id": ("12", "aws_conn_id is 12 (int), which is not text."),
     "region_name": ("1_0", "region_name is 10 (int), which is not text."),
     "verify": ("0", "verify is 0 (int); it takes true or false"),

@@ -39,7 +39,7 @@ from spot_runner_provider.protocol.calls import (
 )
 from spot_runner_provider.protocol.candidate import Candidate
 from spot_runner_provider.records.ami_state import AmiState, Status, job_id, render_timestamp
-from spot_runner_provider.records.image import GIVEN_UP, Ami, Image, UndatedImage
+from spot_runner_provider.records.image import GIVEN_UP, Ami, Image, Pipeline, UndatedImage
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
 
@@ -316,7 +316,7 @@ def _makes_sense(world: World, call: Call) -> bool:
             return name == PRESET
         case LatestImage(arn):
             return arn == world.pipeline
-        case FindPipeline(str()) | ForgetIntent(str()) | Pause() | Detect() | ListIntents():
+        case FindPipeline(tuple()) | ForgetIntent(str()) | Pause() | Detect() | ListIntents():
             return True
     return False
 
@@ -352,8 +352,10 @@ def _answer(world: World, call: Call, now: datetime) -> Any:
             return detect(world, now)
         case ListIntents():
             return world.intents
-        case FindPipeline(name):
-            return world.pipeline if name == f"spot-runner-{PRESET}" else None
+        case FindPipeline(names):
+            return tuple(
+                Pipeline(name, world.pipeline) for name in names if world.pipeline and name == f"spot-runner-{PRESET}"
+            )
         case LatestImage():
             return _latest(world)
         case ReadConfig():

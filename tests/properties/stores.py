@@ -47,8 +47,9 @@ class Memory:
 
     def perform_one(self, call: Call) -> Any:
         match call:
-            case FindPipeline(name):
-                return dict(pipelines_of(self.pipelines)).get(name)
+            case FindPipeline(names):
+                found = {pipeline.name: pipeline for pipeline in pipelines_of(self.pipelines)}
+                return tuple(found[name] for name in names if name in found)
             case LatestImage(arn):
                 return self._latest_image(arn)
             case ReadState(preset):

@@ -324,16 +324,54 @@ def test_config_prefix_refuses(path, says):
 
 
 @pytest.mark.parametrize("name", ["spot-runner-{preset}", "{preset}", "x {preset} y", "{preset}-{preset}"])
-def test_pipeline_name(name):
-    assert arguments.pipeline_name(name) == name
+@pytest.mark.parametrize("given", [lambda name: name, lambda name: [name]], ids=["text", "list"])
+def test_a_pipelines_name(name, given):
+    assert arguments.pipeline_names(given(name)) == (name,)
 
 
 @pytest.mark.parametrize(
-    "name", ["spot-runner", " {preset}", "{preset} ", "{preset}\n", "x-{Preset}", "a*{preset}", ""]
+    "given",
+    [
+        pytest.param("a-{preset}, b-{preset}", id="comma-and-blank"),
+        pytest.param("a-{preset},b-{preset}", id="comma"),
+        pytest.param("a-{preset} ,\n\tb-{preset}", id="lines-of-a-configuration"),
+        pytest.param(["a-{preset}", "b-{preset}"], id="list"),
+        pytest.param(("a-{preset}", "b-{preset}"), id="tuple"),
+    ],
 )
-def test_pipeline_name_refuses(name):
-    with pytest.raises(InvalidArgument, match=r"^pipeline_name .* with \{preset\} in it$"):
-        arguments.pipeline_name(name)
+def test_several_names_of_a_pipeline(given):
+    assert arguments.pipeline_names(given) == ("a-{preset}", "b-{preset}")
+
+
+@pytest.mark.parametrize(
+    "name", ["spot-runner", " {preset}", "{preset} ", "{preset}\n", "x-{Preset}", "a*{preset}", "", "{preset};x"]
+)
+@pytest.mark.parametrize(
+    "given",
+    [lambda name: name, lambda name: [name], lambda name: ["a-{preset}", name]],
+    ids=["text", "list", "second-of-a-list"],
+)
+def test_pipeline_names_refuses(name, given):
+    with pytest.raises(InvalidArgument, match=r"^pipeline_name .* with \{preset\} in it, or several with commas"):
+        arguments.pipeline_names(given(name))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        pytest.param([], "pipeline_name is [] (list); it takes", id="empty-list"),
+        pytest.param(None, "pipeline_name is not set: give", id="none"),
+        pytest.param([None], "pipeline_name is not set: give", id="list-of-none"),
+        pytest.param(2022, "pipeline_name is 2022 (int), which is not text", id="number"),
+        pytest.param(["a-{preset}", 2022], "pipeline_name is 2022 (int), which is not text", id="list-of-a-number"),
+        pytest.param(["a-{preset}, b-{preset}"], "pipeline_name is 'a-{preset}, b-{preset}'; it", id="comma-in-a-list"),
+        pytest.param({"a-{preset}": 1}, "pipeline_name is {'a-{preset}': 1} (dict), which", id="dictionary"),
+        pytest.param("['a-{preset}', 'b']", "pipeline_name is \"['a-{preset}'\"; it takes", id="text-of-a-list"),
+    ],
+)
+def test_pipeline_names_refuses_what_is_no_list_of_texts(given, says):
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(says)}"):
+        arguments.pipeline_names(given)
 
 
 @pytest.mark.parametrize(

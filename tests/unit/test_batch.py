@@ -34,7 +34,7 @@ from spot_runner_provider.protocol.calls import (
 )
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.records.ami_state import AmiState, Status
-from spot_runner_provider.records.image import Ami, Image
+from spot_runner_provider.records.image import Ami, Image, Pipeline
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
 
@@ -88,7 +88,8 @@ class Memory:
 
     def find_pipelines(self, names):
         self._request("find_pipelines", *(name.removeprefix("spot-runner-") for name in names))
-        return {name: f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/{name}" for name in names}
+        arn = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/"
+        return {name: Pipeline(name, arn + name) for name in names}
 
     def latest_image(self, arn):
         preset = arn.rpartition("/spot-runner-")[2]

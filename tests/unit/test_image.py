@@ -6,12 +6,14 @@ from spot_runner_provider.records.image import (
     Ami,
     BuildState,
     Image,
+    Pipeline,
     UndatedImage,
     is_pipeline_name,
     judge,
     latest,
     pipelines_of,
 )
+from spot_runner_provider.records.platform import Platform
 
 from .values import ACCOUNT, REGION
 
@@ -299,7 +301,28 @@ def test_a_member_of_the_wrong_type_counts_as_absent(name, wrong):
 def test_a_pipeline_without_a_name_or_an_arn_is_none():
     sound = {"name": "spot-runner-a", "arn": "arn:pipeline"}
     odd = [None, 7, {}, {"name": "spot-runner-b"}, {"name": ["spot-runner-b"], "arn": "arn:b"}, sound | {"arn": 7}]
-    assert list(pipelines_of([*odd, sound])) == [("spot-runner-a", "arn:pipeline")]
+    assert list(pipelines_of([*odd, sound])) == [Pipeline("spot-runner-a", "arn:pipeline")]
+
+
+@pytest.mark.parametrize(
+    ("word", "platform"),
+    [
+        pytest.param("Linux", Platform.LINUX, id="linux"),
+        pytest.param("Windows", Platform.WINDOWS, id="windows"),
+        pytest.param("macOS", Platform.MACOS, id="macos"),
+        pytest.param("WINDOWS", Platform.WINDOWS, id="capitals"),
+        pytest.param("macos", Platform.MACOS, id="small-letters"),
+        pytest.param("Plan 9", None, id="unknown"),
+        pytest.param(" Linux", None, id="blank"),
+        pytest.param(7, None, id="number"),
+        pytest.param(None, None, id="null"),
+        pytest.param(["Linux"], None, id="list"),
+    ],
+)
+def test_what_a_pipeline_and_an_image_are_for(word, platform):
+    (pipeline,) = pipelines_of([{"name": "spot-runner-a", "arn": "arn:pipeline", "platform": word}])
+    image = Image.from_api({"arn": "arn:image", "platform": word})
+    assert (pipeline.platform, image.platform) == (platform, platform)
 
 
 def test_unstorable_characters_are_replaced():

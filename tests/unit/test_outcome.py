@@ -64,8 +64,8 @@ def test_a_place_says_nothing_of_other_outcomes(file):
 
 
 DEMO = "spot_runner_provider/embedded/demo/deployment.py"
-NOT_IN_THE_DEMO = {"refused", "drifted", "error"}
-"""They take a policy, an audit and an outage."""
+NOT_IN_THE_DEMO = {"pipeline_ambiguous", "refused", "drifted", "error"}
+"""They take a second name for pipelines, a policy, an audit and an outage."""
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -82,7 +82,10 @@ def test_the_demo_shows_no_other_outcome():
 
 FLAGS = {
     "needs_attention": (
-        {"pipeline_not_found", "no_images", "no_usable_ami", "config_invalid", "refused", "drifted", "error"},
+        {
+            *("pipeline_not_found", "pipeline_ambiguous", "no_images", "no_usable_ami", "config_invalid", "refused"),
+            *("drifted", "error"),
+        },
         NEED_ATTENTION,
     ),
     "fails_task": ({"error"}, FAIL_TASKS),

@@ -32,9 +32,10 @@ from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Replacement
 from spot_runner_provider.protocol.reconcile import MAX_ROUNDS, reconcile, retold, untouched
 from spot_runner_provider.records.ami_state import AmiState, Status
-from spot_runner_provider.records.image import Ami, Image, UndatedImage
+from spot_runner_provider.records.image import Ami, Image, Pipeline, UndatedImage
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
+from spot_runner_provider.records.platform import Platform
 
 from .values import ACCOUNT, NOW, REGION
 
@@ -59,7 +60,7 @@ CONFIG = ConfigVersion(7, '{"ami":"ami-0old","x":1}')
 TEXT = '{"ami":"ami-0new","x":1}'
 INTENT = Intent("AMI-INTENT#linux-x64#dag/run/2", PRESET, "2026-02-11T16:05:48.123Z", 7, "ami-0new", IMAGE)
 
-FOUND = (FindPipeline("spot-runner-linux-x64"), PIPELINE)
+FOUND = (FindPipeline(("spot-runner-linux-x64",)), [Pipeline("spot-runner-linux-x64", PIPELINE)])
 BUILT = (LatestImage(PIPELINE), AVAILABLE)
 READ = (ReadConfig(PRESET), CONFIG)
 LOGGED = (LogIntent(INTENT), None)
@@ -111,7 +112,7 @@ class TestNothingToWrite:
         ("script", "outcome", "detail"),
         [
             pytest.param(
-                [(FOUND[0], None)],
+                [(FOUND[0], [])],
                 "pipeline_not_found",
                 "'spot-runner-linux-x64' in us-east-1",
                 id="no-pipeline",
@@ -141,15 +142,6 @@ class TestNothingToWrite:
         result = play(STALE, *script, run=run)
         assert (what(result), detail in result.detail) == ((outcome, *AS_IT_WAS), True)
 
-    def test_a_pipeline_name_that_cannot_be_is_not_asked_for(self):
-        long = "x" * 116
-        run = replace(RUN, pipeline_name="a-longer-name-than-usual-{preset}")
-        assert play(Candidate(long, replace(SEEN, preset_name=long)), run=run).outcome == "pipeline_not_found"
-
-    def test_the_pipeline_name_is_a_setting(self):
-        run = replace(RUN, pipeline_name="{preset}-windows")
-        assert play(STALE, (FindPipeline("linux-x64-windows"), None), run=run).outcome == "pipeline_not_found"
-
     @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
     @pytest.mark.parametrize(
         ("config", "detail"),
@@ -165,6 +157,181 @@ class TestNothingToWrite:
         result = play(STALE, FOUND, BUILT, (ReadConfig(PRESET), config), run=run)
         assert (what(result), result.detail.startswith(detail)) == (("config_invalid", *AS_IT_WAS), True)
         assert ": /spot-runner/configs/linux-x64; record and parameter unchanged. " in result.detail
+
+
+class TestPipelines:
+    """Exactly one of the pipelines that may be the preset's exists, or nothing is written."""
+
+    NAMES = ("spot-runner-{preset}", "spot-runner-{preset}-windows")
+    MIXED = replace(RUN, pipeline_names=NAMES)
+    FIND = FindPipeline(("spot-runner-linux-x64", "spot-runner-linux-x64-windows"))
+    LINUX = Pipeline("spot-runner-linux-x64", PIPELINE)
+    WINDOWS = Pipeline("spot-runner-linux-x64-windows", f"{PIPELINE}-windows")
+
+    @pytest.mark.parametrize("pipeline", [LINUX, WINDOWS], ids=["first", "second"])
+    def test_the_one_that_exists_is_looked_up(self, pipeline):
+        script = ((self.FIND, [pipeline]), (LatestImage(pipeline.arn), AVAILABLE), READ, LOGGED, COMMITTED)
+        result = play(STALE, *script, PUT, LOOKED, FORGOT, run=self.MIXED)
+        assert (what(result), result.pipeline_arn) == (("corrected_ready", *AS_READY), pipeline.arn)
+
+    def test_one_without_images_is_named(self):
+        result = play(STALE, (self.FIND, [self.WINDOWS]), (LatestImage(self.WINDOWS.arn), None), run=self.MIXED)
+        assert (result.outcome, "pipeline 'spot-runner-linux-x64-windows' has" in result.detail) == ("no_images", True)
+
+    @pytest.mark.parametrize("run", [MIXED, replace(MIXED, dry_run=True)], ids=["run", "dry-run"])
+    def test_of_several_none_is_taken(self, run):
+        result = play(STALE, (self.FIND, [self.LINUX, self.WINDOWS]), run=run)
+        assert (what(result), result.pipeline_arn) == (("pipeline_ambiguous", *AS_IT_WAS), None)
+        assert result.detail.startswith(
+            "pipelines 'spot-runner-linux-x64' and 'spot-runner-linux-x64-windows' exist in us-east-1, and only one "
+            "may be the preset's; record unchanged. "
+        )
+
+    def test_where_there_is_none_all_are_named(self):
+        result = play(STALE, (self.FIND, []), run=self.MIXED)
+        assert (what(result), result.detail) == (
+            ("pipeline_not_found", *AS_IT_WAS),
+            "no pipeline 'spot-runner-linux-x64' or 'spot-runner-linux-x64-windows' in us-east-1; record unchanged. "
+            "Create 'spot-runner-linux-x64' or 'spot-runner-linux-x64-windows', correct pipeline_name or the region. "
+            "If the preset is gone, delete the record AMI#linux-x64",
+        )
+
+    def test_equal_names_count_once(self):
+        run = replace(RUN, pipeline_names=("{preset}-x64", "linux-{preset}", "{preset}-x64"))
+        candidate = Candidate("linux", replace(SEEN, preset_name="linux"))
+        result = play(candidate, (FindPipeline(("linux-x64", "linux-linux")), []), run=run)
+        assert "no pipeline 'linux-x64' or 'linux-linux' in us-east-1" in result.detail
+
+    LONG = "x" * 100
+
+    @pytest.mark.parametrize(
+        ("templates", "asked", "remedy"),
+        [
+            pytest.param(("a-longer-name-than-usual-it-is-{preset}",), (), "It cannot exist: correct", id="one"),
+            pytest.param(
+                ("a-longer-name-than-usual-it-is-{preset}", "and-another-longer-one-than-usual-{preset}"),
+                (),
+                "None of them can exist: correct",
+                id="each-of-two",
+            ),
+            pytest.param(
+                ("a-longer-name-than-usual-it-is-{preset}", "ci-{preset}"),
+                (f"ci-{LONG}",),
+                f"Create 'ci-{LONG}', correct",
+                id="one-of-two",
+            ),
+        ],
+    )
+    def test_a_name_that_no_pipeline_can_have_is_not_asked_for(self, templates, asked, remedy):
+        candidate = Candidate(self.LONG, replace(SEEN, preset_name=self.LONG))
+        script = ((FindPipeline(asked), []),) if asked else ()
+        result = play(candidate, *script, run=replace(RUN, pipeline_names=templates))
+        assert (result.outcome, f"record unchanged. {remedy} pipeline_name" in result.detail) == (
+            "pipeline_not_found",
+            True,
+        )
+
+
+class TestPlatform:
+    """An image never reaches a parameter that is for another platform."""
+
+    WINDOWS = replace(AVAILABLE, platform=Platform.WINDOWS)
+    LINUX_CONFIG = ConfigVersion(7, '{"ami":"ami-0old","platform":"linux"}')
+    WINDOWS_CONFIG = ConfigVersion(7, '{"ami":"ami-0old","platform":"windows"}')
+    INTENT = replace(INTENT, platform=Platform.WINDOWS)
+    TEXT = '{"ami":"ami-0new","platform":"windows"}'
+    PUT = (PutConfig(PRESET, WINDOWS_CONFIG, TEXT), 8)
+    START = (FOUND, built(WINDOWS), (ReadConfig(PRESET), WINDOWS_CONFIG), (LogIntent(INTENT), None), COMMITTED)
+
+    def found(self, platform):
+        return FOUND[0], [replace(FOUND[1][0], platform=platform)]
+
+    @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
+    @pytest.mark.parametrize(
+        ("image", "pipeline"),
+        [
+            pytest.param(Platform.WINDOWS, None, id="of-the-image"),
+            pytest.param(None, Platform.WINDOWS, id="of-the-pipeline"),
+            pytest.param(Platform.WINDOWS, Platform.LINUX, id="of-the-image-before-the-pipelines"),
+        ],
+    )
+    def test_another_one_writes_nothing(self, image, pipeline, run):
+        looked_up = (self.found(pipeline), built(replace(AVAILABLE, platform=image)))
+        result = play(STALE, *looked_up, (ReadConfig(PRESET), self.LINUX_CONFIG), run=run)
+        assert (what(result), result.detail.partition("unchanged. ")[0]) == (
+            ("config_invalid", *AS_IT_WAS),
+            f"the parameter is for Linux, and image {IMAGE} for Windows: /spot-runner/configs/linux-x64; record and "
+            "parameter ",
+        )
+
+    def test_it_writes_nothing_even_where_the_parameter_names_the_ami_already(self):
+        config = replace(self.LINUX_CONFIG, text='{"ami":"ami-0new","platform":"linux"}')
+        assert play(STALE, FOUND, built(self.WINDOWS), (ReadConfig(PRESET), config)).outcome == "config_invalid"
+
+    def test_a_failed_build_of_another_one_is_recorded(self):
+        """The parameter is not even read: the record keeps its AMI."""
+        image = built(replace(self.WINDOWS, status="FAILED", reason="no disk"))
+        assert play(STALE, FOUND, image, (Commit(SEEN, FAILED), Committed())).outcome == "corrected_failed"
+
+    def test_the_same_one_is_told_in_the_intent(self):
+        looked = (ReadState(PRESET), READY)
+        assert play(STALE, *self.START, self.PUT, looked, FORGOT).outcome == "corrected_ready"
+
+    CHANGED = ConfigVersion(8, '{"ami":"ami-0old","platform":"linux"}')
+
+    def test_one_that_changed_while_a_put_waited_is_left_with_the_intent(self):
+        waited = ((self.PUT[0], Throttled()), (Pause(), True), LOOKED)
+        result = play(STALE, *self.START, *waited, (ReadHistory(PRESET), [self.WINDOWS_CONFIG, self.CHANGED]))
+        assert what(result) == ("config_invalid", "building", *AS_READY[1:])
+        assert result.detail.startswith("the parameter is for Linux, and AMI ami-0new for Windows: /spot-runner/")
+
+    def test_one_that_changed_before_the_put_covered_it_is_restored(self):
+        """As if the person had come after us: what they wrote stays, and the record's AMI."""
+        ours = ConfigVersion(9, self.TEXT)
+        script = (
+            (self.PUT[0], 9),
+            (ReadHistory(PRESET), [self.WINDOWS_CONFIG, self.CHANGED, ours]),
+            (PutConfig(PRESET, ours, '{"ami":"ami-0new","platform":"linux"}'), 10),
+        )
+        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
+
+    def test_a_newer_record_is_followed_whatever_its_ami_is_for(self):
+        waited = ((self.PUT[0], Throttled()), (Pause(), True), (ReadState(PRESET), NEWER))
+        put = (PutConfig(PRESET, self.CHANGED, '{"ami":"ami-0newer","platform":"linux"}'), 9)
+        history = (ReadHistory(PRESET), [self.WINDOWS_CONFIG, self.CHANGED])
+        result = play(STALE, *self.START, *waited, history, put, (ReadState(PRESET), NEWER), FORGOT)
+        assert (result.outcome, result.ami_id) == ("corrected_ready", "ami-0newer")
+
+    LEFT = Intent(
+        "AMI-INTENT#linux-x64#dag/before/1",
+        PRESET,
+        "2026-02-11T15:50:00.000Z",
+        7,
+        "ami-0new",
+        platform=Platform.WINDOWS,
+    )
+
+    @pytest.mark.parametrize("ami", ["ami-0old", "ami-0new"], ids=["not-yet-put", "put-already"])
+    def test_an_intent_that_a_dead_try_left_is_not_finished_for_another_one(self, ami):
+        candidate = Candidate(PRESET, READY, (self.LEFT,))
+        changed = replace(self.CHANGED, text=self.CHANGED.text.replace("ami-0old", ami))
+        result = play(candidate, LOOKED, (ReadHistory(PRESET), [self.WINDOWS_CONFIG, changed]))
+        assert what(result) == ("config_invalid", "building", *AS_READY[1:])
+        assert "an earlier run's try stands unfinished. If that image is right, correct" in result.detail
+
+    def test_an_intent_of_our_own_hands_it_on(self):
+        own = replace(self.INTENT, stands_for=(self.LEFT.job_id,))
+        script = (LOOKED, (ReadHistory(PRESET), [self.WINDOWS_CONFIG]), (LogIntent(own), None), self.PUT, LOOKED)
+        forgot = (FORGOT, (ForgetIntent(self.LEFT.job_id), None))
+        assert play(Candidate(PRESET, READY, (self.LEFT,)), *script, *forgot).outcome == "finished"
+
+    @pytest.mark.parametrize("left", [replace(LEFT, ami_id="ami-0other"), replace(LEFT, platform=None)], ids=repr)
+    def test_an_intent_that_tells_nothing_of_the_records_ami_is_finished(self, left):
+        own = replace(INTENT, stands_for=(left.job_id,))
+        put = (PutConfig(PRESET, self.LINUX_CONFIG, self.LINUX_CONFIG.text.replace("old", "new")), 8)
+        script = (LOOKED, (ReadHistory(PRESET), [self.LINUX_CONFIG]), (LogIntent(own), None), put, LOOKED)
+        forgot = (FORGOT, (ForgetIntent(left.job_id), None))
+        assert play(Candidate(PRESET, READY, (left,)), *script, *forgot).outcome == "finished"
 
 
 class TestRoomInTheParameter:
@@ -850,6 +1017,7 @@ class TestUnfinished:
     ("call", "resource"),
     [
         (FOUND[0], "pipeline spot-runner-linux-x64"),
+        (FindPipeline(("a-linux", "b-linux")), "pipelines a-linux, b-linux"),
         (BUILT[0], f"pipeline {PIPELINE}"),
         (READ[0], "parameter /runners/linux-x64"),
         (DescribeConfig(PRESET, CONFIG), "parameter /runners/linux-x64"),

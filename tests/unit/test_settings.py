@@ -65,6 +65,7 @@ def test_each_example_of_the_metadata_is_taken(read, name):
         ("schedule", "0 0 29 2 *", "0 0 29 2 *"),
         ("schedule", "0 0 * * FRI", "0 0 * * FRI"),
         ("config_prefix", "/", "/"),
+        ("pipeline_name", "a-{preset},\nb-{preset}", "a-{preset}, b-{preset}"),
     ],
 )
 def test_what_a_setting_means(read, name, value, meant):
@@ -90,6 +91,7 @@ def test_what_a_setting_means(read, name, value, meant):
         *[("max_mapped_tasks", value) for value in ("0", "-1", "1.5", "many", "", "nan", "2000")],
         *[("config_prefix", value) for value in ("spot-runner", "/a b", "/a//b", "/aws/x", "None", "")],
         *[("pipeline_name", value) for value in ("spot-runner", " {preset}", "{preset} ", "x*{preset}", "None", "")],
+        *[("pipeline_name", value) for value in ("{preset}-a, b", "{preset}-a,", ",{preset}-a", "['{preset}-a']")],
         *[("table_name", value) for value in ("a b", "ab", "arn:aws:dynamodb:us-east-1:123456789012:table/x", " ")],
         *[("dry_run", value) for value in ("yes", "", "None", "dry", "2")],
         *[("audit", value) for value in ("on!", "")],

@@ -12,6 +12,7 @@ const OUTCOMES = {
   superseded: "Newer state kept",
   finished: "Earlier repair finished",
   pipeline_not_found: "No such pipeline",
+  pipeline_ambiguous: "Several pipelines",
   no_images: "Pipeline has no images",
   no_usable_ami: "No usable AMI",
   config_invalid: "Parameter invalid",
