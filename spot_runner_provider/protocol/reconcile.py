@@ -398,8 +398,8 @@ class _Following:
     def follow(self) -> Flow[_Followed]:
         """Put until the parameter names the AMI that the record names afterwards.
 
-        :raises InvalidConfig: if the parameter is gone, no longer holds a JSON object, or is by now for another platform
-            than the intent's AMI.
+        :raises InvalidConfig: if the parameter is gone, no longer holds a JSON object, or is for another platform than
+            the intent's AMI by now.
         :raises PutsInVain: after :data:`MAX_ROUNDS`.
         """
         in_vain = 0

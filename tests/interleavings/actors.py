@@ -192,7 +192,15 @@ def reconciling(
     """
 
     def start(clock: Clock) -> Flow:
-        what = Run(f"spot_runner/{run}", f"reconcile/0/{attempt}", REGION, clock, repeated=attempt > 1, dry_run=dry)
+        what = Run(
+            f"spot_runner/{run}",
+            f"reconcile/0/{attempt}",
+            REGION,
+            clock,
+            pipeline_names=("spot-runner-{preset}", "spot-runner-{preset}-windows"),
+            repeated=attempt > 1,
+            dry_run=dry,
+        )
         found = candidate if candidate is not None else (yield Detect())
         if found is None:
             return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from spot_runner_provider.protocol.calls import Busy, Commit, Pause, PutConfig
 from spot_runner_provider.records.image import Image
+from spot_runner_provider.records.platform import Platform
 from tests.interleavings.actors import (
     BUSY,
     FOR_NOW,
@@ -26,7 +27,19 @@ from tests.interleavings.actors import (
 )
 from tests.interleavings.explorer import Case, doing_all, dying
 from tests.interleavings.invariants import ENDLESS
-from tests.interleavings.model import CONFIG, Version, World, ami_of_image, detect, dumps, image, moment, stale_world
+from tests.interleavings.model import (
+    CONFIG,
+    PIPELINE,
+    WINDOWS_PIPELINE,
+    Version,
+    World,
+    ami_of_image,
+    detect,
+    dumps,
+    image,
+    moment,
+    stale_world,
+)
 from tests.interleavings.protocols import REAL, Protocol
 
 SAME, NEWER = image(1), image(2)
@@ -117,13 +130,30 @@ def alone(protocol: Protocol = REAL, all_faults: Iterable[Faults] = ALL) -> Iter
 def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
     """R1 by itself, with nothing that goes wrong: no call more than it takes, and no write of a dry run."""
     world, full = stale_world(SAME), _text_of(4096)
-    correct = {"": (world, 8), ", secure": (world._replace(secure=True), 8), ", build failed": (stale_world(BROKEN), 3)}
+    windows = replace(SAME, platform=Platform.WINDOWS)
+    plain = _holding(world, dumps({key: value for key, value in CONFIG.items() if key != "platform"}))
+    unknown = stale_world(replace(SAME, platform=None))._replace(pipelines=(replace(PIPELINE, platform=None),))
+    for_windows = _holding(stale_world(windows), dumps({**CONFIG, "platform": "windows"}))
+    told_by_pipeline = stale_world(replace(SAME, platform=None))._replace(
+        pipelines=(replace(PIPELINE, platform=Platform.WINDOWS),)
+    )
+    correct = {
+        "": (world, 8),
+        ", secure": (world._replace(secure=True), 8),
+        ", build failed": (stale_world(BROKEN), 3),
+        ", Windows": (for_windows._replace(pipelines=(WINDOWS_PIPELINE,)), 8),
+        ", a platform that nobody tells": (unknown, 8),
+        ", a parameter that tells no platform": (plain, 8),
+    }
     refuse: dict[str, tuple[World, int, Remedy]] = {
-        "no pipeline": (world._replace(pipeline=None), 1, _back_to(world)),
+        "no pipeline": (world._replace(pipelines=()), 1, _back_to(world)),
+        "two pipelines": (world._replace(pipelines=(PIPELINE, WINDOWS_PIPELINE)), 1, _back_to(world)),
         "no image": (stale_world(), 2, _back_to(world)),
         "image undated": (stale_world(replace(SAME, created=None)), 2, _back_to(world)),
         "image unfinished": (stale_world(image(1, status="TESTING")), 2, _back_to(world)),
         "image without an AMI": (stale_world(replace(SAME, amis=())), 2, _back_to(world)),
+        "image for Windows": (stale_world(windows), 3, _back_to(world)),
+        "pipeline for Windows": (told_by_pipeline, 3, _back_to(world)),
         "no parameter": (_holding(world), 3, _repaired),
         "no JSON": (_holding(world, "{"), 3, _repaired),
         "no room": (_holding(world, full), 4, _repaired),
@@ -148,8 +178,8 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
 
 
 def _back_to(world: World) -> Remedy:
-    """Return what puts the pipeline, or its images, as they are in ``world``."""
-    return lambda end: end._replace(pipeline=world.pipeline, images=world.images)
+    """Return what puts the pipelines, or the images, as they are in ``world``."""
+    return lambda end: end._replace(pipelines=world.pipelines, images=world.images)
 
 
 def _repaired(end: World) -> World:
@@ -193,7 +223,7 @@ def waiting(protocol: Protocol = REAL) -> Iterator[Case]:
 
 
 def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
-    """R1 beside somebody who deletes the record, or gives it an AMI id that is none, or fills the parameter."""
+    """R1 beside somebody who takes away what it needs: the record, its AMI id, the parameter's room or its platform."""
     for faults in (NONE, Faults(1, 1), Faults(1, 1, retried=True)):
         world = stale_world(SAME)
         one = first(world, faults, protocol)
@@ -201,6 +231,8 @@ def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
         yield _case("R1+S, no AMI id", world, faults, one, replacing("none", SAME))
         case = _case("R1+H, no room", world, faults, one, filling())
         yield replace(case, remedy=_advanced)
+        case = _case("R1+H, other platform", world, faults, one, editor(key="platform", value="windows"))
+        yield replace(case, remedy=_for_linux)
 
 
 def overtaken(protocol: Protocol = REAL) -> Iterator[Case]:
@@ -284,6 +316,11 @@ def slow(protocol: Protocol = REAL) -> Iterator[Case]:
 def _allowed(end: World) -> World:
     """Return the world after a person has allowed what was denied."""
     return end._replace(denied=None)
+
+
+def _for_linux(end: World) -> World:
+    """Return the world after a person, six minutes later, has made the parameter one for Linux again."""
+    return _after(end._replace(time=end.time + 360), editing("H'", "platform", "linux"))
 
 
 def _advanced(end: World) -> World:
@@ -427,6 +464,7 @@ def abandoned(protocol: Protocol = REAL) -> Iterator[Case]:
     broken = handling("E", NEWER_BROKEN, finishes=True, skew=5)
     right = editing("E'", "ami", ami_of_image(SAME))
     gone, invalid = _holding(died), _holding(died, died.real.versions[0].text, "{")
+    other_platform = _after(died, editor(key="platform", value="windows"))
     for dry in (False, True):
         told = " (dry)" if dry else ""
         for name, (met, more, enough) in {
@@ -446,9 +484,13 @@ def abandoned(protocol: Protocol = REAL) -> Iterator[Case]:
         never = _after(dying(first(new, NONE, protocol), new, 4)._replace(time=15 * 60), broken)
         two = reconciling("R2", detect(never, moment(never.time)), run="run2", dry=dry, protocol=protocol)
         yield Case(f"R1 died before its commit, never ready, build failed, R2{told}", never, (two,), dry=dry, calls=3)
-        for name, met in {"no parameter": gone, "no JSON": invalid}.items():
+        for name, (met, remedy) in {
+            "no parameter": (gone, _repaired),
+            "no JSON": (invalid, _repaired),
+            "other platform": (other_platform, _for_linux),
+        }.items():
             two = reconciling("R2", detect(met, moment(met.time)), run="run2", dry=dry, protocol=protocol)
-            yield Case(f"R1 died, {name}, R2{told}", met, (two,), dry=True, remedy=_repaired, calls=2)
+            yield Case(f"R1 died, {name}, R2{told}", met, (two,), dry=True, remedy=remedy, calls=2)
 
 
 def taken_back(protocol: Protocol = REAL) -> Iterator[Case]:

@@ -1,6 +1,6 @@
 """The three stores in memory, as one immutable value, and what each call does to it.
 
-A :class:`World` holds the record and the intents (DynamoDB), the parameter's versions (SSM) and the pipeline's
+A :class:`World` holds the record and the intents (DynamoDB), the parameter's versions (SSM) and the pipelines and their
 finished images (Image Builder), all for one preset, and the time. A call takes a world and returns an answer and
 the next world, so that worlds can be compared, hashed, and returned to.
 
@@ -42,16 +42,19 @@ from spot_runner_provider.records.ami_state import AmiState, Status, job_id, ren
 from spot_runner_provider.records.image import GIVEN_UP, Ami, Image, Pipeline, UndatedImage
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
+from spot_runner_provider.records.platform import Platform
 
 PRESET = "linux-x64"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-PIPELINE = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/spot-runner-{PRESET}"
+_ARN = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/spot-runner-{PRESET}"
+PIPELINE = Pipeline(f"spot-runner-{PRESET}", _ARN, Platform.LINUX)
+WINDOWS_PIPELINE = Pipeline(f"spot-runner-{PRESET}-windows", f"{_ARN}-windows", Platform.WINDOWS)
 START = datetime(2026, 2, 11, 16, 5, 48, 123000, tzinfo=UTC)
 STALE_AFTER = timedelta(minutes=30)
 
 OLD = "ami-0old"
-CONFIG = {"ami": OLD, "timeout": 3600, "diskSizeGb": 100, "labels": ["linux"]}
+CONFIG = {"ami": OLD, "timeout": 3600, "diskSizeGb": 100, "labels": ["linux"], "platform": "linux"}
 
 
 # What is in the stores.
@@ -114,7 +117,7 @@ class World(NamedTuple):
     real: Tables
     shadow: Tables
     images: tuple[Image, ...]
-    pipeline: str | None = PIPELINE
+    pipelines: tuple[Pipeline, ...] = (PIPELINE,)
     tier: str = "Standard"
     secure: bool = False
     denied: type[Call] | None = None
@@ -148,6 +151,7 @@ def image(number: int, *, status: str = "AVAILABLE") -> Image:
         created=START + timedelta(minutes=number - 60),
         reason="no disk" if status in GIVEN_UP else None,
         amis=(Ami(f"ami-0image{number}", REGION, ACCOUNT),) if status == "AVAILABLE" else (),
+        platform=Platform.LINUX,
     )
 
 
@@ -315,7 +319,7 @@ def _makes_sense(world: World, call: Call) -> bool:
         case LogIntent(Intent(str(), name)):
             return name == PRESET
         case LatestImage(arn):
-            return arn == world.pipeline
+            return any(pipeline.arn == arn for pipeline in world.pipelines)
         case FindPipeline(tuple()) | ForgetIntent(str()) | Pause() | Detect() | ListIntents():
             return True
     return False
@@ -341,6 +345,8 @@ def _perform(world: World, call: Call, writer: str, now: datetime, commit_rule: 
         case PutConfig(_, config, text):
             if not replace(newest_config(world.real), text=text, tier=world.tier).fits:
                 world = world.blame("I12", f"{writer} puts more than the tier has room for")
+            if _is_for_another_platform(world, config, text):
+                world = world.blame("I13", f"{writer} puts an AMI into a parameter for another platform")
             return _put(world, writer, config.version, text)
     return _answer(world, call, now), world
 
@@ -353,9 +359,7 @@ def _answer(world: World, call: Call, now: datetime) -> Any:
         case ListIntents():
             return world.intents
         case FindPipeline(names):
-            return tuple(
-                Pipeline(name, world.pipeline) for name in names if world.pipeline and name == f"spot-runner-{PRESET}"
-            )
+            return tuple(pipeline for name in names for pipeline in world.pipelines if pipeline.name == name)
         case LatestImage():
             return _latest(world)
         case ReadConfig():
@@ -365,6 +369,13 @@ def _answer(world: World, call: Call, now: datetime) -> Any:
         case Pause():
             return True
     raise TypeError(f"no call of a reconciler: {call!r}")
+
+
+def _is_for_another_platform(world: World, config: ConfigVersion, text: str) -> bool:
+    """Return whether a put names an AMI that is not for the platform of the version that it is made from."""
+    own, ami_id = Platform.of(config.parse().get("platform")), json.loads(text)["ami"]
+    platforms = {built.platform for built in world.images if ami_of_image(built) == ami_id}
+    return bool(own and platforms - {None, own})
 
 
 def _read(world: World) -> ConfigVersion:
