@@ -1,4 +1,4 @@
-"""The examples in the docstrings: whatever is public has one, and each says what really happens.
+"""The examples in the docstrings: each public class and function has one, and each example is run.
 
 Public are the classes and functions without an underscore, in the module that defines them, and the methods of such
 classes. Each has a docstring, with a ``:raises`` for each exception that it makes itself. As for examples:

@@ -127,7 +127,7 @@ def test_a_skipped_detection_is_no_failure(deployment):
 
 
 def test_a_task_that_the_dag_does_not_have_is_named():
-    """Where Airflow parses the DAG it is refused; what runs a DAG without that finds it here."""
+    """Airflow's parser refuses such a DAG. This report is for a DAG that runs without having been parsed."""
     run = FinishedRun()
     made = failed_report(run, "detection does not exist", detect_task_id="detect_stael")
     assert made["message"] == "detection does not exist: this DAG has no task of that id; correct detect_task_id"

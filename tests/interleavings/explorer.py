@@ -42,8 +42,8 @@ PAUSE, PAUSES = 3 * 60, 2
 class Case:
     """Actors, the world that they meet in, and what may go wrong.
 
-    :param crashes: how many of the actors that may die do.
-    :param lost: how many replies are lost, or puts refused for now, of the actors to whom that may happen.
+    :param crashes: number of actors that die, out of those that may.
+    :param lost: number of replies that are lost, or puts that are refused for now, of those that may be.
     :param late: whether a put whose reply is lost may arrive later than its sender believes.
     :param versions: how many new versions of the parameter must come of it.
     :param dry: whether nothing may be written.
@@ -365,7 +365,7 @@ def dying(actor: Actor, world: World, calls: int, before: Iterable[tuple[int, Ac
 
 
 def _reacting(world: World, event: Call | Exception) -> World:
-    """Return the world after whoever waits for this has done all that he does."""
+    """Return the world after the other program that waits for this event, if any, has done all that it does."""
     if world.reactions and isinstance(event, world.reactions[0][0]):
         (_, other), *later = world.reactions
         return doing_all(world._replace(reactions=tuple(later)), other)

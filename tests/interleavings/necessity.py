@@ -71,7 +71,7 @@ ORDER = list(Fate)
 
 
 class Hangs(BaseException):
-    """A protocol neither makes a call nor ends. No ``except`` of the protocol's may take it for a store's error."""
+    """A protocol makes no call and does not end. The protocol cannot catch it as a store's error."""
 
 
 def explore_all() -> list[Case]:

@@ -1,4 +1,4 @@
-"""The page about the first run: whoever follows it, on a DAG that is paused and has a schedule, has written nothing."""
+"""The page about the first run: its steps write nothing, on a DAG that is paused and has a schedule."""
 
 from __future__ import annotations
 

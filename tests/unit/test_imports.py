@@ -1,4 +1,4 @@
-"""The rules need neither Airflow nor an AWS library, and what imports what goes in one direction."""
+"""The rules import no Airflow and no AWS library. Imports between folders go in one direction."""
 
 import ast
 import subprocess

@@ -789,6 +789,146 @@ class TestReplacement:
         result = play(candidate, *script, (ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
         assert result.replacement == replace(self.DONE, previous_ami_id=None if secure else "ami-0old")
 
+    @pytest.mark.parametrize("ami", ["ami-0drifted", "ami-0new"])
+    def test_our_own_put_counts_before_the_earlier_trys(self, ami):
+        """What stood when this try put is known; what stood before the earlier one is taken from the record."""
+        config = replace(CONFIG, text=CONFIG.text.replace("ami-0old", ami))
+        put = [(PutConfig(PRESET, config, TEXT), 8)] if ami == "ami-0drifted" else []
+        script = (FOUND, BUILT, (ReadConfig(PRESET), config), LOGGED, (COMMITTED[0], Lost(READY)), *put, LOOKED, FORGOT)
+        before = "ami-0drifted" if put else "ami-0old"
+        result = play(STALE, *script, run=replace(RUN, repeated=True))
+        assert result.replacement == replace(self.DONE, previous_ami_id=before)
+
+    def test_a_retry_whose_own_commit_held_did_not_replace_what_was_right(self):
+        script = (FOUND, BUILT, self.THERE, LOGGED, COMMITTED, LOOKED, FORGOT)
+        assert play(STALE, *script, run=replace(RUN, repeated=True)).replacement is None
+
+    def test_of_a_secure_string_the_record_tells_the_previous_ami(self):
+        secure = replace(CONFIG, text=CONFIG.text.replace("ami-0old", "ami-0secret"), secure=True)
+        put = (PutConfig(PRESET, secure, TEXT), 8)
+        result = play(STALE, FOUND, BUILT, (ReadConfig(PRESET), secure), LOGGED, COMMITTED, put, LOOKED, FORGOT)
+        assert result.replacement == self.DONE
+
+    def test_of_several_puts_the_first_tells_the_previous_ami(self):
+        newer = (PutConfig(PRESET, ConfigVersion(8, TEXT), TEXT.replace("new", "newer")), 9)
+        looked = (ReadState(PRESET), NEWER)
+        result = play(STALE, FOUND, BUILT, READ, LOGGED, COMMITTED, PUT, looked, newer, looked, FORGOT)
+        assert result.replacement == Replacement("ami-0newer", "ami-0old", "arn:newer")
+
+    def test_a_put_whose_reply_was_lost_replaces_too(self):
+        lost = ((PUT[0], AmbiguousPut()), (ReadHistory(PRESET), [CONFIG, ConfigVersion(8, TEXT)]))
+        assert play(STALE, FOUND, BUILT, READ, LOGGED, COMMITTED, *lost, LOOKED).replacement == self.DONE
+
+    def test_a_put_that_only_mends_an_edit_replaces_nothing(self):
+        texts = (CONFIG.text, CONFIG.text.replace("1", "2"), TEXT)
+        history = [
+            ConfigVersion(number, text, modified=NOW - timedelta(minutes=minutes))
+            for number, text, minutes in zip((5, 6, 7), texts, (60, 20, 15), strict=True)
+        ]
+        candidate = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
+        own, put = (
+            TestUnfinished().logged(left=candidate.intents),
+            (PutConfig(PRESET, history[-1], TEXT.replace("1", "2")), 8),
+        )
+        forgot = ((ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
+        result = play(candidate, LOOKED, (ReadHistory(PRESET), history), own, put, LOOKED, *forgot)
+        assert (result.outcome, result.replacement) == ("finished", None)
+
+    @pytest.mark.parametrize("repeated", [True, False])
+    def test_a_finishing_put_counts_before_the_earlier_trys(self, repeated):
+        candidate = Candidate(PRESET, READY, (TestUnfinished.LEFT,))
+        history = [ConfigVersion(5, CONFIG.text), ConfigVersion(6, CONFIG.text.replace("ami-0old", "ami-0drifted"))]
+        own, put = TestUnfinished().logged(left=candidate.intents), (PutConfig(PRESET, history[-1], TEXT), 7)
+        forgot = ((ForgetIntent(TestUnfinished.OWN), None), TestUnfinished.FORGOT_BOTH[0])
+        script = (LOOKED, (ReadHistory(PRESET), history), own, put, LOOKED, *forgot)
+        result = play(candidate, *script, run=replace(RUN, repeated=repeated))
+        assert result.replacement == replace(self.DONE, previous_ami_id="ami-0drifted")
+
+    @pytest.mark.parametrize(
+        ("corrects", "finishes"), [(True, False), (False, True), (True, True), (False, False)], ids=str
+    )
+    def test_correcting_and_finishing_are_one(self, corrects, finishes):
+        """In between, a newer build's event may have replaced the record."""
+        case = TestUnfinished()
+        candidate = Candidate(PRESET, SEEN, (case.LEFT,))
+        read = CONFIG if corrects else replace(CONFIG, text=TEXT)
+        puts = (case.merged(puts_until=None), PUT) if corrects else ()
+        corrected = (FOUND, BUILT, (ReadConfig(PRESET), read), case.merged(), COMMITTED, *puts, LOOKED)
+        ours, newer = ConfigVersion(8, TEXT), TEXT.replace("new", "newer")
+        record = NEWER if finishes else READY
+        put = [(PutConfig(PRESET, ours, newer), 9)] if finishes else []
+        looked = (ReadState(PRESET), record)
+        own = case.logged(record, left=(case.LEFT,))
+        finished = (looked, (ReadHistory(PRESET), [*case.HISTORY, CONFIG, ours]), own, *put, looked)
+        result = play(candidate, *corrected, *finished, *case.FORGOT_ALL[:2])
+        after, build = ("ami-0newer", "arn:newer") if finishes else ("ami-0new", IMAGE)
+        before = "ami-0old" if corrects else "ami-0new"
+        assert result.replacement == (Replacement(after, before, build) if corrects or finishes else None)
+
+
+class TestTold:
+    """The words of a result, where nothing else tells two ends apart."""
+
+    START = (FOUND, BUILT, READ, LOGGED)
+    FAILED_IMAGE = built(replace(AVAILABLE, status="FAILED", reason="no disk"))
+    GONE = "the parameter does not exist: /spot-runner/configs/linux-x64; "
+
+    def test_a_failure_after_an_earlier_trys_success_stays_due(self):
+        result = play(STALE, FOUND, self.FAILED_IMAGE, (Commit(SEEN, FAILED), Lost(READY)))
+        assert what(result) == ("corrected_ready", "building", *AS_READY[1:])
+        assert result.detail == "set by an earlier try; the next run finishes it"
+
+    @pytest.mark.parametrize("present", [NEWER, None], ids=["replaced", "gone"])
+    def test_superseded(self, present):
+        changed = "another program changed the record since it was detected; its state was kept"
+        gone = "the record is gone, or was replaced by a malformed one, since it was detected"
+        result = play(STALE, *self.START, (Commit(SEEN, READY), Lost(present)), FORGOT)
+        assert (result.preset_name, result.detail) == (PRESET, changed if present else gone)
+
+    def test_a_parameter_that_is_gone_after_the_commit(self):
+        result = play(STALE, *self.START, COMMITTED, (PUT[0], Busy()), (ReadHistory(PRESET), []))
+        assert result.detail.startswith(f"{self.GONE}the record is ready already. ")
+        assert result.detail.endswith(". The next run finishes it")
+
+    def test_a_parameter_that_is_gone_before_a_dead_try_is_finished(self):
+        result = play(TestUnfinished.CANDIDATE, LOOKED, (ReadHistory(PRESET), []))
+        assert result.detail.startswith(f"{self.GONE}an earlier run's try stands unfinished. ")
+        assert result.detail.endswith(". The next run finishes it")
+
+    @pytest.mark.parametrize(
+        ("record", "detail"),
+        [
+            pytest.param(None, "the record is gone", id="gone"),
+            pytest.param(
+                replace(FAILED, ami_id=None), "finished what an earlier run's try left undone", id="never-ready"
+            ),
+        ],
+    )
+    def test_a_dead_try_with_nothing_to_put(self, record, detail):
+        result = play(TestUnfinished.CANDIDATE, (ReadState(PRESET), record), *TestUnfinished.FORGOT_ALL)
+        assert (result.preset_name, result.detail) == (PRESET, detail)
+
+    def test_a_dead_try_of_a_build_that_goes_on(self):
+        result = play(TestUnfinished.CANDIDATE, (ReadState(PRESET), SEEN))
+        assert result.detail == "an earlier run's try stands unfinished"
+
+    def test_a_dead_try_that_somebody_wrote_after(self):
+        case = TestUnfinished()
+        put = (PutConfig(PRESET, case.HISTORY[-1], TEXT), AmbiguousPut())
+        after = (ReadHistory(PRESET), [*case.HISTORY, ConfigVersion(7, TEXT)])
+        result = play(case.CANDIDATE, LOOKED, (ReadHistory(PRESET), case.HISTORY), case.logged(), put, after, LOOKED)
+        assert result.detail == "finished; the next run looks at it again"
+
+    @pytest.mark.parametrize(
+        ("ami_id", "quoted"), [(None, "null"), ("pending", "'pending'"), ("x" * 99, f"'{'x' * 59}…'")], ids=repr
+    )
+    def test_an_ami_id_that_is_none(self, ami_id, quoted):
+        record = (ReadState(PRESET), replace(READY, ami_id=ami_id))
+        result = play(TestUnfinished.CANDIDATE, record, *TestUnfinished.FORGOT_ALL)
+        assert result.detail.startswith(
+            f"the record is ready, but its amiId is {quoted}, no AMI id; record and parameter "
+        )
+
 
 class TestRetold:
     HISTORY = (replace(CONFIG, version=6), replace(CONFIG, text=TEXT))
