@@ -41,8 +41,6 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(client_type="imagebuilder", **kwargs)
-        self.pipelines: dict[str, Pipeline] = {}
-        """The pipelines that were found, by name."""
 
     def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
         """Return a client that waits when Image Builder throttles, except for listing images; a trigger's unchanged."""
@@ -61,7 +59,6 @@ class ImageBuilderHook(ConfiguredHook, AwsBaseHook):
                 filters = [{"name": "name", "values": list(some)}]
                 listed = _pages(self.conn.list_image_pipelines, "imagePipelineList", filters=filters)
                 found |= {pipeline.name: pipeline for pipeline in pipelines_of(listed) if pipeline.name in some}
-        self.pipelines |= found
         return found
 
     def latest_image(self, pipeline_arn: str) -> Image | None:

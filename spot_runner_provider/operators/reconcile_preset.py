@@ -382,9 +382,9 @@ class ReconcilePresetOperator(AmiStateOperator):
         )
         results = [*answered, *batch.reconcile(candidates)]
         if self.do_xcom_push:
-            found = [pipeline for name in run.pipelines_of(first) if (pipeline := stores.images.pipelines.get(name))]
-            if len(found) == 1 and not resumed:
-                links.push_pipeline(ti, found[0].arn)
+            arn = next((result.pipeline_arn for result in results if result.preset_name == first), None)
+            if arn and not resumed:
+                links.push_pipeline(ti, arn)
             links.push_log_group(ti, results)
         return Progress.of(results, candidates, promotions_of(results))
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from spot_runner_provider import DEFAULTS
 from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, check_preset_name
-from spot_runner_provider.records.image import pipeline_name_of
+from spot_runner_provider.records.image import pipeline_name_of, preset_of
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import parameter_name
 
@@ -114,6 +114,16 @@ class Run:
     def pipelines_of(self, preset_name: str) -> tuple[str, ...]:
         """Return the names that a preset's pipeline may have, each once."""
         return tuple(dict.fromkeys(pipeline_name_of(template, preset_name) for template in self.pipeline_names))
+
+    def presets_of(self, pipeline_name: str) -> tuple[str, ...]:
+        """Return the names of all presets whose pipeline may have a certain name.
+
+        >>> run = Run("dag/run", "1", "us-east-1", clock=datetime.now, pipeline_names=("{preset}", "{preset}-windows"))
+        >>> run.presets_of("x64-windows"), run.presets_of("x64")
+        (('x64-windows', 'x64'), ('x64',))
+        """
+        presets = (preset_of(template, pipeline_name) for template in self.pipeline_names)
+        return tuple(dict.fromkeys(preset for preset in presets if preset))
 
     def parameter_of(self, preset_name: str) -> str:
         """Return the name of a preset's parameter."""

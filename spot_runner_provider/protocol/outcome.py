@@ -117,10 +117,10 @@ class Outcome(StrEnum):
         "pipeline_ambiguous",
         Meaning(
             label="Several pipelines",
-            means="several pipelines bear the preset's name in the region; an image of the wrong one would stop every "
-            "runner, so nothing was written",
-            advice="delete the pipeline that nobody needs; if another preset needs it, let `pipeline_name` name one of "
-            "them only",
+            means="several pipelines may be the preset's, or one may be several presets'; an image of the wrong one "
+            "would stop every runner, so nothing was written",
+            advice="delete the pipeline, or the record, that nobody needs; if all are needed, replace one pipeline by "
+            "one with a name that `pipeline_name` gives for its preset only",
             needs_attention=True,
         ),
     )
@@ -151,7 +151,8 @@ class Outcome(StrEnum):
             label="Parameter invalid",
             means="the parameter is missing, not a JSON object, or too large for its tier, or its `ami` is not text, "
             "or its `platform` is not the image's",
-            advice="what the detail says: create, repair or shorten the parameter; the next run continues",
+            advice="what the detail says: create, repair or shorten the parameter, or correct `pipeline_name`; the "
+            "next run continues",
             needs_attention=True,
         ),
     )

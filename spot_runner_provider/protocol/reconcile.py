@@ -13,7 +13,8 @@ The steps:
 1. **Look up** the pipeline and its latest image, and judge it. If the build is still running, or its state says
    nothing certain, the try ends here and writes nothing. It also ends here if several pipelines may be the preset's.
 2. A build that **failed** takes one conditional update of the record. The record keeps its AMI, so the parameter is
-   already right.
+   already right. If pipelines are named in several ways, the parameter is read first, because an image for another
+   platform is not the preset's.
 3. A build that **succeeded** takes five steps:
 
    - **read** the parameter, and stop before anything is written if it cannot be updated, or is for another platform
@@ -76,7 +77,7 @@ from spot_runner_provider.protocol.calls import (
 )
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
-from spot_runner_provider.records.ami_state import AmiState, Status, job_id
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, Status, job_id
 from spot_runner_provider.records.arn import Arn
 from spot_runner_provider.records.image import BuildState, Image, Pipeline, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.records.intent import Intent, base_of, key_of, redundant
@@ -87,6 +88,7 @@ from spot_runner_provider.records.parameter import (
     check_platform,
     merge,
     merge_covered,
+    platform_of,
     replaced_ami,
 )
 from spot_runner_provider.records.platform import Platform
@@ -161,6 +163,9 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
     if len(found) != 1:
         return _not_one_pipeline(draft, [pipeline.name for pipeline in found], run), None
     (pipeline,) = found
+    for other in run.presets_of(pipeline.name):
+        if other != seen.preset_name and (yield from _exists(other)):
+            return _not_its_own(draft, pipeline, other), None
     draft = replace(draft, pipeline_arn=pipeline.arn)
 
     try:
@@ -208,8 +213,22 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
     return draft, seen.now_ready(verdict.ami_id, build_id=image.arn, at=at, by=run.owner)
 
 
+def _exists(preset: str) -> Flow[bool]:
+    try:
+        state: AmiState | None = yield ReadState(preset)
+    except MalformedRecord:
+        return True
+    return state is not None
+
+
 def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run) -> Flow[Result]:
     reason = corrected.error_message or ""
+    if draft.platform and len(run.pipeline_names) > 1:
+        config: ConfigVersion | None = yield ReadConfig(seen.preset_name)
+        try:
+            _check_built(config, draft)
+        except InvalidConfig as error:
+            return _refused_before(error, draft, run)
     if run.dry_run:
         return replace(draft, outcome=Outcome.CORRECTED_FAILED, detail=f"dry run: would set failed ({reason})")
     committed = yield Commit(seen, corrected)
@@ -234,8 +253,7 @@ def _commit_ready(
     try:
         config = yield from _read(preset, ami_id, draft)
     except InvalidConfig as error:
-        detail = f"{_what(error, preset, run)}; record and parameter unchanged. {error.remedy}"
-        return replace(draft, outcome=Outcome.CONFIG_INVALID, detail=detail), None
+        return _refused_before(error, draft, run), None
     if run.dry_run:
         before = "another value" if config.secure else ami_of(config)
         detail = _join(f"dry run: would set ready with {ami_id}, and ami from {before}", draft.detail)
@@ -275,7 +293,7 @@ def _read(preset: str, ami_id: str, draft: Result) -> Flow[ConfigVersion]:
     if config is None:
         raise InvalidConfig.missing()
     text = merge([config], ami_id)
-    check_platform(config, f"image {draft.image_arn}", draft.platform)
+    _check_built(config, draft)
     if config.tier is None and not config.with_text(text, config.version).fits:
         config = yield DescribeConfig(preset, config)
     if not config.with_text(text, config.version).fits:
@@ -416,6 +434,7 @@ class _Following:
                 if put is _Put.IN_VAIN:
                     in_vain += 1
                     continue
+                _check_intended(self._history[-1], ami_id, self._intent)
             # Race: a newer build's event may have replaced the record, and put the parameter right before our put
             # overwrote it.
             present: AmiState | None = yield ReadState(self._record.preset_name)
@@ -429,8 +448,25 @@ class _Following:
         raise PutsInVain(f"others changed {parameter}, or no reply came, {MAX_ROUNDS} times")
 
     def _merged(self, ami_id: str) -> str:
-        """Return the value that the parameter must have."""
-        _check_intended(self._history[-1], ami_id, self._intent)
+        """Return the value that the parameter must have.
+
+        :raises InvalidConfig: if the newest version cannot be updated, or is for another platform than the AMI.
+        """
+        newest = self._history[-1]
+        _check_intended(newest, ami_id, self._intent)
+        text = self._merged_with(ami_id)
+        try:
+            _check_intended(merged := newest.with_text(text, newest.version), ami_id, self._intent)
+        except InvalidConfig:
+            # Race: somebody edited the platform before a put of ours, or of a dead try, which overwrote the edit. It
+            # comes back, with the AMI that it was made beside.
+            platform = platform_of(merged)
+            edited = next(version for version in reversed(self._history) if platform_of(version) is platform)
+            return self._merged_with(ami_of(edited))
+        return text
+
+    def _merged_with(self, ami_id: str | None) -> str:
+        """Return the newest value with that AMI, and with the edits that puts overwrote."""
         if self._covering:
             base, put = self._covering
             return merge_covered(self._history, ami_id, base=base, put=put)
@@ -518,6 +554,7 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     preset = candidate.preset_name
     record: AmiState | None = yield ReadState(preset)
     draft = _draft(record, preset, run)
+    followed: _Followed | None = None
     if record is not None and record.status is Status.BUILDING:
         # Race: a try that was taken for dead may be alive and commit. Its intent is needed then.
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail="an earlier run's try stands unfinished")
@@ -531,11 +568,11 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
             "parameter unchanged. Write the right AMI id into the record and into the parameter's key ami, or start a "
             "build",
         )
-    if run.dry_run:
-        return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
     if record is not None and record.usable_ami is not None:
         try:
-            followed = yield from _finish_put(record, candidate, run)
+            history, merged = yield from _before_finishing(record, candidate, run)
+            if not run.dry_run:
+                followed = yield from _finish_put(record, candidate, run, history, merged)
         except InvalidConfig as error:
             return replace(
                 draft,
@@ -544,6 +581,9 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
                 detail=f"{_what(error, preset, run)}; an earlier run's try stands unfinished. {error.remedy}. "
                 "The next run finishes it",
             )
+    if run.dry_run:
+        return replace(draft, outcome=Outcome.FINISHED, detail="dry run: would finish an earlier run's try")
+    if followed is not None:
         draft = replace(_draft(followed.record, preset, run), replacement=followed.replacement)
         if not followed.alone:
             return replace(draft, outcome=Outcome.FINISHED, detail="finished; the next run looks at it again")
@@ -555,19 +595,27 @@ def _finish(candidate: Candidate, run: Run) -> Flow[Result]:
     )
 
 
-def _finish_put(record: AmiState, candidate: Candidate, run: Run) -> Flow[_Followed]:
-    """Let the parameter follow under an intent of our own, because the dead tries' intents know nothing of our puts.
+def _before_finishing(record: AmiState, candidate: Candidate, run: Run) -> Flow[tuple[Sequence[ConfigVersion], Intent]]:
+    """Return the parameter's versions, and an intent of our own that stands for those of the dead tries.
 
     It begins at the oldest version of theirs. If this try dies, too, whoever finishes it then sees every edit that any
     of these tries may have overwritten.
+
+    :raises InvalidConfig: if the parameter is missing, cannot be updated, or is for another platform.
     """
-    preset, base, ami_id = record.preset_name, base_of(candidate.standing), record.usable_ami or ""
-    until = max(intent.last_put_at for intent in candidate.standing)
-    platforms = (intent.platform for intent in candidate.standing if intent.platform and intent.ami_id == ami_id)
-    history = yield from _history(preset)
-    merged = _intent(record, history[-1], run, next(platforms, None)).standing_for(candidate.standing)
-    merge(history[-1:], ami_id)  # refuses before anything is written, as does the next
-    _check_intended(history[-1], ami_id, merged)
+    history = yield from _history(record.preset_name)
+    known = (intent.platform for intent in candidate.standing if intent.platform and intent.ami_id == record.ami_id)
+    merged = _intent(record, history[-1], run, next(known, None)).standing_for(candidate.standing)
+    merge(history[-1:], record.usable_ami)
+    _check_intended(history[-1], record.ami_id, merged)
+    return history, merged
+
+
+def _finish_put(
+    record: AmiState, candidate: Candidate, run: Run, history: Sequence[ConfigVersion], merged: Intent
+) -> Flow[_Followed]:
+    """Let the parameter follow under an intent of our own, because the dead tries' intents know nothing of our puts."""
+    base, until = base_of(candidate.standing), max(intent.last_put_at for intent in candidate.standing)
     own = replace(merged, puts_until=None)
     yield LogIntent(own)
     try:
@@ -594,7 +642,16 @@ def _forget_all(candidate: Candidate, run: Run) -> Flow[None]:
     yield from _forget(candidate.intents)
 
 
-def _check_intended(config: ConfigVersion, ami_id: str, intent: Intent) -> None:
+def _check_built(config: ConfigVersion | None, draft: Result) -> None:
+    """Check that the image is for the parameter's platform.
+
+    :raises InvalidConfig: if it is for another platform.
+    """
+    if config is not None:
+        check_platform(config, f"image {draft.image_arn}", draft.platform)
+
+
+def _check_intended(config: ConfigVersion, ami_id: str | None, intent: Intent) -> None:
     """Check that the intent's AMI is for the parameter's platform.
 
     Race: somebody may have changed the parameter's platform since the intent was logged.
@@ -668,6 +725,12 @@ def retold(state: AmiState, history: Sequence[ConfigVersion]) -> Result:
 # Its pure pieces.
 
 
+def _refused_before(error: InvalidConfig, draft: Result, run: Run) -> Result:
+    """Return the result of a preset for which nothing was written, because of its parameter."""
+    detail = f"{_what(error, draft.preset_name, run)}; record and parameter unchanged. {error.remedy}"
+    return replace(draft, outcome=Outcome.CONFIG_INVALID, detail=detail)
+
+
 def _what(error: InvalidConfig, preset_name: str, run: Run) -> str:
     """Return what is wrong with a preset's parameter, and its name."""
     return f"the parameter {error}: {run.parameter_of(preset_name)}"
@@ -699,8 +762,8 @@ def _not_one_pipeline(draft: Result, found: Sequence[str], run: Run) -> Result:
             draft,
             outcome=Outcome.PIPELINE_AMBIGUOUS,
             detail=f"pipelines {' and '.join(map(repr, found))} exist in {run.region}, and only one may be the "
-            "preset's; record unchanged. Delete the pipeline that nobody needs. If another preset needs it, let "
-            "pipeline_name name one of them only",
+            "preset's; record unchanged. Delete the pipeline that nobody needs. If another preset needs it, replace it "
+            "by one with a name that pipeline_name gives for that preset only",
         )
     names = run.pipelines_of(draft.preset_name)
     possible = list(filter(is_pipeline_name, names))
@@ -715,6 +778,16 @@ def _not_one_pipeline(draft: Result, found: Sequence[str], run: Run) -> Result:
         outcome=Outcome.PIPELINE_NOT_FOUND,
         detail=f"no pipeline {' or '.join(map(repr, names))} in {run.region}; record unchanged. {remedy}. If the "
         f"preset is gone, delete the record {job_id(draft.preset_name)}",
+    )
+
+
+def _not_its_own(draft: Result, pipeline: Pipeline, other: str) -> Result:
+    """Return the result of a preset whose only pipeline may be that of another preset as well."""
+    return replace(
+        draft,
+        outcome=Outcome.PIPELINE_AMBIGUOUS,
+        detail=f"pipeline {pipeline.name!r} may be that of preset {shorten(other)} as well; record unchanged. Replace "
+        "it by one with a name that pipeline_name gives for its preset only. If a preset is gone, delete its record",
     )
 
 

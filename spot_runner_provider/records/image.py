@@ -200,6 +200,18 @@ def pipeline_name_of(template: str, preset_name: str) -> str:
     return template.replace("{preset}", preset_name)
 
 
+def preset_of(template: str, pipeline_name: str) -> str | None:
+    """Return the preset whose pipeline has that name by ``template``; ``None`` if no preset's has.
+
+    >>> preset_of("spot-runner-{preset}", "spot-runner-linux-x64"), preset_of("{preset}-windows", "linux-x64")
+    ('linux-x64', None)
+    """
+    before, *others = template.split("{preset}")
+    length = (len(pipeline_name) - len("".join((before, *others)))) // len(others)
+    name = pipeline_name[len(before) : len(before) + length] if length > 0 else ""
+    return name if name and pipeline_name_of(template, name) == pipeline_name else None
+
+
 def is_pipeline_name(name: str) -> bool:
     """Return whether ``name`` can be a pipeline's name. Any other finds nothing, or matches as a wildcard.
 

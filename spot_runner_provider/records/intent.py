@@ -13,7 +13,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
-from spot_runner_provider.records.ami_state import MalformedRecord, check_preset_name, parse_timestamp, render_timestamp
+from spot_runner_provider.records.ami_state import (
+    MalformedRecord,
+    check_preset_name,
+    is_ami_id,
+    parse_timestamp,
+    render_timestamp,
+)
 from spot_runner_provider.records.platform import Platform
 from spot_runner_provider.records.text import shown
 
@@ -141,7 +147,9 @@ class Intent:
         """
         own = {"jobId": self.job_id, "updatedAt": self.logged_at, "paramVersion": self.param_version}
         others = {"putsUntil": self.puts_until, "standsFor": [key for key in self.stands_for if key in standing]}
-        guard = {"amiId": self.ami_id, "platform": self.platform.value} if self.platform else {}
+        guard: dict[str, Any] = {}
+        if self.platform and is_ami_id(self.ami_id):
+            guard = {"amiId": self.ami_id, "platform": self.platform.value}
         return own | guard | {name: value for name, value in others.items() if value}
 
     @property

@@ -70,8 +70,8 @@ class InvalidConfig(ValueError):
         """
         return cls(
             f"is for {own}, and {what} for {platform}",
-            "If that image is right, correct the parameter's key 'platform'. Else correct pipeline_name, or give the "
-            "pipeline the right recipe and start a build",
+            "If that image is right, correct the parameter's key 'platform'. Else correct pipeline_name or the "
+            "pipeline's recipe, and start a build",
         )
 
     @classmethod
@@ -162,14 +162,25 @@ def ami_of(config: ConfigVersion) -> str | None:
     return _updatable(config).get("ami")
 
 
-def check_platform(config: ConfigVersion, what: str, platform: Platform | None) -> None:
-    """Check that runners of the parameter's key ``platform`` can start from an image.
+def platform_of(config: ConfigVersion) -> Platform | None:
+    """Return the platform that the parameter's runners need; ``None`` if the key ``platform`` tells no known one.
 
-    A parameter without that key, or with an unknown word, need not have one. Nor need an image.
+    >>> platform_of(ConfigVersion(7, '{"platform": "windows"}')), platform_of(ConfigVersion(7, "torn"))
+    (<Platform.WINDOWS: 'Windows'>, None)
+    """
+    with suppress(InvalidConfig):
+        return Platform.of(config.parse().get("platform"))
+    return None
+
+
+def check_platform(config: ConfigVersion, what: str, platform: Platform | None) -> None:
+    """Check that the parameter's runners can start from an image.
+
+    A parameter need not tell its platform, and neither need an image.
 
     :param what: which image, or AMI, that is.
     :param platform: the image's.
-    :raises InvalidConfig: if both are known and differ, or if the value is no JSON object.
+    :raises InvalidConfig: if both are known and differ.
 
     >>> config = ConfigVersion(7, '{"ami": "ami-0a1d", "platform": "linux"}')
     >>> check_platform(config, "AMI ami-0e3f", Platform.LINUX)
@@ -178,7 +189,7 @@ def check_platform(config: ConfigVersion, what: str, platform: Platform | None) 
         ...
     spot_runner_provider.records.parameter.InvalidConfig: is for Linux, and AMI ami-0e3f for Windows
     """
-    own = Platform.of(config.parse().get("platform"))
+    own = platform_of(config)
     if own and platform and own is not platform:
         raise InvalidConfig.of_another_platform(own, what, platform)
 
@@ -199,7 +210,7 @@ def replaced_ami(history: Sequence[ConfigVersion]) -> str | None:
 
 
 def merge(
-    history: Sequence[ConfigVersion], ami_id: str, *, base: int | None = None, until: datetime | None = None
+    history: Sequence[ConfigVersion], ami_id: str | None, *, base: int | None = None, until: datetime | None = None
 ) -> str:
     """Return what the parameter must hold so that ``ami`` is ``ami_id`` and nobody's edit of another key is lost.
 
@@ -209,6 +220,7 @@ def merge(
     between. If ``ami`` never changed, nobody overwrote anything.
 
     :param history: the versions that SSM still has, oldest first; never empty.
+    :param ami_id: the AMI that it names then; ``None`` makes it null.
     :param base: the version that the first put was made from; the oldest if omitted.
     :param until: the moment after which no put of ours can have overwritten anything. An edit that is taken back
         later was taken back on purpose.
@@ -246,7 +258,9 @@ def merge(
     return _splice(newest.text, changes)
 
 
-def merge_covered(history: Sequence[ConfigVersion], ami_id: str, *, base: ConfigVersion, put: ConfigVersion) -> str:
+def merge_covered(
+    history: Sequence[ConfigVersion], ami_id: str | None, *, base: ConfigVersion, put: ConfigVersion
+) -> str:
     """Return the same where our own put is known, so that nothing is guessed: a three-way merge.
 
     Our put overwrote whatever the version right before it had changed since the base. Each such key is restored if

@@ -13,7 +13,7 @@ from spot_runner_provider.records import ami_state, intent
 
 NEEDED = {
     ami_state.RECORD_TYPE: frozenset({"presetName", "status", "amiId"}),
-    intent.RECORD_TYPE: frozenset({"presetName", "paramVersion", "putsUntil", "standsFor"}),
+    intent.RECORD_TYPE: frozenset({"presetName", "paramVersion", "putsUntil", "standsFor", "amiId", "platform"}),
 }
 """``recordType`` -> the attributes that every such item is written with, besides the keys of the table and index."""
 

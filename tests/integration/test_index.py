@@ -93,7 +93,7 @@ def test_an_index_without_an_intents_attributes_is_refused(deployment, task, rea
 
 
 def test_an_include_with_all_that_is_needed_will_do(deployment):
-    create(deployment, include("presetName", "status", "amiId", "paramVersion", "putsUntil", "standsFor"))
+    create(deployment, include("presetName", "status", "amiId", "paramVersion", "putsUntil", "standsFor", "platform"))
     deployment.preset(PRESET, status="ready", ami=OLD)
     abandoned(deployment)
     batches, states = detect()
@@ -101,9 +101,9 @@ def test_an_include_with_all_that_is_needed_will_do(deployment):
     assert [item["presetName"] for [item] in batches] == [PRESET]
 
 
-@pytest.mark.parametrize("name", ["putsUntil", "standsFor"])
+@pytest.mark.parametrize("name", ["putsUntil", "standsFor", "platform"])
 def test_an_index_without_an_intents_extras_is_refused(deployment, name):
-    needed = {"presetName", "status", "amiId", "paramVersion", "putsUntil", "standsFor"}
+    needed = {"presetName", "status", "amiId", "paramVersion", "putsUntil", "standsFor", "platform"}
     create(deployment, include(*sorted(needed - {name})))
     deployment.preset(PRESET, status="ready", ami=OLD)
     abandoned(deployment)

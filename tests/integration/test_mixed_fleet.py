@@ -105,7 +105,8 @@ def test_the_detail_says_which_is_which(fleet: Deployment) -> None:
 def test_what_the_advice_says_helps(fleet: Deployment) -> None:
     run("scheduled__1", pipeline_name=BOTH)
     fleet.edit("server-2019", platform="linux")
-    results = run("scheduled__2", pipeline_name=[LINUX])
+    del fleet.aws.image_builder._pipelines[f"{ARN}spot-runner-twice-windows"]
+    results = run("scheduled__2", pipeline_name=BOTH)
     assert {name: results[name]["outcome"] for name in ("server-2019", "twice")} == {
         "server-2019": "corrected_ready",
         "twice": "corrected_ready",
@@ -163,9 +164,51 @@ def test_a_name_that_two_presets_may_have_is_asked_for_once(deployment: Deployme
     results = reconcile(["x64", "x64-windows"], pipeline_name=BOTH)
     assert {name: result["outcome"] for name, result in results.items()} == {
         "x64": "pipeline_ambiguous",
-        "x64-windows": "corrected_ready",
+        "x64-windows": "pipeline_ambiguous",
     }
     assert asked(deployment) == [["spot-runner-x64", "spot-runner-x64-windows", "spot-runner-x64-windows-windows"]]
+
+
+@pytest.mark.parametrize("record", ["sound", "malformed", "gone"])
+def test_a_pipeline_that_may_be_another_presets_is_not_taken(deployment: Deployment, record: str) -> None:
+    """``x64`` has no pipeline of its own, and would get the image of ``x64-windows``."""
+    deployment.preset("x64", config={"ami": OLD})
+    if record != "gone":
+        deployment.preset("x64-windows", status="ready")
+    if record == "malformed":
+        deployment.item(deployment.record("x64-windows") | {"status": "dreaming"})
+    pipeline(deployment, "spot-runner-x64-windows", "Windows")
+    result = reconcile(["x64"], pipeline_name=BOTH)["x64"]
+    if record == "gone":
+        assert result["outcome"] == "corrected_ready"
+    else:
+        assert (result["outcome"], deployment.writes()) == ("pipeline_ambiguous", [])
+        assert result["detail"].startswith(
+            "pipeline 'spot-runner-x64-windows' may be that of preset x64-windows as well; "
+        )
+
+
+@pytest.mark.parametrize("status", ["ready", "building"])
+def test_another_presets_pipeline_is_not_linked(deployment: Deployment, status: str) -> None:
+    for name in ("x64", "x64-windows"):
+        deployment.preset(name, status=status)
+    pipeline(deployment, "spot-runner-x64-windows", "Windows")
+    ti = TaskInstance()
+    reconcile(["x64", "x64-windows"], ti, pipeline_name=BOTH)
+    assert not ti.pushed["_link_PipelineLink"]
+
+
+@pytest.mark.parametrize("names", [BOTH, "{preset}-windows"], ids=["several-names", "one-name"])
+def test_a_failed_build_for_another_platform_is_not_the_presets(deployment: Deployment, names: str) -> None:
+    deployment.preset("x64")
+    deployment.image(
+        "", "FAILED", pipeline="x64-windows" if names != BOTH else "spot-runner-x64-windows", platform="Windows"
+    )
+    result = reconcile(["x64"], pipeline_name=names)["x64"]
+    if names == BOTH:
+        assert (result["outcome"], deployment.writes()) == ("config_invalid", [])
+    else:
+        assert result["outcome"] == "corrected_failed"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from tests.interleavings.explorer import Case, doing_all, dying
 from tests.interleavings.invariants import ENDLESS
 from tests.interleavings.model import (
     CONFIG,
+    NEIGHBOUR,
     PIPELINE,
     WINDOWS_PIPELINE,
     Version,
@@ -137,21 +138,32 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
     told_by_pipeline = stale_world(replace(SAME, platform=None))._replace(
         pipelines=(replace(PIPELINE, platform=Platform.WINDOWS),)
     )
+    neighbour = replace(world.real.record.state, preset_name=NEIGHBOUR) if world.real.record.state else None
     correct = {
-        "": (world, 8),
-        ", secure": (world._replace(secure=True), 8),
-        ", build failed": (stale_world(BROKEN), 3),
-        ", Windows": (for_windows._replace(pipelines=(WINDOWS_PIPELINE,)), 8),
-        ", a platform that nobody tells": (unknown, 8),
-        ", a parameter that tells no platform": (plain, 8),
+        "": (world, 3, 5),
+        ", secure": (world._replace(secure=True), 3, 5),
+        ", build failed": (stale_world(BROKEN), 3, 1),
+        ", Windows": (for_windows._replace(pipelines=(WINDOWS_PIPELINE,)), 4, 5),
+        ", a platform that nobody tells": (unknown, 3, 5),
+        ", a parameter that tells no platform": (plain, 3, 5),
     }
     refuse: dict[str, tuple[World, int, Remedy]] = {
         "no pipeline": (world._replace(pipelines=()), 1, _back_to(world)),
+        "pipeline of two": (
+            for_windows._replace(pipelines=(WINDOWS_PIPELINE,), neighbour=neighbour),
+            2,
+            lambda end: end._replace(neighbour=None),
+        ),
         "two pipelines": (world._replace(pipelines=(PIPELINE, WINDOWS_PIPELINE)), 1, _back_to(world)),
         "no image": (stale_world(), 2, _back_to(world)),
         "image undated": (stale_world(replace(SAME, created=None)), 2, _back_to(world)),
         "image unfinished": (stale_world(image(1, status="TESTING")), 2, _back_to(world)),
         "image without an AMI": (stale_world(replace(SAME, amis=())), 2, _back_to(world)),
+        "failed image for Windows": (
+            stale_world(replace(BROKEN, platform=Platform.WINDOWS)),
+            3,
+            _back_to(stale_world(BROKEN)),
+        ),
         "image for Windows": (stale_world(windows), 3, _back_to(world)),
         "pipeline for Windows": (told_by_pipeline, 3, _back_to(world)),
         "no parameter": (_holding(world), 3, _repaired),
@@ -161,12 +173,16 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
     }
     for dry in (False, True):
         told = ", dry" if dry else ""
-        for name, (met, enough) in correct.items():
+        for name, (met, reads, more) in correct.items():
             one = reconciling("R1", detect(met, moment(0)), dry=dry, protocol=protocol)
-            yield Case(f"R1{name}{told}", met, (one,), dry=dry, calls=min(enough, 3 if dry else enough), tidy=True)
+            yield Case(f"R1{name}{told}", met, (one,), dry=dry, calls=reads + (0 if dry else more), tidy=True)
         for name, (met, enough, remedy) in refuse.items():
             one = reconciling("R1", detect(met, moment(0)), dry=dry, protocol=protocol)
             yield Case(f"R1, {name}{told}", met, (one,), dry=True, remedy=remedy, calls=enough, tidy=True)
+    for name, texts in {"no parameter": (), "no JSON": ("{",)}.items():
+        met = _holding(stale_world(BROKEN), *texts)
+        one = reconciling("R1", detect(met, moment(0)), protocol=protocol)
+        yield Case(f"R1, build failed, {name}", met, (one,), remedy=_repaired, calls=4, tidy=True)
     advanced = _holding(world._replace(tier="Advanced"), full)
     yield Case("R1, room in the Advanced tier", advanced, (first(advanced, NONE, protocol),), versions=1, calls=9)
     new, text = stale_world(SAME, fresh=True), dumps({**CONFIG, "ami": ami_of_image(SAME)})
@@ -243,10 +259,10 @@ def overtaken(protocol: Protocol = REAL) -> Iterator[Case]:
     for name, other in {"E": handling("E", SAME, finishes=False), "D": deleting()}.items():
         yield Case(f"{name}, then R1", _after(world, other), (one,), versions=int(name == "E"), calls=6, tidy=True)
     again = reconciling("R1'", candidate, attempt=2, protocol=protocol)
-    failed = _after(dying(first(stale_world(BROKEN), NONE, protocol), stale_world(BROKEN), 3), building(NEWER))
+    failed = _after(dying(first(stale_world(BROKEN), NONE, protocol), stale_world(BROKEN), 4), building(NEWER))
     yield Case("R1 said failed and died, newer image, R1'", failed, (again,), versions=0, calls=7, tidy=True)
     ready = _after(dying(one, world, 5), building(NEWER_BROKEN))
-    yield Case("R1 said ready and died, newer failed, R1'", ready, (again,), calls=4)
+    yield Case("R1 said ready and died, newer failed, R1'", ready, (again,), calls=5)
     for kind, enough in {Commit: 6, PutConfig: 6}.items():
         denied = world._replace(denied=kind)
         yield Case(f"R1, {kind.__name__} denied", denied, (one,), remedy=_allowed, calls=enough, tidy=kind is Commit)
@@ -319,8 +335,9 @@ def _allowed(end: World) -> World:
 
 
 def _for_linux(end: World) -> World:
-    """Return the world after a person, six minutes later, has made the parameter one for Linux again."""
-    return _after(end._replace(time=end.time + 360), editing("H'", "platform", "linux"))
+    """Return the world after the next run has told of it, and a person has made the parameter one for Linux again."""
+    told = dying(reconciling("R4", run="run4"), end._replace(time=end.time + 15 * 60), calls=20)
+    return _after(told._replace(time=told.time + 6 * 60), editing("H'", "platform", "linux"))
 
 
 def _advanced(end: World) -> World:

@@ -19,6 +19,8 @@ I11   however many tries died or failed, two intents stand at most, and one more
 I12   a try ends, and in no error but what a store threw in; no store is asked what makes no sense, or without need
 I13   a dry run, and one that finds nothing to correct, writes nothing
 I14   a put names the AMI that the record had when the try last read it; after a throttle it waits for its turn
+I15   a put never joins an AMI and a platform that it is not for; where it cannot name the record's AMI for that
+      reason, I14 asks for no AMI
 ====  ==================================================================================================
 """
 
@@ -267,8 +269,8 @@ def wrong_write(name: str, call: Call, answers: list[Any], *, dry: bool = False)
     if isinstance(call, PutConfig) and isinstance(call.text, str):
         if any(getattr(answer, "status", None) in ("FAILED", "CANCELLED") for answer in answers):
             yield "I4", f"{name} put the parameter, though the build failed"
-        looks = [answer for answer in answers if isinstance(answer, AmiState)]
-        if looks and json.loads(call.text)["ami"] != looks[-1].ami_id:
+        looks, values = [answer for answer in answers if isinstance(answer, AmiState)], json.loads(call.text)
+        if looks and values["ami"] != looks[-1].ami_id and values.get("platform") == CONFIG["platform"]:
             yield "I14", f"{name} puts an AMI that the record no longer had"
         turns = [answer for answer in answers if isinstance(answer, Throttled | bool)]
         if turns and isinstance(turns[-1], Throttled):

@@ -49,6 +49,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 _ARN = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/spot-runner-{PRESET}"
 PIPELINE = Pipeline(f"spot-runner-{PRESET}", _ARN, Platform.LINUX)
+NEIGHBOUR = f"{PRESET}-windows"
 WINDOWS_PIPELINE = Pipeline(f"spot-runner-{PRESET}-windows", f"{_ARN}-windows", Platform.WINDOWS)
 START = datetime(2026, 2, 11, 16, 5, 48, 123000, tzinfo=UTC)
 STALE_AFTER = timedelta(minutes=30)
@@ -126,6 +127,8 @@ class World(NamedTuple):
     """Those of ours whose commit was applied, and its reply lost."""
     intents: tuple[Intent, ...] = ()
     time: int = 0
+    neighbour: AmiState | None = None
+    """The record of another preset, to which the pipeline for Windows may belong as well."""
     looked: int = 0
     """The newest version that one of ours has seen in a history."""
     flying: tuple[tuple[str, int, str], ...] = ()
@@ -310,6 +313,8 @@ def perform(
 def _makes_sense(world: World, call: Call) -> bool:
     """Return whether a call is about this preset, and its arguments are what they should be."""
     match call:
+        case ReadState(name) if name == NEIGHBOUR:
+            return True
         case ReadState(name) | ReadConfig(name) | ReadHistory(name) | DescribeConfig(name, ConfigVersion()):
             return name == PRESET
         case PutConfig(name, ConfigVersion(), str()):
@@ -327,6 +332,8 @@ def _makes_sense(world: World, call: Call) -> bool:
 
 def _perform(world: World, call: Call, writer: str, now: datetime, commit_rule: CommitRule) -> tuple[Any, World]:
     match call:
+        case ReadState(name) if name == NEIGHBOUR:
+            return world.neighbour, world
         case ReadState():
             record = world.real.record
             looked = world.real._replace(record=record._replace(looked=True))
@@ -345,8 +352,8 @@ def _perform(world: World, call: Call, writer: str, now: datetime, commit_rule: 
         case PutConfig(_, config, text):
             if not replace(newest_config(world.real), text=text, tier=world.tier).fits:
                 world = world.blame("I12", f"{writer} puts more than the tier has room for")
-            if _is_for_another_platform(world, config, text):
-                world = world.blame("I13", f"{writer} puts an AMI into a parameter for another platform")
+            if _is_for_another_platform(world, text):
+                world = world.blame("I15", f"{writer} puts an AMI beside a platform that it is not for")
             return _put(world, writer, config.version, text)
     return _answer(world, call, now), world
 
@@ -371,10 +378,11 @@ def _answer(world: World, call: Call, now: datetime) -> Any:
     raise TypeError(f"no call of a reconciler: {call!r}")
 
 
-def _is_for_another_platform(world: World, config: ConfigVersion, text: str) -> bool:
-    """Return whether a put names an AMI that is not for the platform of the version that it is made from."""
-    own, ami_id = Platform.of(config.parse().get("platform")), json.loads(text)["ami"]
-    platforms = {built.platform for built in world.images if ami_of_image(built) == ami_id}
+def _is_for_another_platform(world: World, text: str) -> bool:
+    """Return whether a put names an AMI and a platform that it is not for."""
+    values = json.loads(text)
+    own = Platform.of(values.get("platform"))
+    platforms = {built.platform for built in world.images if ami_of_image(built) == values["ami"]}
     return bool(own and platforms - {None, own})
 
 

@@ -52,7 +52,8 @@ CASES = {
     "several-pipelines": (
         [[*FOUND, Pipeline("spot-runner-linux-x64-windows", "arn:other")]],
         "pipeline_ambiguous",
-        "Delete the pipeline that nobody needs. If another preset needs it, let pipeline_name name one of them only",
+        "Delete the pipeline that nobody needs. If another preset needs it, replace it by one with a name that "
+        "pipeline_name gives for that preset only",
     ),
     "no-images": ([FOUND, None], "no_images", "Start a build"),
     "deprecated": ([FOUND, image("DEPRECATED", HERE)], "no_usable_ami", RETIRED),
@@ -114,8 +115,8 @@ CASES = {
             ConfigVersion(7, '{"platform": "linux"}'),
         ],
         "config_invalid",
-        "If that image is right, correct the parameter's key 'platform'. Else correct pipeline_name, or give the "
-        "pipeline the right recipe and start a build",
+        "If that image is right, correct the parameter's key 'platform'. Else correct pipeline_name or the "
+        "pipeline's recipe, and start a build",
     ),
     "large-parameter": (
         [FOUND, image("AVAILABLE", HERE), ConfigVersion(7, '{"x": "' + "x" * 4100 + '"}', tier="Standard")],

@@ -42,6 +42,12 @@ def test_the_platform_of_its_ami_comes_back_from_an_item_and_from_xcom():
     assert (found.ami_id, found.platform) == ("ami-0new", Platform.WINDOWS)
 
 
+@pytest.mark.parametrize("ami_id", [b"ami-0new", "ami-\0", "x" * 100_000, None], ids=["bytes", "nul", "long", "none"])
+def test_an_ami_id_that_is_none_does_not_reach_xcom(ami_id):
+    told = Intent.from_item(note(amiId=ami_id, platform="Windows")).to_json()
+    assert not {"amiId", "platform"} & told.keys()
+
+
 @pytest.mark.parametrize("version", [7, Decimal("7"), Decimal("7.0")], ids=["int", "decimal", "decimal-with-fraction"])
 def test_read_back_from_an_item(version):
     found = Intent.from_item(INTENT.to_item() | {"paramVersion": version})

@@ -1,5 +1,6 @@
 """The write protocol of one preset, row by row: each call it makes, the answer it gets, and what it comes to."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,7 +32,7 @@ from spot_runner_provider.protocol.calls import (
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Replacement
 from spot_runner_provider.protocol.reconcile import MAX_ROUNDS, reconcile, retold, untouched
-from spot_runner_provider.records.ami_state import AmiState, Status
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, Status
 from spot_runner_provider.records.image import Ami, Image, Pipeline, UndatedImage
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
@@ -167,15 +168,18 @@ class TestPipelines:
     FIND = FindPipeline(("spot-runner-linux-x64", "spot-runner-linux-x64-windows"))
     LINUX = Pipeline("spot-runner-linux-x64", PIPELINE)
     WINDOWS = Pipeline("spot-runner-linux-x64-windows", f"{PIPELINE}-windows")
+    NO_OTHER = (ReadState("linux-x64-windows"), None)
 
     @pytest.mark.parametrize("pipeline", [LINUX, WINDOWS], ids=["first", "second"])
     def test_the_one_that_exists_is_looked_up(self, pipeline):
-        script = ((self.FIND, [pipeline]), (LatestImage(pipeline.arn), AVAILABLE), READ, LOGGED, COMMITTED)
+        asked = [self.NO_OTHER] if pipeline is self.WINDOWS else []
+        script = ((self.FIND, [pipeline]), *asked, (LatestImage(pipeline.arn), AVAILABLE), READ, LOGGED, COMMITTED)
         result = play(STALE, *script, PUT, LOOKED, FORGOT, run=self.MIXED)
         assert (what(result), result.pipeline_arn) == (("corrected_ready", *AS_READY), pipeline.arn)
 
     def test_one_without_images_is_named(self):
-        result = play(STALE, (self.FIND, [self.WINDOWS]), (LatestImage(self.WINDOWS.arn), None), run=self.MIXED)
+        script = ((self.FIND, [self.WINDOWS]), self.NO_OTHER, (LatestImage(self.WINDOWS.arn), None))
+        result = play(STALE, *script, run=self.MIXED)
         assert (result.outcome, "pipeline 'spot-runner-linux-x64-windows' has" in result.detail) == ("no_images", True)
 
     @pytest.mark.parametrize("run", [MIXED, replace(MIXED, dry_run=True)], ids=["run", "dry-run"])
@@ -185,6 +189,18 @@ class TestPipelines:
         assert result.detail.startswith(
             "pipelines 'spot-runner-linux-x64' and 'spot-runner-linux-x64-windows' exist in us-east-1, and only one "
             "may be the preset's; record unchanged. "
+        )
+
+    @pytest.mark.parametrize(
+        "other", [SEEN, READY, MalformedRecord("status is dreaming")], ids=["stale", "ready", "odd"]
+    )
+    def test_one_that_may_be_another_presets_is_not_taken(self, other):
+        result = play(STALE, (self.FIND, [self.WINDOWS]), (ReadState("linux-x64-windows"), other), run=self.MIXED)
+        assert (what(result), result.detail) == (
+            ("pipeline_ambiguous", *AS_IT_WAS),
+            "pipeline 'spot-runner-linux-x64-windows' may be that of preset linux-x64-windows as well; record "
+            "unchanged. Replace it by one with a name that pipeline_name gives for its preset only. If a preset is "
+            "gone, delete its record",
         )
 
     def test_where_there_is_none_all_are_named(self):
@@ -268,10 +284,34 @@ class TestPlatform:
         config = replace(self.LINUX_CONFIG, text='{"ami":"ami-0new","platform":"linux"}')
         assert play(STALE, FOUND, built(self.WINDOWS), (ReadConfig(PRESET), config)).outcome == "config_invalid"
 
-    def test_a_failed_build_of_another_one_is_recorded(self):
+    FAILED_IMAGE = replace(WINDOWS, status="FAILED", reason="no disk")
+
+    def test_a_failed_build_of_the_only_possible_pipeline_is_recorded(self):
         """The parameter is not even read: the record keeps its AMI."""
-        image = built(replace(self.WINDOWS, status="FAILED", reason="no disk"))
+        image = built(self.FAILED_IMAGE)
         assert play(STALE, FOUND, image, (Commit(SEEN, FAILED), Committed())).outcome == "corrected_failed"
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    @pytest.mark.parametrize(
+        ("platform", "config", "outcome"),
+        [
+            pytest.param(Platform.WINDOWS, LINUX_CONFIG, "config_invalid", id="other"),
+            pytest.param(Platform.WINDOWS, WINDOWS_CONFIG, "corrected_failed", id="same"),
+            pytest.param(Platform.WINDOWS, CONFIG, "corrected_failed", id="parameter-tells-none"),
+            pytest.param(Platform.WINDOWS, ConfigVersion(7, "{"), "corrected_failed", id="torn"),
+            pytest.param(Platform.WINDOWS, None, "corrected_failed", id="no-parameter"),
+            pytest.param(None, None, "corrected_failed", id="nobody-tells"),
+        ],
+    )
+    def test_a_failed_build_of_one_of_several_must_be_for_it(self, platform, config, outcome, dry_run):
+        run = replace(RUN, pipeline_names=("spot-runner-{preset}", "ci-{preset}"), dry_run=dry_run)
+        found = (FindPipeline(("spot-runner-linux-x64", "ci-linux-x64")), FOUND[1])
+        read = [(ReadConfig(PRESET), config)] if platform else []
+        commit = [] if dry_run or outcome == "config_invalid" else [(Commit(SEEN, FAILED), Committed())]
+        result = play(STALE, found, built(replace(self.FAILED_IMAGE, platform=platform)), *read, *commit, run=run)
+        assert result.outcome == outcome
+        if outcome == "config_invalid":
+            assert f"is for Linux, and image {IMAGE} for Windows: /spot-runner/configs/linux-x64; rec" in result.detail
 
     def test_the_same_one_is_told_in_the_intent(self):
         looked = (ReadState(PRESET), READY)
@@ -285,15 +325,19 @@ class TestPlatform:
         assert what(result) == ("config_invalid", "building", *AS_READY[1:])
         assert result.detail.startswith("the parameter is for Linux, and AMI ami-0new for Windows: /spot-runner/")
 
-    def test_one_that_changed_before_the_put_covered_it_is_restored(self):
-        """As if the person had come after us: what they wrote stays, and the record's AMI."""
+    @pytest.mark.parametrize("before", ["ami-0old", None], ids=str)
+    def test_one_that_changed_before_the_put_covered_it_comes_back_with_its_ami(self, before):
+        """As if the person had come before us: nothing that they wrote is lost, and no runner starts from that AMI."""
+        changed = replace(self.CHANGED, text=json.dumps({"ami": before, "platform": "linux"}, separators=(",", ":")))
         ours = ConfigVersion(9, self.TEXT)
         script = (
             (self.PUT[0], 9),
-            (ReadHistory(PRESET), [self.WINDOWS_CONFIG, self.CHANGED, ours]),
-            (PutConfig(PRESET, ours, '{"ami":"ami-0new","platform":"linux"}'), 10),
+            (ReadHistory(PRESET), [self.WINDOWS_CONFIG, changed, ours]),
+            (PutConfig(PRESET, ours, changed.text), 10),
         )
-        assert play(STALE, *self.START, *script, LOOKED).outcome == "corrected_ready"
+        result = play(STALE, *self.START, *script)
+        assert (what(result), result.replacement) == (("config_invalid", "building", *AS_READY[1:]), None)
+        assert "is for Linux, and AMI ami-0new for Windows" in result.detail
 
     def test_a_newer_record_is_followed_whatever_its_ami_is_for(self):
         waited = ((self.PUT[0], Throttled()), (Pause(), True), (ReadState(PRESET), NEWER))
@@ -318,6 +362,17 @@ class TestPlatform:
         result = play(candidate, LOOKED, (ReadHistory(PRESET), [self.WINDOWS_CONFIG, changed]))
         assert what(result) == ("config_invalid", "building", *AS_READY[1:])
         assert "an earlier run's try stands unfinished. If that image is right, correct" in result.detail
+
+    def test_one_that_changed_before_a_dead_trys_put_comes_back_with_its_ami(self):
+        ours, moments = ConfigVersion(9, self.TEXT), (60, 20, 15)
+        history = [
+            replace(version, modified=NOW - timedelta(minutes=minutes))
+            for version, minutes in zip((self.WINDOWS_CONFIG, self.CHANGED, ours), moments, strict=True)
+        ]
+        own = replace(self.INTENT, stands_for=(self.LEFT.job_id,))
+        put = (PutConfig(PRESET, history[-1], self.CHANGED.text), 10)
+        script = (LOOKED, (ReadHistory(PRESET), history), (LogIntent(own), None), put)
+        assert play(Candidate(PRESET, READY, (self.LEFT,)), *script).outcome == "config_invalid"
 
     def test_an_intent_of_our_own_hands_it_on(self):
         own = replace(self.INTENT, stands_for=(self.LEFT.job_id,))
@@ -1063,13 +1118,15 @@ class TestUnfinished:
         assert len(result.detail) < 250
 
     @pytest.mark.parametrize("history", [[], [ConfigVersion(7, "[]")]], ids=["gone", "broken"])
-    def test_an_invalid_parameter_keeps_the_intents(self, history):
-        result = play(self.CANDIDATE, LOOKED, (ReadHistory(PRESET), history))
+    @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
+    def test_an_invalid_parameter_keeps_the_intents(self, history, run):
+        result = play(self.CANDIDATE, LOOKED, (ReadHistory(PRESET), history), run=run)
         assert what(result) == ("config_invalid", "building", *AS_READY[1:])
 
     @pytest.mark.parametrize("record", [READY, None], ids=["ready", "gone"])
     def test_dry_run(self, record):
-        result = play(self.CANDIDATE, (ReadState(PRESET), record), run=DRY_RUN)
+        read = [(ReadHistory(PRESET), self.HISTORY)] if record else []
+        result = play(self.CANDIDATE, (ReadState(PRESET), record), *read, run=DRY_RUN)
         assert (result.outcome, result.detail) == ("finished", "dry run: would finish an earlier run's try")
 
     def test_a_stale_record_is_corrected_before_its_intents(self):

@@ -39,6 +39,7 @@ def note(name: str = "linux-x64", owner: str = "dag/run/1", **attributes: Any) -
         "buildId": "arn:new",
         "putsUntil": None,
         "standsFor": [],
+        "platform": None,
     } | attributes
 
 

@@ -96,6 +96,7 @@ def intent(
         "paramVersion": parameter_version,
         "putsUntil": None,
         "standsFor": [],
+        "platform": None,
     }
 
 
