@@ -82,6 +82,13 @@ SETTINGS = (
         example=45,
     ),
     Setting(
+        name="stuck_after_minutes",
+        description="Minutes after which a build that is still running is reported as stuck; never if 0.",
+        type="float",
+        default=360,
+        example=720,
+    ),
+    Setting(
         name="schedule",
         description="When the DAG runs: a cron expression or preset; manually only if empty.",
         default="*/15 * * * *",
@@ -119,7 +126,7 @@ def get_provider_info() -> dict[str, Any]:
 
     >>> sorted(get_provider_info()["config"]["spot_runner"]["options"])
     ['audit', 'aws_conn_id', 'config_prefix', 'dry_run', 'max_mapped_tasks', 'pipeline_name', 'region_name', 'schedule',
-     'stale_after_minutes', 'table_name']
+     'stale_after_minutes', 'stuck_after_minutes', 'table_name']
     """
     return {
         "package-name": "airflow-provider-spot-runner",

@@ -52,6 +52,7 @@ class Settings:
     aws_conn_id: str | None
     region_name: str | None
     stale_after_minutes: float
+    stuck_after_minutes: float
     schedule: str | None
     max_mapped_tasks: int
     audit: bool
@@ -70,7 +71,12 @@ class Settings:
     @property
     def reconciliation(self) -> dict[str, Any]:
         """The arguments of ``ReconcilePresetOperator`` that are settings."""
-        return {**self._place, "pipeline_name": self.pipeline_name, "dry_run": self.dry_run}
+        return {
+            **self._place,
+            "pipeline_name": self.pipeline_name,
+            "stuck_after": self.stuck_after_minutes,
+            "dry_run": self.dry_run,
+        }
 
     @property
     def _place(self) -> dict[str, Any]:
@@ -91,6 +97,7 @@ class Settings:
             aws_conn_id=_get("aws_conn_id") or None,
             region_name=_region(_get("region_name")),
             stale_after_minutes=_checked(arguments.minutes, "stale_after_minutes", _get("stale_after_minutes")),
+            stuck_after_minutes=_checked(arguments.minutes, "stuck_after_minutes", _get("stuck_after_minutes")),
             schedule=_schedule(_get("schedule")),
             max_mapped_tasks=_max_mapped_tasks(),
             audit=_boolean("audit"),

@@ -15,6 +15,7 @@ from spot_runner_provider.embedded.server import EmbeddedAws
 WRITES = ("Put", "Update", "Delete", "Create", "BatchWrite", "TransactWrite", "Add", "Label", "Start", "Cancel")
 UNTOUCHED = {
     "still_building",
+    "stuck",
     "pipeline_not_found",
     "no_images",
     "no_usable_ami",

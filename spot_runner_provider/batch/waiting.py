@@ -147,7 +147,7 @@ class Progress:
         """
         unseen = {arn: f"{waited}, and the last look failed: {why}" for arn, why in self.unseen.items()}
         seen = {build.image_arn: f"{waited} for it" for build in self.builds if build.image_arn not in unseen}
-        return self._without(unseen, Outcome.ERROR)._without(seen, Outcome.STILL_BUILDING)
+        return self._without(unseen, Outcome.ERROR)._without(seen)
 
     def refused(self, why: Mapping[str, str]) -> Self:
         """Return the progress without the builds that nobody may look at.
@@ -157,14 +157,14 @@ class Progress:
         names = [build.preset_name for build in self.builds if build.image_arn in why]
         return replace(self._without(why, Outcome.REFUSED), barred=(*self.barred, *names))
 
-    def _without(self, why: Mapping[str, str], outcome: Outcome) -> Self:
+    def _without(self, why: Mapping[str, str], outcome: Outcome | None = None) -> Self:
         told = {build.preset_name: why[build.image_arn] for build in self.builds if build.image_arn in why}
         return replace(
             self,
             results=tuple(
                 {
                     **result,
-                    "outcome": outcome.value,
+                    "outcome": outcome.value if outcome else result["outcome"],
                     "detail": shorten(
                         "; ".join(filter(None, (told[result["presetName"]], result["detail"]))), DETAIL_LIMIT
                     ),

@@ -114,9 +114,6 @@ def of_dag(dag_id: str, session: Session) -> Deployment:
     if dag is None:
         raise InvalidArgument(f"Airflow has not parsed the DAG {dag_id} yet; nothing was done")
     detecting = _given(dag, DetectStaleOperator)
-    if isinstance(after := detecting.get("stale_after"), str) and (parts := _DELTA.fullmatch(after)):
-        days, hours, minutes, seconds = (float(part or 0) for part in parts.groups())
-        detecting["stale_after"] = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     reconciling = _given(dag, ReconcilePresetOperator)
     with DAG(
         dag_id,
@@ -156,6 +153,15 @@ def _said(operator: ReconcilePresetOperator, name: str) -> Any:
     return ", ".join(sorted({*arguments.pipeline_names(given)})) if name == "pipeline_name" else given
 
 
+def _duration(value: Any) -> Any:
+    """Return an argument that is a ``timedelta`` as one; any other as it is."""
+    parts = _DELTA.fullmatch(value) if isinstance(value, str) else None
+    if parts is None:
+        return value
+    days, hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
 def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
     """Return the arguments of the DAG's only task of an operator, without ``presets`` and those about waiting."""
     tasks = [task for task in dag.tasks if task.task_type == operator.__name__]
@@ -165,7 +171,7 @@ def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
             "nothing was done"
         )
     (task,) = tasks
-    given = {name: getattr(task, name, None) for name in task.template_fields}
+    given = {name: _duration(getattr(task, name, None)) for name in task.template_fields}
     if "is_dry_run" in given:
         given["dry_run"] = given.pop("is_dry_run")
     if task.is_mapped:

@@ -66,6 +66,8 @@ class ReconcilePresetOperator(AmiStateOperator):
     :param config_prefix: the path above the SSM parameters. (templated)
     :param pipeline_name: the pipeline's name, with ``{preset}`` for the preset's name. Where pipelines are named in
         different ways, it takes several: a list, or a text with commas. Exactly one of them must exist. (templated)
+    :param stuck_after: how long a build may run before it is reported as ``stuck``; for ever if 0. A ``timedelta``, or
+        minutes as a number or text. (templated)
     :param index_name: the table's index on ``recordType``; needed for preset names, and in a retry. (templated)
     :param max_workers: number of threads. (templated)
     :param dry_run: look everything up, write nothing, and say what would be done. If the run was triggered as a dry
@@ -94,7 +96,14 @@ class ReconcilePresetOperator(AmiStateOperator):
         links.LogGroupLink(),
     )
     template_fields: Sequence[str] = aws_template_fields(
-        "presets", "table_name", "config_prefix", "pipeline_name", "index_name", "max_workers", "is_dry_run"
+        "presets",
+        "table_name",
+        "config_prefix",
+        "pipeline_name",
+        "stuck_after",
+        "index_name",
+        "max_workers",
+        "is_dry_run",
     )
 
     def __init__(
@@ -104,6 +113,7 @@ class ReconcilePresetOperator(AmiStateOperator):
         table_name: str | None,
         config_prefix: str = DEFAULTS["config_prefix"],
         pipeline_name: Sequence[str] | str = DEFAULTS["pipeline_name"],
+        stuck_after: timedelta | float | str = timedelta(minutes=DEFAULTS["stuck_after_minutes"]),
         index_name: str = INDEX_NAME,
         max_workers: int | str = 16,
         dry_run: bool | str = DEFAULTS["dry_run"],
@@ -119,6 +129,7 @@ class ReconcilePresetOperator(AmiStateOperator):
         self.table_name = table_name
         self.config_prefix = config_prefix
         self.pipeline_name = pipeline_name
+        self.stuck_after = stuck_after
         self.index_name = index_name
         self.max_workers = max_workers
         self.is_dry_run = dry_run  # ``dry_run`` is a method of every operator
@@ -343,6 +354,7 @@ class ReconcilePresetOperator(AmiStateOperator):
         dry_run = arguments.boolean("dry_run", self.is_dry_run)
         max_workers = arguments.count("max_workers", self.max_workers)
         pipeline_names = arguments.pipeline_names(self.pipeline_name)
+        stuck_after = arguments.duration("stuck_after", self.stuck_after)
         hook_parameters = self._beside_parameters
         stores = Stores(
             self.hook,
@@ -358,6 +370,7 @@ class ReconcilePresetOperator(AmiStateOperator):
             region=region,
             clock=clock.now,
             pipeline_names=pipeline_names,
+            stuck_after=stuck_after,
             config_prefix=prefix,
             repeated=resumed or ti.try_number > 1,
             dry_run=dry_run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from spot_runner_provider import DEFAULTS
@@ -90,7 +90,8 @@ class Run:
 
     ``owner`` is the ``<dag_id>/<run_id>`` that signs records; every try of the run shares it. ``attempt`` identifies
     one execution of a try, so that it never overwrites or forgets the intent of another that may still be alive.
-    ``pipeline_names`` are templates. ``repeated``: an earlier try of this run may already have written the parameter.
+    ``pipeline_names`` are templates. A build that runs for longer than ``stuck_after`` is stuck; none is if that is 0.
+    ``repeated``: an earlier try of this run may already have written the parameter.
 
     >>> run = Run("spot_runner_reconcile/manual__1", "reconcile_preset/0/1", "us-east-1", clock=datetime.now)
     >>> run.pipelines_of("linux-x64"), run.parameter_of("linux-x64"), run.dry_run
@@ -102,6 +103,7 @@ class Run:
     region: str
     clock: Callable[[], datetime]
     pipeline_names: tuple[str, ...] = (DEFAULTS["pipeline_name"],)
+    stuck_after: timedelta = timedelta(minutes=DEFAULTS["stuck_after_minutes"])
     config_prefix: str = DEFAULTS["config_prefix"]
     repeated: bool = False
     dry_run: bool = False

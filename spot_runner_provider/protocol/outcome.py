@@ -81,7 +81,18 @@ class Outcome(StrEnum):
         Meaning(
             label="Still building",
             means="the build is still running",
-            advice="nothing; if it runs for hours, look at the image in the Image Builder console",
+            advice="nothing",
+            is_awaited=True,
+        ),
+    )
+    STUCK = (
+        "stuck",
+        Meaning(
+            label="Build stuck",
+            means="the build has been running for longer than `stuck_after_minutes`; the detail says since when",
+            advice="look at the image in the Image Builder console; if nothing moves, cancel the build and start "
+            "another",
+            needs_attention=True,
             is_awaited=True,
         ),
     )

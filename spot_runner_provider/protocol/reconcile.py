@@ -77,7 +77,7 @@ from spot_runner_provider.protocol.calls import (
 )
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome, Replacement, Result
-from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, Status, job_id
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, Status, job_id, render_timestamp
 from spot_runner_provider.records.arn import Arn
 from spot_runner_provider.records.image import BuildState, Image, Pipeline, UndatedImage, is_pipeline_name, judge
 from spot_runner_provider.records.intent import Intent, base_of, key_of, redundant
@@ -180,7 +180,9 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
         return replace(
             draft,
             outcome=Outcome.NO_IMAGES,
-            detail=f"pipeline {pipeline.name!r} has no images; record unchanged. Start a build",
+            detail=_join(
+                f"pipeline {pipeline.name!r} has no images; record unchanged. Start a build", _disabled(pipeline)
+            ),
         ), None
     draft = replace(
         draft,
@@ -189,10 +191,18 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
         log_group=image.log_group,
         platform=image.platform or pipeline.platform,
     )
+    return _judged(seen, draft, pipeline, image, looked_up_at, run)
 
+
+def _judged(
+    seen: AmiState, draft: Result, pipeline: Pipeline, image: Image, looked_up_at: datetime, run: Run
+) -> tuple[Result, AmiState | None]:
+    """Return what the latest image says, as :func:`_look_up` does."""
     arn = Arn.parse(pipeline.arn)
     verdict = judge(image, region=run.region, account=arn.account if arn else "")
     if verdict.state is BuildState.BUILDING:
+        if image.created and run.stuck_after and looked_up_at - image.created > run.stuck_after:
+            return _stuck(draft, verdict.reason, image.created), None
         return replace(draft, outcome=Outcome.STILL_BUILDING, detail=verdict.reason), None
     if verdict.state is BuildState.UNUSABLE:
         return replace(
@@ -203,7 +213,9 @@ def _look_up(seen: AmiState, run: Run) -> Flow[tuple[Result, AmiState | None]]:
 
     at = looked_up_at - CLOCK_SKEW
     if verdict.state is BuildState.FAILED:
-        return draft, seen.now_failed(verdict.reason, build_id=image.arn, at=at, by=run.owner)
+        return replace(draft, detail=_disabled(pipeline)), seen.now_failed(
+            verdict.reason, build_id=image.arn, at=at, by=run.owner
+        )
 
     assert verdict.ami_id is not None
     if image.created and image.created < seen.updated:
@@ -230,7 +242,8 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
         except InvalidConfig as error:
             return _refused_before(error, draft, run)
     if run.dry_run:
-        return replace(draft, outcome=Outcome.CORRECTED_FAILED, detail=f"dry run: would set failed ({reason})")
+        detail = _join(f"dry run: would set failed ({reason})", draft.detail)
+        return replace(draft, outcome=Outcome.CORRECTED_FAILED, detail=detail)
     committed = yield Commit(seen, corrected)
     record = _own(committed, corrected, run)
     if record is None:
@@ -238,7 +251,7 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
     if record.status is Status.READY:  # by an earlier try, which saw the build before this one
         corrected_ready = _corrected(draft, record, record, detail="set by an earlier try; the next run finishes it")
         return replace(corrected_ready, status=Status.BUILDING)
-    return _corrected(draft, record, record, detail=record.error_message or "")
+    return _corrected(draft, record, record, detail=_join(record.error_message or "", draft.detail))
 
 
 def _commit_ready(
@@ -788,6 +801,26 @@ def _not_its_own(draft: Result, pipeline: Pipeline, other: str) -> Result:
         outcome=Outcome.PIPELINE_AMBIGUOUS,
         detail=f"pipeline {pipeline.name!r} may be that of preset {shorten(other)} as well; record unchanged. Replace "
         "it by one with a name that pipeline_name gives for its preset only. If a preset is gone, delete its record",
+    )
+
+
+def _stuck(draft: Result, reason: str, created: datetime) -> Result:
+    """Return the result of a preset whose build has been running for too long."""
+    return replace(
+        draft,
+        outcome=Outcome.STUCK,
+        detail=f"{reason}, and it began at {render_timestamp(created)}; record unchanged. Look at image "
+        f"{draft.image_arn}. If nothing moves, cancel the build and start another",
+    )
+
+
+def _disabled(pipeline: Pipeline) -> str:
+    """Return what to say of a pipeline that is disabled; nothing if it is not."""
+    if not pipeline.is_switched_off:
+        return "" if pipeline.is_enabled else f"pipeline {pipeline.name!r} is disabled"
+    return (
+        f"Image Builder disabled pipeline {pipeline.name!r} after {pipeline.failures} failed builds in a row: enable "
+        "it, or no build starts by itself"
     )
 
 

@@ -168,7 +168,7 @@ class UndatedImage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """An image pipeline. ``platform`` is ``None`` if it names no known one.
+    """An image pipeline. ``platform`` is ``None`` if it names no known one. ``failures`` are failed builds in a row.
 
     >>> Pipeline("spot-runner-linux-x64", "arn:pipeline", Platform.LINUX).platform.value
     'Linux'
@@ -177,18 +177,36 @@ class Pipeline:
     name: str
     arn: str
     platform: Platform | None = None
+    is_enabled: bool = True
+    failures: int = 0
+
+    @property
+    def is_switched_off(self) -> bool:
+        """Whether Image Builder disabled it because of failed builds; a person who does leaves no failures.
+
+        Image Builder does so after a number of scheduled builds in a row have failed, by default five (API:
+        ``autoDisablePolicy``).
+        """
+        return not self.is_enabled and self.failures > 0
 
 
 def pipelines_of(answers: Iterable[Any]) -> Iterator[Pipeline]:
     """Yield each ``ImagePipeline`` of the Image Builder API; one that lacks its name or its ARN is passed over.
 
     >>> list(pipelines_of([{"name": "spot-runner-linux-x64", "arn": "arn:pipeline"}, {"name": "spot-runner-nowhere"}]))
-    [Pipeline(name='spot-runner-linux-x64', arn='arn:pipeline', platform=None)]
+    [Pipeline(name='spot-runner-linux-x64', arn='arn:pipeline', platform=None, is_enabled=True, failures=0)]
     """
     for pipeline in map(_structure, answers):
         name, arn = _text(pipeline.get("name")), _text(pipeline.get("arn"))
         if name and arn:
-            yield Pipeline(name, arn, Platform.of(pipeline.get("platform")))
+            failures = pipeline.get("consecutiveFailures")
+            yield Pipeline(
+                name,
+                arn,
+                Platform.of(pipeline.get("platform")),
+                is_enabled=pipeline.get("status") != "DISABLED",
+                failures=failures if isinstance(failures, int) else 0,
+            )
 
 
 def pipeline_name_of(template: str, preset_name: str) -> str:

@@ -19,7 +19,7 @@ from botocore import UNSIGNED
 from spot_runner_provider import clock
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo.seed import ami_state, create_table, preset_config, put_items
-from spot_runner_provider.embedded.imagebuilder.models import Ami
+from spot_runner_provider.embedded.imagebuilder.models import Ami, timestamp
 from spot_runner_provider.embedded.server import EmbeddedAws
 from spot_runner_provider.operators.detect_stale import DetectStaleOperator
 from spot_runner_provider.operators.reconcile_preset import ReconcilePresetOperator
@@ -270,6 +270,19 @@ def test_a_duration_comes_through_airflows_database(red: Team, add: Add, here: H
     add(dag_of(red, detect={"stale_after": timedelta(minutes=minutes)}))
     answer = here("detect", "--dag-id", red.dag_id, "-o", "json")
     assert [line["stale"] for line in answer.report["presets"]] == [stale]
+
+
+@pytest.mark.parametrize(("hours", "outcome"), [(2, "stuck"), (4, "still_building"), (30, "still_building")])
+def test_so_does_one_of_the_repair(red: Team, add: Add, here: Here, hours: int, outcome: str) -> None:
+    red.aws.image_builder.add_image(
+        f"red-{PRESET}", status="TESTING", date_created=timestamp(clock.now() + timedelta(hours=1))
+    )
+    add(dag_of(red, reconcile={"stuck_after": timedelta(hours=hours)}))
+    with pytest.MonkeyPatch.context() as patch:
+        present = clock.now()
+        patch.setattr(clock, "now", lambda: present + timedelta(hours=4))
+        answer = here("reconcile", PRESET, "--dag-id", red.dag_id, "-o", "json")
+    assert answer.outcomes == {PRESET: outcome}
 
 
 def test_a_process_says_no_more_than_why_a_template_is_refused(red: Team, add: Add) -> None:

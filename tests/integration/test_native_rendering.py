@@ -64,6 +64,7 @@ TEXTS = {
     "region_name": ("1_0", "region_name is 10 (int), which is not text."),
     "verify": ("0", "verify is 0 (int); it takes true or false"),
     "stale_after": ("None", "stale_after is None (NoneType); it takes a timedelta, or minutes"),
+    "stuck_after": ("[]", "stuck_after is [] (list); it takes a timedelta, or minutes"),
     "max_mapped_tasks": ("{}", "max_mapped_tasks is {} (dict); it takes a whole number"),
     "max_workers": ("()", "max_workers is () (tuple); it takes a whole number"),
     "audit": ("1", "audit is 1 (int); it takes true or false"),

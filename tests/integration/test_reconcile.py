@@ -209,6 +209,16 @@ def test_states_in_which_nothing_is_written(deployment, logged, status, outcome,
         assert f"no pipeline 'spot-runner-{PRESET}'" in said
 
 
+@pytest.mark.parametrize("stuck_after", [None, "90", timedelta(minutes=90), 0], ids=str)
+def test_a_build_that_runs_for_hours_is_stuck(deployment, logged, stuck_after):
+    deployment.preset(PRESET, minutes=300)
+    deployment.image(PRESET, "TESTING", minutes=120 if stuck_after else 361)
+    given = {} if stuck_after is None else {"stuck_after": stuck_after}
+    result = run(**given)[PRESET]
+    assert (result["outcome"], deployment.writes()) == ("still_building" if stuck_after == 0 else "stuck", [])
+    assert (f"preset {PRESET}: stuck: the build is TESTING, and it began at 2" in logged()) == (stuck_after != 0)
+
+
 def test_an_image_older_than_the_record_is_taken_with_a_warning(deployment, logged):
     deployment.preset(PRESET, minutes=45)
     deployment.image(PRESET, "AVAILABLE", NEW, minutes=50)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from spot_runner_provider.protocol.calls import Busy, Commit, Pause, PutConfig
@@ -31,6 +32,7 @@ from tests.interleavings.model import (
     CONFIG,
     NEIGHBOUR,
     PIPELINE,
+    START,
     WINDOWS_PIPELINE,
     Version,
     World,
@@ -143,6 +145,11 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
         "": (world, 3, 5),
         ", secure": (world._replace(secure=True), 3, 5),
         ", build failed": (stale_world(BROKEN), 3, 1),
+        ", build failed, pipeline off": (
+            stale_world(BROKEN)._replace(pipelines=(replace(PIPELINE, is_enabled=False, failures=5),)),
+            3,
+            1,
+        ),
         ", Windows": (for_windows._replace(pipelines=(WINDOWS_PIPELINE,)), 4, 5),
         ", a platform that nobody tells": (unknown, 3, 5),
         ", a parameter that tells no platform": (plain, 3, 5),
@@ -158,6 +165,11 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
         "no image": (stale_world(), 2, _back_to(world)),
         "image undated": (stale_world(replace(SAME, created=None)), 2, _back_to(world)),
         "image unfinished": (stale_world(image(1, status="TESTING")), 2, _back_to(world)),
+        "image stuck": (
+            stale_world(replace(image(1, status="TESTING"), created=START - timedelta(hours=7))),
+            2,
+            _back_to(world),
+        ),
         "image without an AMI": (stale_world(replace(SAME, amis=())), 2, _back_to(world)),
         "failed image for Windows": (
             stale_world(replace(BROKEN, platform=Platform.WINDOWS)),

@@ -305,6 +305,21 @@ def test_a_pipeline_without_a_name_or_an_arn_is_none():
 
 
 @pytest.mark.parametrize(
+    ("told", "is_enabled", "failures", "is_switched_off"),
+    [
+        pytest.param({"status": "ENABLED", "consecutiveFailures": 3}, True, 3, False, id="enabled"),
+        pytest.param({"status": "DISABLED", "consecutiveFailures": 5}, False, 5, True, id="by-image-builder"),
+        pytest.param({"status": "DISABLED", "consecutiveFailures": 0}, False, 0, False, id="by-a-person"),
+        pytest.param({"status": "DISABLED"}, False, 0, False, id="nobody-counts"),
+        pytest.param({"status": "PAUSED", "consecutiveFailures": "5"}, True, 0, False, id="unknown"),
+    ],
+)
+def test_whether_a_pipeline_is_disabled_and_by_whom(told, is_enabled, failures, is_switched_off):
+    (pipeline,) = pipelines_of([{"name": "spot-runner-a", "arn": "arn:pipeline", **told}])
+    assert (pipeline.is_enabled, pipeline.failures, pipeline.is_switched_off) == (is_enabled, failures, is_switched_off)
+
+
+@pytest.mark.parametrize(
     ("word", "platform"),
     [
         pytest.param("Linux", Platform.LINUX, id="linux"),

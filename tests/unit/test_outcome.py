@@ -84,13 +84,13 @@ FLAGS = {
     "needs_attention": (
         {
             *("pipeline_not_found", "pipeline_ambiguous", "no_images", "no_usable_ami", "config_invalid", "refused"),
-            *("drifted", "error"),
+            *("drifted", "error", "stuck"),
         },
         NEED_ATTENTION,
     ),
     "fails_task": ({"error"}, FAIL_TASKS),
     "fails_wait": ({"refused"}, FAIL_WAITS),
-    "is_awaited": ({"still_building"}, AWAITED),
+    "is_awaited": ({"still_building", "stuck"}, AWAITED),
     "settles": ({"corrected_ready", "corrected_failed", "finished", "superseded", "no_usable_ami"}, SETTLE),
 }
 

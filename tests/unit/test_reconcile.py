@@ -160,6 +160,78 @@ class TestNothingToWrite:
         assert ": /spot-runner/configs/linux-x64; record and parameter unchanged. " in result.detail
 
 
+class TestStuck:
+    """A build that runs for longer than any should."""
+
+    RUNNING = replace(AVAILABLE, status="TESTING", created=NOW - timedelta(hours=6, seconds=1), amis=())
+
+    @pytest.mark.parametrize("run", [RUN, DRY_RUN], ids=["run", "dry-run"])
+    def test_it_is_told_since_when_and_what_to_do(self, run):
+        result = play(STALE, FOUND, built(self.RUNNING), run=run)
+        assert (what(result), result.detail) == (
+            ("stuck", *AS_IT_WAS),
+            f"the build is TESTING, and it began at 2026-02-11T10:05:47.123Z; record unchanged. Look at image {IMAGE}. "
+            "If nothing moves, cancel the build and start another",
+        )
+
+    @pytest.mark.parametrize(
+        ("created", "stuck_after", "outcome"),
+        [
+            pytest.param(NOW - timedelta(hours=6), timedelta(hours=6), "still_building", id="not-yet"),
+            pytest.param(NOW - timedelta(hours=7), timedelta(hours=7, seconds=1), "still_building", id="longer-limit"),
+            pytest.param(NOW - timedelta(minutes=2), timedelta(minutes=1), "stuck", id="shorter-limit"),
+            pytest.param(NOW - timedelta(days=90), timedelta(0), "still_building", id="never"),
+            pytest.param(NOW + timedelta(minutes=1), timedelta(minutes=1), "still_building", id="clock-ahead"),
+            pytest.param(None, timedelta(hours=6), "still_building", id="undated"),
+        ],
+    )
+    def test_from_when_on(self, created, stuck_after, outcome):
+        image = replace(self.RUNNING, created=created)
+        assert play(STALE, FOUND, built(image), run=replace(RUN, stuck_after=stuck_after)).outcome == outcome
+
+    @pytest.mark.parametrize("status", ["AVAILABLE", "FAILED", "DELETED"])
+    def test_a_build_that_ended_never_is(self, status):
+        image = built(replace(AVAILABLE, status=status, created=NOW - timedelta(days=90)))
+        read = [READ] if status == "AVAILABLE" else []
+        assert play(STALE, FOUND, image, *read, run=DRY_RUN).outcome != "stuck"
+
+
+class TestDisabledPipeline:
+    """Following an advice to start a build does not help for long where the pipeline is switched off."""
+
+    SAID = (
+        "Image Builder disabled pipeline 'spot-runner-linux-x64' after 5 failed builds in a row: enable it, or no "
+        "build starts by itself"
+    )
+    FAILED_IMAGE = replace(AVAILABLE, status="FAILED", reason="no disk")
+
+    def found(self, **pipeline):
+        return FOUND[0], [replace(FOUND[1][0], **pipeline)]
+
+    @pytest.mark.parametrize(
+        ("failures", "said"),
+        [(5, SAID), (0, "pipeline 'spot-runner-linux-x64' is disabled")],
+        ids=["failures", "person"],
+    )
+    def test_it_is_told_beside_a_failed_build_and_not_in_the_record(self, failures, said):
+        found = self.found(is_enabled=False, failures=failures)
+        result = play(STALE, found, built(self.FAILED_IMAGE), (Commit(SEEN, FAILED), Committed()))
+        assert (result.outcome, result.detail) == ("corrected_failed", f"FAILED: no disk; {said}")
+
+    def test_a_dry_run_tells_it_too(self):
+        result = play(STALE, self.found(is_enabled=False, failures=5), built(self.FAILED_IMAGE), run=DRY_RUN)
+        assert result.detail == f"dry run: would set failed (FAILED: no disk); {self.SAID}"
+
+    def test_it_is_told_where_there_is_no_image(self):
+        result = play(STALE, self.found(is_enabled=False, failures=5), built(None))
+        assert (result.outcome, result.detail.endswith(f"Start a build; {self.SAID}")) == ("no_images", True)
+
+    def test_it_is_not_told_where_a_build_succeeded(self):
+        found = self.found(is_enabled=False)
+        result = play(STALE, found, BUILT, READ, LOGGED, COMMITTED, PUT, LOOKED, FORGOT)
+        assert (result.outcome, result.detail) == ("corrected_ready", "")
+
+
 class TestPipelines:
     """Exactly one of the pipelines that may be the preset's exists, or nothing is written."""
 

@@ -77,6 +77,13 @@ def test_a_build_given_up_says_why():
     assert (progress.builds, progress.promotions) == ((), PROGRESS.promotions)
 
 
+def test_a_stuck_build_given_up_is_stuck_still():
+    stuck = replace(A, outcome=Outcome.STUCK)
+    progress = Progress.of([stuck], [Candidate("a", SEEN)])
+    (result,) = progress.given_up("waited 60 minutes").results
+    assert (result["outcome"], result["detail"]) == ("stuck", "waited 60 minutes for it; the build is TESTING")
+
+
 def test_a_denied_build_is_given_up_alone():
     progress = PROGRESS.refused({"arn:a": "access denied", "arn:other": "-"})
     assert outcomes(progress) == [("c", "corrected_ready"), ("a", "refused"), ("b", "still_building")]

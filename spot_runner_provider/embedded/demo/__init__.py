@@ -12,7 +12,7 @@ linux-x64-secure      a SecureString parameter with a key of its own            
 linux-x64-cuda        latest FAILED, with a reason, a failed step and a component    corrected_failed
 windows-2019          latest CANCELLED                                               corrected_failed
 linux-arm64-docker    latest still BUILDING                                          still_building
-windows-2025          latest still TESTING                                           still_building
+windows-2025          latest has been TESTING for eight hours                        stuck
 linux-x64-contested   the event arrives late, with a newer AMI, just before us       superseded
 linux-x64-resumed     an earlier run stopped between the record and the parameter    finished
 linux-riscv64         no such pipeline                                               pipeline_not_found

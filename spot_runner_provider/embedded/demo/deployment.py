@@ -31,7 +31,7 @@ OUTCOMES: Mapping[str, str | None] = {
     "linux-x64-cuda": "corrected_failed",
     "windows-2019": "corrected_failed",
     "linux-arm64-docker": "still_building",
-    "windows-2025": "still_building",
+    "windows-2025": "stuck",
     "linux-x64-contested": "superseded",
     "linux-x64-resumed": "finished",
     "linux-riscv64": "pipeline_not_found",
@@ -151,8 +151,8 @@ class _Demo:
         self._stale("linux-arm64-docker", minutes=45)
         self._image("linux-arm64-docker", "AVAILABLE", hours=90)
         self._image("linux-arm64-docker", "BUILDING", hours=0.5, amis=())
-        self._stale("windows-2025", minutes=70, platform="windows")
-        self._image("windows-2025", "TESTING", hours=1, amis=())
+        self._stale("windows-2025", minutes=520, platform="windows")
+        self._image("windows-2025", "TESTING", hours=8, amis=())
 
     def _unusable(self) -> None:
         self._stale("linux-riscv64", minutes=500, pipeline=False)

@@ -9,6 +9,7 @@ const OUTCOMES = {
   corrected_ready: "Corrected to ready",
   corrected_failed: "Corrected to failed",
   still_building: "Still building",
+  stuck: "Build stuck",
   superseded: "Newer state kept",
   finished: "Earlier repair finished",
   pipeline_not_found: "No such pipeline",
