@@ -341,7 +341,10 @@ class _Progress:
     @property
     def begins(self) -> bool:
         """Whether it is about to read its parameter in order to put it; when finishing, it reads its record first."""
-        return isinstance(self.call, ReadConfig | ReadState) and not self._admitted and not self._put
+        match self.call:
+            case ReadConfig(name) | ReadState(name):
+                return name == self.preset_name and not self._admitted and not self._put
+        return False
 
     @property
     def is_queued(self) -> bool:

@@ -19,7 +19,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from spot_runner_provider.batch.batch import BUNDLE, Batch
+from spot_runner_provider.batch.batch import BUNDLE, Batch, _Progress
 from spot_runner_provider.batch.breaker import PUTS_IN_A_ROW
 from spot_runner_provider.hooks.stores import Stores
 from spot_runner_provider.protocol.calls import (
@@ -28,6 +28,8 @@ from spot_runner_provider.protocol.calls import (
     Committed,
     ConfigurationError,
     Lost,
+    ReadConfig,
+    ReadState,
     Refused,
     ResourceRefused,
     Throttled,
@@ -387,6 +389,18 @@ class TestEverybodysTrouble:
         candidates = [Candidate(*item) for item in stores.records.items()]
         run(stores, [*candidates[:-1], Candidate("p10", ready, (intent,))])
         assert [each for each in stores.intents.values() if each.preset_name == "p10"] == [intent]
+
+    def test_a_look_at_another_presets_record_begins_nothing(self):
+        """So it takes no turn of a put."""
+        names = ("spot-runner-{preset}", "spot-runner-{preset}-windows")
+        candidate = Candidate("p", AmiState("p", Status.BUILDING, "2026-02-11T15:00:00.000Z"))
+        progress = _Progress(candidate, replace(RUN, pipeline_names=names))
+        progress.advance(next)
+        progress.answer((Pipeline("spot-runner-p-windows", "arn:pipeline"),))
+        assert (progress.call, progress.begins) == (ReadState("p-windows"), False)
+        for answer in (None, IMAGE):
+            progress.answer(answer)
+        assert (progress.call, progress.begins) == (ReadConfig("p"), True)
 
     @pytest.mark.parametrize("max_workers", [2, 4])
     def test_threads_share_what_is_known(self, max_workers):
