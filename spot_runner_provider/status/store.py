@@ -5,6 +5,7 @@ In the examples, ``session`` belongs to a database with a paused deployment that
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,11 +18,10 @@ from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.models.xcom import XComModel
-from airflow.timetables.base import DataInterval, TimeRestriction
-from pendulum import instance
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from spot_runner_provider.status.schedule import next_due
 from spot_runner_provider.status.view import DeploymentHistory, RunSummary, Task, Told, is_report, unknown
 
 TAG = "spot-runner"
@@ -29,6 +29,8 @@ TAG = "spot-runner"
 
 HISTORY = 20
 """Number of runs that are looked at."""
+
+log = logging.getLogger(__name__)
 
 _FINISHED = frozenset({"success", "failed"})
 _PASSED_OVER = frozenset({"skipped", "upstream_failed", "removed"})
@@ -65,32 +67,27 @@ def deployment(dag_id: str, session: Session) -> DeploymentHistory:
 
 
 def _runs(dag_id: str, session: Session) -> list[RunSummary]:
-    """Return the runs that were created last, the one that began last first. A cleared run begins again.
+    """Return the runs that began last, the last one first. A cleared run begins again.
 
     A backfill's dates in the past do not matter.
     """
-    columns = (DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.queued_at, DagRun.run_after, DagRun.end_date)
-    rows = session.execute(select(*columns).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(HISTORY))
-    runs = [
-        RunSummary(run_id, str(state), start or queued or after, end if state in _FINISHED else None)
-        for run_id, state, start, queued, after, end in rows
+    began = func.coalesce(DagRun.start_date, DagRun.queued_at, DagRun.run_after)
+    columns = (DagRun.run_id, DagRun.state, began, DagRun.end_date)
+    query = select(*columns).where(DagRun.dag_id == dag_id).order_by(began.desc(), DagRun.id.desc()).limit(HISTORY)
+    return [
+        RunSummary(run_id, str(state), began, ended if state in _FINISHED else None)
+        for run_id, state, began, ended in session.execute(query)
     ]
-    return sorted(runs, key=lambda run: run.began, reverse=True)
 
 
 def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
-    """Return when the schedule wants a run after ``since``; ``None`` if it wants none.
-
-    The scheduler's own next date is of no use, because it moves on while the DAG is paused.
-    """
-    dag = SerializedDagModel.get_dag(dag_id, session=session)
-    if dag is None:
+    """Return when the schedule wants a run after ``since``; ``None`` if it wants none, or cannot be read."""
+    try:
+        dag = SerializedDagModel.get_dag(dag_id, session=session)
+    except Exception as error:  # the timetable's plugin is missing in this process
+        log.info("the schedule of DAG %s cannot be read: %s", dag_id, error)
         return None
-    info = dag.timetable.next_dagrun_info(
-        last_automated_data_interval=DataInterval.exact(instance(since)),
-        restriction=TimeRestriction(earliest=None, latest=None, catchup=True),
-    )
-    return info and info.run_after
+    return next_due(dag.timetable, since) if dag else None
 
 
 def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> tuple[Told | None, dict[str, str]]:

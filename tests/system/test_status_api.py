@@ -17,6 +17,8 @@ from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XComModel
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunType
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from sqlalchemy import delete, select, update
@@ -138,6 +140,28 @@ def an_hour_ago(after: Snapshot) -> Iterator[None]:
 
 
 @pytest.fixture
+def made_later(after: Snapshot) -> Iterator[None]:
+    """Runs that were created after the one that has reported, and began before it: it was cleared, and ran again."""
+    with create_session() as session:
+        began = session.scalars(select(DagRun.start_date).where(DagRun.dag_id == DAG)).one() - timedelta(hours=1)
+        for number in range(25):
+            moment = began - timedelta(minutes=number)
+            session.add(
+                DagRun(
+                    dag_id=DAG,
+                    run_id=f"backfill__{number}",
+                    run_type=DagRunType.BACKFILL_JOB,
+                    run_after=moment,
+                    start_date=moment,
+                    state=DagRunState.SUCCESS,
+                )
+            )
+    yield
+    with create_session() as session:
+        session.execute(delete(DagRun).where(DagRun.dag_id == DAG, DagRun.run_id.startswith("backfill__")))
+
+
+@pytest.fixture
 def fixed(pushed: Callable[..., None]) -> None:
     """Let detection have looked at some presets only."""
     with create_session() as session:
@@ -250,6 +274,12 @@ def test_an_hour_without_a_run_is_stale(viewer: TestClient, an_hour_ago: None) -
     answer = status(viewer)
     assert (answer["status"], answer["state"]) == ("degraded", "stale")
     assert 0 < (parse_timestamp(answer["due"]) - parse_timestamp(answer["runs"][0]["beganAt"])).total_seconds() <= 900
+
+
+def test_the_newest_run_is_the_one_that_began_last(viewer: TestClient, made_later: None) -> None:
+    answer = status(viewer)
+    assert [run["runId"] for run in answer["runs"]] == [answer["reportedBy"], *(f"backfill__{n}" for n in range(19))]
+    assert len(answer["presets"]) == len(OUTCOMES)
 
 
 @pytest.mark.parametrize("value", ["s3://bucket/key", {"presets": None}, [1], None, 7])
