@@ -164,7 +164,7 @@ def _duration(value: Any) -> Any:
 
 def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
     """Return the arguments of the DAG's only task of an operator, without ``presets`` and those about waiting."""
-    tasks = [task for task in dag.tasks if task.task_type == operator.__name__]
+    tasks = [task for task in dag.tasks if task.operator_name == operator.custom_operator_name]
     if len(tasks) != 1:
         raise InvalidArgument(
             f"the DAG {dag.dag_id} has {len(tasks) or 'no'} tasks of {operator.__name__}, and must have one; "

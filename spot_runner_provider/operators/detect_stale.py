@@ -67,6 +67,7 @@ class DetectStaleOperator(AmiStateOperator):
     [['linux-arm64'], ['linux-x64']]
     """
 
+    custom_operator_name = "DetectStaleOperator"  # a team's own subclasses are found by it, too
     template_fields: Sequence[str] = aws_template_fields(
         "table_name", "index_name", "stale_after", "presets", "max_mapped_tasks", "audit", "config_prefix"
     )

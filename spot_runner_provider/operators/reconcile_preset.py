@@ -95,6 +95,7 @@ class ReconcilePresetOperator(AmiStateOperator):
         links.RecordLink(),
         links.LogGroupLink(),
     )
+    custom_operator_name = "ReconcilePresetOperator"  # a team's own subclasses are found by it, too
     template_fields: Sequence[str] = aws_template_fields(
         "presets",
         "table_name",

@@ -74,6 +74,7 @@ class ReportStatusOperator(BaseOperator):
     ('degraded', '2 presets ready, 1 preset failed')
     """
 
+    custom_operator_name = "ReportStatusOperator"  # a team's own subclasses are found by it, too
     template_fields: Sequence[str] = ("fail_on",)
 
     def __init__(

@@ -98,11 +98,12 @@ def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> tuple[Told
     partial: Told | None = None
     messages: dict[str, str] = {}
     tasks: dict[str, dict[str, Task]] = {run_id: {} for run_id in run_ids}
-    columns = (TaskInstance.run_id, TaskInstance.operator, TaskInstance.task_id)
+    operator_name = func.coalesce(TaskInstance.custom_operator_name, TaskInstance.operator)
+    columns = (TaskInstance.run_id, operator_name, TaskInstance.task_id)
     query = select(*columns, func.max(TaskInstance.map_index)).where(
         TaskInstance.dag_id == dag_id,
         TaskInstance.run_id.in_(run_ids),
-        TaskInstance.operator.in_((_DETECT, _RECONCILE, _REPORT)),
+        operator_name.in_((_DETECT, _RECONCILE, _REPORT)),
         func.coalesce(TaskInstance.state, "").not_in(_PASSED_OVER),
     )
     for run_id, operator, task_id, map_index in session.execute(query.group_by(*columns)):

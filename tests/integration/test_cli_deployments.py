@@ -265,6 +265,25 @@ def test_several_names_of_pipelines(red: Team, add: Add, here: Here, given: Any,
     assert red.stands() == ("ready", NEW)
 
 
+class TeamsDetect(DetectStaleOperator):
+    """A team's own operator."""
+
+
+class TeamsReconcile(ReconcilePresetOperator):
+    """Another."""
+
+
+def test_operators_that_inherit_from_these_are_found(red: Team, add: Add, here: Here) -> None:
+    place = dict(red.place)
+    pipeline = place.pop("pipeline_name")
+    with DAG(red.dag_id, schedule=None, tags=["spot-runner"]) as dag:
+        found = TeamsDetect(task_id="find", **place)
+        TeamsReconcile.partial(task_id="mend", **place | {"pipeline_name": pipeline}).expand(presets=found.output)
+    add(dag)
+    answer = here("reconcile", PRESET, "--dag-id", red.dag_id, "-o", "json")
+    assert (answer.code, answer.outcomes) == (0, {PRESET: "corrected_ready"})
+
+
 @pytest.mark.parametrize(("minutes", "stale"), [(44, True), (46, False), (1500, False)])
 def test_a_duration_comes_through_airflows_database(red: Team, add: Add, here: Here, minutes: int, stale: bool) -> None:
     add(dag_of(red, detect={"stale_after": timedelta(minutes=minutes)}))

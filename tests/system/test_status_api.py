@@ -14,6 +14,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
@@ -21,7 +22,7 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
@@ -162,6 +163,26 @@ def made_later(after: Snapshot) -> Iterator[None]:
 
 
 @pytest.fixture
+def inherited(after: Snapshot) -> Iterator[None]:
+    """Let the run's operators have been a team's own, which inherit from these."""
+    with create_session() as session:
+        (named,) = session.execute(
+            select(func.count()).where(
+                TaskInstance.dag_id == DAG, TaskInstance.custom_operator_name == TaskInstance.operator
+            )
+        ).one()
+        assert named == session.scalar(select(func.count()).where(TaskInstance.dag_id == DAG))
+        session.execute(
+            update(TaskInstance).where(TaskInstance.dag_id == DAG).values(operator="Teams" + TaskInstance.operator)
+        )
+    yield
+    with create_session() as session:
+        session.execute(
+            update(TaskInstance).where(TaskInstance.dag_id == DAG).values(operator=TaskInstance.custom_operator_name)
+        )
+
+
+@pytest.fixture
 def fixed(pushed: Callable[..., None]) -> None:
     """Let detection have looked at some presets only."""
     with create_session() as session:
@@ -274,6 +295,10 @@ def test_an_hour_without_a_run_is_stale(viewer: TestClient, an_hour_ago: None) -
     answer = status(viewer)
     assert (answer["status"], answer["state"]) == ("degraded", "stale")
     assert 0 < (parse_timestamp(answer["due"]) - parse_timestamp(answer["runs"][0]["beganAt"])).total_seconds() <= 900
+
+
+def test_a_teams_own_operators_are_found(viewer: TestClient, inherited: None) -> None:
+    assert len(status(viewer)["presets"]) == len(OUTCOMES)
 
 
 def test_the_newest_run_is_the_one_that_began_last(viewer: TestClient, made_later: None) -> None:
