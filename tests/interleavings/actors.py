@@ -180,6 +180,7 @@ def reconciling(
     attempt: int = 1,
     dry: bool = False,
     skew: int = 0,
+    names: int = 2,
     protocol: Protocol = REAL,
     **options: Any,
 ) -> Actor:
@@ -189,6 +190,7 @@ def reconciling(
     :param run: the run that signs records.
     :param attempt: the try.
     :param dry: whether it only says what it would do.
+    :param names: how many names a pipeline may have.
     """
 
     def start(clock: Clock) -> Flow:
@@ -197,7 +199,7 @@ def reconciling(
             f"reconcile/0/{attempt}",
             REGION,
             clock,
-            pipeline_names=("spot-runner-{preset}", "spot-runner-{preset}-windows"),
+            pipeline_names=("spot-runner-{preset}", "spot-runner-{preset}-windows")[:names],
             repeated=attempt > 1,
             dry_run=dry,
         )
@@ -208,7 +210,7 @@ def reconciling(
             found = found.retried((yield ListIntents()), what.owner)
         return (yield from protocol.reconcile(found, what))
 
-    steps = protocol.remembered.setdefault((candidate, run, attempt, dry, skew), {})
+    steps = protocol.remembered.setdefault((candidate, run, attempt, dry, skew, names), {})
     return Actor(name, start, skew=skew, protocol=protocol, steps=steps, **options)
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from spot_runner_provider.protocol.calls import Busy, Commit, Pause, PutConfig
+from spot_runner_provider.records.ami_state import MalformedRecord
 from spot_runner_provider.records.image import Image
 from spot_runner_provider.records.platform import Platform
 from tests.interleavings.actors import (
@@ -145,6 +146,11 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
         "": (world, 3, 5),
         ", secure": (world._replace(secure=True), 3, 5),
         ", build failed": (stale_world(BROKEN), 3, 1),
+        ", build failed, a platform that nobody tells": (
+            stale_world(replace(BROKEN, platform=None))._replace(pipelines=unknown.pipelines),
+            2,
+            1,
+        ),
         ", build failed, pipeline off": (
             stale_world(BROKEN)._replace(pipelines=(replace(PIPELINE, is_enabled=False, failures=5),)),
             3,
@@ -158,6 +164,11 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
         "no pipeline": (world._replace(pipelines=()), 1, _back_to(world)),
         "pipeline of two": (
             for_windows._replace(pipelines=(WINDOWS_PIPELINE,), neighbour=neighbour),
+            2,
+            lambda end: end._replace(neighbour=None),
+        ),
+        "pipeline of two, one malformed": (
+            for_windows._replace(pipelines=(WINDOWS_PIPELINE,), neighbour=MalformedRecord("no status")),
             2,
             lambda end: end._replace(neighbour=None),
         ),
@@ -195,6 +206,12 @@ def undisturbed(protocol: Protocol = REAL) -> Iterator[Case]:
         met = _holding(stale_world(BROKEN), *texts)
         one = reconciling("R1", detect(met, moment(0)), protocol=protocol)
         yield Case(f"R1, build failed, {name}", met, (one,), remedy=_repaired, calls=4, tidy=True)
+    only = reconciling("R1", detect(world, moment(0)), names=1, protocol=protocol)
+    of_windows = stale_world(replace(BROKEN, platform=Platform.WINDOWS))
+    yield Case("R1, one name, build failed", of_windows, (only,), calls=3, tidy=True)
+    yield Case(
+        "R1, one name, no pipeline", world._replace(pipelines=()), (only,), dry=True, remedy=_back_to(world), calls=1
+    )
     advanced = _holding(world._replace(tier="Advanced"), full)
     yield Case("R1, room in the Advanced tier", advanced, (first(advanced, NONE, protocol),), versions=1, calls=9)
     new, text = stale_world(SAME, fresh=True), dumps({**CONFIG, "ami": ami_of_image(SAME)})
@@ -252,7 +269,7 @@ def waiting(protocol: Protocol = REAL) -> Iterator[Case]:
 
 def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
     """R1 beside somebody who takes away what it needs: the record, its AMI id, the parameter's room or its platform."""
-    for faults in (NONE, Faults(1, 1), Faults(1, 1, retried=True)):
+    for faults in (NONE, Faults(1, 1), Faults(1, 1, retried=True), Faults(0, 1, hindered=True)):
         world = stale_world(SAME)
         one = first(world, faults, protocol)
         yield _case("R1+D", world, faults, one, deleting())
@@ -260,7 +277,7 @@ def vanishing(protocol: Protocol = REAL) -> Iterator[Case]:
         case = _case("R1+H, no room", world, faults, one, filling())
         yield replace(case, remedy=_advanced)
         case = _case("R1+H, other platform", world, faults, one, editor(key="platform", value="windows"))
-        yield replace(case, remedy=_for_linux)
+        yield replace(case, remedy=_for_linux(protocol))
 
 
 def overtaken(protocol: Protocol = REAL) -> Iterator[Case]:
@@ -346,10 +363,15 @@ def _allowed(end: World) -> World:
     return end._replace(denied=None)
 
 
-def _for_linux(end: World) -> World:
-    """Return the world after the next run has told of it, and a person has made the parameter one for Linux again."""
-    told = dying(reconciling("R4", run="run4"), end._replace(time=end.time + 15 * 60), calls=20)
-    return _after(told._replace(time=told.time + 6 * 60), editing("H'", "platform", "linux"))
+def _for_linux(protocol: Protocol) -> Remedy:
+    """Return what tells of it in the next run, after which a person makes the parameter one for Linux again."""
+    next_run = reconciling("R4", run="run4", protocol=protocol)
+
+    def remedy(end: World) -> World:
+        told = dying(next_run, end._replace(time=end.time + 15 * 60), calls=20)
+        return _after(told._replace(time=told.time + 6 * 60), editing("H'", "platform", "linux"))
+
+    return remedy
 
 
 def _advanced(end: World) -> World:
@@ -493,7 +515,8 @@ def abandoned(protocol: Protocol = REAL) -> Iterator[Case]:
     broken = handling("E", NEWER_BROKEN, finishes=True, skew=5)
     right = editing("E'", "ami", ami_of_image(SAME))
     gone, invalid = _holding(died), _holding(died, died.real.versions[0].text, "{")
-    other_platform = _after(died, editor(key="platform", value="windows"))
+    windows = editor(key="platform", value="windows")
+    other_platform = _after(died, windows)
     for dry in (False, True):
         told = " (dry)" if dry else ""
         for name, (met, more, enough) in {
@@ -505,6 +528,7 @@ def abandoned(protocol: Protocol = REAL) -> Iterator[Case]:
             ", no AMI id": (_after(died, replacing("none", SAME)), (), 3),
             ", failed and no AMI id": (_after(died, replacing("none", SAME), broken), (), 3),
             ", parameter right already": (_after(died, right), (), 6),
+            ", all for Windows": (_after(died, replacing("ami-0newer", NEWER), windows), (), 7),
         }.items():
             two = reconciling("R2", detect(met, moment(met.time)), run="run2", dry=dry, protocol=protocol)
             enough = min(enough, 4) if dry and enough else enough
@@ -516,7 +540,7 @@ def abandoned(protocol: Protocol = REAL) -> Iterator[Case]:
         for name, (met, remedy) in {
             "no parameter": (gone, _repaired),
             "no JSON": (invalid, _repaired),
-            "other platform": (other_platform, _for_linux),
+            "other platform": (other_platform, _for_linux(protocol)),
         }.items():
             two = reconciling("R2", detect(met, moment(met.time)), run="run2", dry=dry, protocol=protocol)
             yield Case(f"R1 died, {name}, R2{told}", met, (two,), dry=True, remedy=remedy, calls=2)

@@ -38,7 +38,7 @@ from spot_runner_provider.protocol.calls import (
     Refused,
 )
 from spot_runner_provider.protocol.candidate import Candidate
-from spot_runner_provider.records.ami_state import AmiState, Status, job_id, render_timestamp
+from spot_runner_provider.records.ami_state import AmiState, MalformedRecord, Status, job_id, render_timestamp
 from spot_runner_provider.records.image import GIVEN_UP, Ami, Image, Pipeline, UndatedImage
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
@@ -127,7 +127,7 @@ class World(NamedTuple):
     """Those of ours whose commit was applied, and its reply lost."""
     intents: tuple[Intent, ...] = ()
     time: int = 0
-    neighbour: AmiState | None = None
+    neighbour: AmiState | MalformedRecord | None = None
     """The record of another preset, to which the pipeline for Windows may belong as well."""
     looked: int = 0
     """The newest version that one of ours has seen in a history."""

@@ -148,10 +148,13 @@ MUTANTS: Mapping[str, Callable[[], Protocol]] = {
     ),
     "finishing without an intent": lambda: Protocol(rewritten(("_finish_put", "    yield LogIntent(own)\n", ""))),
     "finishing intent of the newest version": lambda: Protocol(
-        rewritten(("_finish_put", _STANDING_FOR, f"{_STANDING_FOR}\n    {_NEWEST}"))
+        rewritten(("_before_finishing", _STANDING_FOR, f"{_STANDING_FOR}\n    {_NEWEST}"))
     ),
     "an intent stands for all that it outreaches": lambda: Protocol(rewritten(redundant=_outreached)),
-    "updatedAt = now": lambda: Protocol(rewritten(("_look_up", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
+    "a covered platform comes back without its AMI": lambda: Protocol(
+        rewritten(("_Following", "return self._merged_with(ami_of(edited))", "return text"))
+    ),
+    "updatedAt = now": lambda: Protocol(rewritten(("_judged", "at = looked_up_at - CLOCK_SKEW", "at = run.clock()"))),
     "own write taken for a defeat": lambda: Protocol(
         rewritten(("_own", "present.reconciled_by == run.owner", "False"))
     ),
