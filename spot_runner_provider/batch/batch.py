@@ -327,6 +327,7 @@ class _Progress:
         self.wrote = False
         self._admitted = False
         self._put = False
+        self._pipeline_arn: str | None = None
         self.permit = Permit(0, 0.0)
         self.call: Call = Call()
         self._failed: tuple[Call, Exception | None] = (self.call, None)
@@ -387,6 +388,8 @@ class _Progress:
         self._put = self._put or isinstance(self.call, PutConfig)
         try:
             self.call = resume(self._flow)
+            if isinstance(self.call, LatestImage):
+                self._pipeline_arn = self.call.pipeline_arn
         except StopIteration as stop:
             self.result = stop.value
         except Exception as error:
@@ -420,4 +423,5 @@ class _Progress:
             outcome=outcome,
             dry_run=self._dry_run,
             detail=detail,
+            pipeline_arn=self._pipeline_arn,
         )
