@@ -19,14 +19,14 @@ def make_client(endpoint_url: str, region: str, service: str, config: Config | N
     :param service: as boto3 names it, such as ``ssm``
     :param config: botocore's, such as one that repeats nothing; proxies are always left out
     :param bystander: for seeds, checks and anybody else but the code under test: its calls are neither counted nor
-        delayed, throttled or disturbed
+        delayed, throttled or disturbed, so they are hardly repeated: an AWS that is gone is known at once
 
     >>> once = Config(retries={"total_max_attempts": 1})
     >>> client = make_client(aws.endpoint_url, "eu-central-1", "dynamodb", once, bystander=True)
     >>> client.list_tables()["TableNames"], aws.calls()
     ([], {})
     """
-    direct = Config(proxies={})
+    direct = Config(proxies={}, retries={"total_max_attempts": 2} if bystander else None)
     client = _session().client(
         service,  # type: ignore[call-overload]
         region_name=region,

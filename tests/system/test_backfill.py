@@ -33,7 +33,7 @@ class Size:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(Size(days=6, at_a_time=4), id="6 days"),
+        pytest.param(Size(days=4, at_a_time=3), id="4 days"),
         pytest.param(Size(days=24, at_a_time=8), id="24 days", marks=pytest.mark.long),
     ],
 )
