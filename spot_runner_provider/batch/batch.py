@@ -35,6 +35,7 @@ from spot_runner_provider.protocol.calls import (
 from spot_runner_provider.protocol.candidate import Candidate, Run
 from spot_runner_provider.protocol.outcome import Outcome, Result
 from spot_runner_provider.protocol.reconcile import Flow, reconcile
+from spot_runner_provider.records.image import GIVEN_UP
 from spot_runner_provider.records.text import shown
 
 if TYPE_CHECKING:
@@ -328,6 +329,7 @@ class _Progress:
         self._admitted = False
         self._put = False
         self._pipeline_arn: str | None = None
+        self._failed_build = False
         self.permit = Permit(0, 0.0)
         self.call: Call = Call()
         self._failed: tuple[Call, Exception | None] = (self.call, None)
@@ -344,7 +346,8 @@ class _Progress:
         """Whether it is about to read its parameter in order to put it; when finishing, it reads its record first."""
         match self.call:
             case ReadConfig(name) | ReadState(name):
-                return name == self.preset_name and not self._admitted and not self._put
+                puts = not self._failed_build or isinstance(self.call, ReadState)
+                return name == self.preset_name and puts and not self._admitted and not self._put
         return False
 
     @property
@@ -375,6 +378,8 @@ class _Progress:
             self.fail(answer)
             return
         self.wrote = self.wrote or isinstance(self.call, Commit | PutConfig)
+        if isinstance(self.call, LatestImage) and answer is not None:
+            self._failed_build = answer.status in GIVEN_UP  # its parameter is only looked at
         self.advance(lambda flow: flow.send(answer))
 
     def fail(self, error: Exception) -> None:

@@ -171,6 +171,11 @@ def _given(dag: Any, operator: type[Any]) -> dict[str, Any]:
             "nothing was done"
         )
     (task,) = tasks
+    if task.task_type != operator.__name__:
+        raise InvalidArgument(
+            f"the task {task.task_id} of the DAG {dag.dag_id} is a {task.task_type}, which may have other defaults "
+            f"than {operator.__name__} and do something else; nothing was done"
+        )
     given = {name: _duration(getattr(task, name, None)) for name in task.template_fields}
     if "is_dry_run" in given:
         given["dry_run"] = given.pop("is_dry_run")

@@ -76,8 +76,8 @@ class ReconcilePresetOperator(AmiStateOperator):
         ended are reconciled first. A dry run does not wait.
     :param deferrable: wait in the triggerer, not in a worker's slot. Needs the extra ``aiobotocore``.
     :param poll_interval: seconds between two looks at the builds that are waited for.
-    :param wait_timeout: how long each try waits. A build that is still running then is ``still_building``; one whose
-        last look failed is an ``error``. A ``timedelta``, or minutes.
+    :param wait_timeout: how long each try waits. A build that is still running then is ``still_building``, or ``stuck``
+        if it was that before the wait; one whose last look failed is an ``error``. A ``timedelta``, or minutes.
     :param aws_conn_id: the Airflow connection for AWS; see the Amazon provider. (templated)
     :param region_name: the AWS region; the connection's if ``None``. (templated)
     :param verify: whether, or with which bundle, TLS certificates are verified. (templated)

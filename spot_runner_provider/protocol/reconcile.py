@@ -242,7 +242,7 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
         except InvalidConfig as error:
             return _refused_before(error, draft, run)
     if run.dry_run:
-        detail = _join(f"dry run: would set failed ({reason})", draft.detail)
+        detail = _join(draft.detail, f"dry run: would set failed ({reason})")
         return replace(draft, outcome=Outcome.CORRECTED_FAILED, detail=detail)
     committed = yield Commit(seen, corrected)
     record = _own(committed, corrected, run)
@@ -251,7 +251,7 @@ def _commit_failed(seen: AmiState, corrected: AmiState, draft: Result, run: Run)
     if record.status is Status.READY:  # by an earlier try, which saw the build before this one
         corrected_ready = _corrected(draft, record, record, detail="set by an earlier try; the next run finishes it")
         return replace(corrected_ready, status=Status.BUILDING)
-    return _corrected(draft, record, record, detail=_join(record.error_message or "", draft.detail))
+    return _corrected(draft, record, record, detail=_join(draft.detail, record.error_message or ""))
 
 
 def _commit_ready(

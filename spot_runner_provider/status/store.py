@@ -67,17 +67,23 @@ def deployment(dag_id: str, session: Session) -> DeploymentHistory:
 
 
 def _runs(dag_id: str, session: Session) -> list[RunSummary]:
-    """Return the runs that began last, the last one first. A cleared run begins again.
+    """Return the runs that began last, the last one first, and the one that has waited least to begin.
 
-    A backfill's dates in the past do not matter.
+    A cleared run begins again. A backfill's dates in the past do not matter. However many runs wait, those that have
+    begun are not out of sight.
     """
-    began = func.coalesce(DagRun.start_date, DagRun.queued_at, DagRun.run_after)
-    columns = (DagRun.run_id, DagRun.state, began, DagRun.end_date)
-    query = select(*columns).where(DagRun.dag_id == dag_id).order_by(began.desc(), DagRun.id.desc()).limit(HISTORY)
-    return [
+    queued = func.coalesce(DagRun.queued_at, DagRun.run_after)
+    query = select(DagRun.run_id, DagRun.state, func.coalesce(DagRun.start_date, queued), DagRun.end_date).where(
+        DagRun.dag_id == dag_id
+    )
+    begun = query.where(DagRun.start_date.is_not(None)).order_by(DagRun.start_date.desc(), DagRun.id.desc())
+    waiting = query.where(DagRun.start_date.is_(None)).order_by(queued.desc(), DagRun.id.desc())
+    runs = [
         RunSummary(run_id, str(state), began, ended if state in _FINISHED else None)
-        for run_id, state, began, ended in session.execute(query)
+        for some in (begun.limit(HISTORY), waiting.limit(1))
+        for run_id, state, began, ended in session.execute(some)
     ]
+    return sorted(runs, key=lambda run: run.began, reverse=True)[:HISTORY]
 
 
 def _due(dag_id: str, since: datetime, session: Session) -> datetime | None:
@@ -99,15 +105,17 @@ def _newest(dag_id: str, run_ids: Sequence[str], session: Session) -> tuple[Told
     messages: dict[str, str] = {}
     tasks: dict[str, dict[str, Task]] = {run_id: {} for run_id in run_ids}
     operator_name = func.coalesce(TaskInstance.custom_operator_name, TaskInstance.operator)
-    columns = (TaskInstance.run_id, operator_name, TaskInstance.task_id)
+    columns = (TaskInstance.run_id, operator_name, TaskInstance.operator, TaskInstance.task_id)
     query = select(*columns, func.max(TaskInstance.map_index)).where(
         TaskInstance.dag_id == dag_id,
         TaskInstance.run_id.in_(run_ids),
         operator_name.in_((_DETECT, _RECONCILE, _REPORT)),
         func.coalesce(TaskInstance.state, "").not_in(_PASSED_OVER),
     )
-    for run_id, operator, task_id, map_index in session.execute(query.group_by(*columns)):
-        tasks[run_id][str(operator)] = Task(task_id, map_index)
+    rows = session.execute(query.group_by(*columns)).all()
+    # Of several tasks of a kind, one of the very class counts before a team's own.
+    for run_id, name, _, task_id, map_index in sorted(rows, key=lambda row: (row[1] == row[2], row[3])):
+        tasks[run_id][str(name)] = Task(task_id, map_index)
     for run_id in run_ids:
         found = tasks[run_id]
         if _REPORT not in found:

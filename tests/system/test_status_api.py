@@ -163,6 +163,28 @@ def made_later(after: Snapshot) -> Iterator[None]:
 
 
 @pytest.fixture
+def waiting(after: Snapshot) -> Iterator[None]:
+    """More runs than are looked at, none of which has begun."""
+    with create_session() as session:
+        began = session.scalars(select(DagRun.start_date).where(DagRun.dag_id == DAG)).one()
+        for number in range(25):
+            moment = began + timedelta(minutes=number)
+            session.add(
+                DagRun(
+                    dag_id=DAG,
+                    run_id=f"backfill__{number}",
+                    run_type=DagRunType.BACKFILL_JOB,
+                    run_after=moment,
+                    queued_at=moment,
+                    state=DagRunState.QUEUED,
+                )
+            )
+    yield
+    with create_session() as session:
+        session.execute(delete(DagRun).where(DagRun.dag_id == DAG, DagRun.run_id.startswith("backfill__")))
+
+
+@pytest.fixture
 def inherited(after: Snapshot) -> Iterator[None]:
     """Let the run's operators have been a team's own, which inherit from these."""
     with create_session() as session:
@@ -299,6 +321,12 @@ def test_an_hour_without_a_run_is_stale(viewer: TestClient, an_hour_ago: None) -
 
 def test_a_teams_own_operators_are_found(viewer: TestClient, inherited: None) -> None:
     assert len(status(viewer)["presets"]) == len(OUTCOMES)
+
+
+def test_runs_that_wait_do_not_hide_what_the_last_one_found(viewer: TestClient, waiting: None) -> None:
+    answer = status(viewer)
+    assert [run["runId"] for run in answer["runs"]] == ["backfill__24", answer["reportedBy"]]
+    assert len(answer["presets"]) == len(OUTCOMES)
 
 
 def test_the_newest_run_is_the_one_that_began_last(viewer: TestClient, made_later: None) -> None:

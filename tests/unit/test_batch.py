@@ -39,6 +39,7 @@ from spot_runner_provider.records.ami_state import AmiState, Status
 from spot_runner_provider.records.image import Ami, Image, Pipeline
 from spot_runner_provider.records.intent import Intent
 from spot_runner_provider.records.parameter import ConfigVersion
+from spot_runner_provider.records.platform import Platform
 
 from .values import ACCOUNT, NOW, REGION
 
@@ -401,6 +402,14 @@ class TestEverybodysTrouble:
         for answer in (None, IMAGE):
             progress.answer(answer)
         assert (progress.call, progress.begins) == (ReadConfig("p"), True)
+
+    def test_a_failed_build_whose_platform_is_compared_begins_nothing(self):
+        candidate = Candidate("p", AmiState("p", Status.BUILDING, "2026-02-11T15:00:00.000Z"))
+        progress = _Progress(candidate, replace(RUN, pipeline_names=("{preset}", "{preset}-windows")))
+        progress.advance(next)
+        for answer in ((Pipeline("p", "arn:pipeline"),), replace(FAILED, platform=Platform.LINUX)):
+            progress.answer(answer)
+        assert (progress.call, progress.begins) == (ReadConfig("p"), False)
 
     @pytest.mark.parametrize("max_workers", [2, 4])
     def test_threads_share_what_is_known(self, max_workers):

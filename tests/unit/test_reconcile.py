@@ -216,11 +216,11 @@ class TestDisabledPipeline:
     def test_it_is_told_beside_a_failed_build_and_not_in_the_record(self, failures, said):
         found = self.found(is_enabled=False, failures=failures)
         result = play(STALE, found, built(self.FAILED_IMAGE), (Commit(SEEN, FAILED), Committed()))
-        assert (result.outcome, result.detail) == ("corrected_failed", f"FAILED: no disk; {said}")
+        assert (result.outcome, result.detail) == ("corrected_failed", f"{said}; FAILED: no disk")
 
     def test_a_dry_run_tells_it_too(self):
         result = play(STALE, self.found(is_enabled=False, failures=5), built(self.FAILED_IMAGE), run=DRY_RUN)
-        assert result.detail == f"dry run: would set failed (FAILED: no disk); {self.SAID}"
+        assert result.detail == f"{self.SAID}; dry run: would set failed (FAILED: no disk)"
 
     def test_it_is_told_where_there_is_no_image(self):
         result = play(STALE, self.found(is_enabled=False, failures=5), built(None))
