@@ -55,12 +55,12 @@ up: .venv/.installed
 PYTEST = bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.installed .venv-ministack/.installed
-	@echo "make test takes about nine minutes on two idle cores."
+	@echo "make test takes eight to ten minutes on two idle cores."
 	@.venv/bin/python -m tests.needs
 	@$(ALONE) .venv/$(PYTEST) -m 'not long'
 
 test-long: .venv/.installed .venv-ministack/.installed
-	@echo "make test-long takes about eighteen minutes on two idle cores."
+	@echo "make test-long takes about twenty minutes on two idle cores."
 	@.venv/bin/python -m tests.needs
 	@$(ALONE) .venv/$(PYTEST) -m long
 
