@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
@@ -22,7 +23,7 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from spot_runner_provider.embedded.__main__ import airflow_connection
 from spot_runner_provider.embedded.demo.deployment import OUTCOMES, seed_demo
@@ -141,47 +142,38 @@ def an_hour_ago(after: Snapshot) -> Iterator[None]:
 
 
 @pytest.fixture
-def made_later(after: Snapshot) -> Iterator[None]:
-    """Runs that were created after the one that has reported, and began before it: it was cleared, and ran again."""
-    with create_session() as session:
-        began = session.scalars(select(DagRun.start_date).where(DagRun.dag_id == DAG)).one() - timedelta(hours=1)
-        for number in range(25):
-            moment = began - timedelta(minutes=number)
-            session.add(
-                DagRun(
-                    dag_id=DAG,
-                    run_id=f"backfill__{number}",
-                    run_type=DagRunType.BACKFILL_JOB,
-                    run_after=moment,
-                    start_date=moment,
-                    state=DagRunState.SUCCESS,
-                )
-            )
-    yield
+def others(after: Snapshot) -> Iterator[Callable[..., None]]:
+    """Add 25 runs that are created after the one that has reported, a minute apart from some moment on."""
+
+    def add(first: timedelta, step: timedelta, state: DagRunState, moment_of: str) -> None:
+        with create_session() as session:
+            began = session.scalars(select(DagRun.start_date).where(DagRun.dag_id == DAG)).one()
+            for number in range(25):
+                moment = began + first + number * step
+                times = {"run_after": moment, moment_of: moment}
+                kind = DagRunType.BACKFILL_JOB
+                session.add(DagRun(dag_id=DAG, run_id=f"backfill__{number}", run_type=kind, state=state, **times))
+
+    yield add
     with create_session() as session:
         session.execute(delete(DagRun).where(DagRun.dag_id == DAG, DagRun.run_id.startswith("backfill__")))
 
 
 @pytest.fixture
-def waiting(after: Snapshot) -> Iterator[None]:
-    """More runs than are looked at, none of which has begun."""
+def teams_detection(after: Snapshot) -> Iterator[None]:
+    """Let the run have had a second task that detects, by a team's own operator."""
+    table = TaskInstance.__table__
     with create_session() as session:
-        began = session.scalars(select(DagRun.start_date).where(DagRun.dag_id == DAG)).one()
-        for number in range(25):
-            moment = began + timedelta(minutes=number)
-            session.add(
-                DagRun(
-                    dag_id=DAG,
-                    run_id=f"backfill__{number}",
-                    run_type=DagRunType.BACKFILL_JOB,
-                    run_after=moment,
-                    queued_at=moment,
-                    state=DagRunState.QUEUED,
-                )
-            )
+        row = session.execute(select(table).where(table.c.dag_id == DAG, table.c.task_id == "detect_stale")).one()
+        values = dict(row._mapping) | {
+            "id": type(row.id)(str(uuid4())),
+            "task_id": "teams_detection",
+            "operator": "TeamsDetect",
+        }
+        session.execute(insert(table).values(values))
     yield
     with create_session() as session:
-        session.execute(delete(DagRun).where(DagRun.dag_id == DAG, DagRun.run_id.startswith("backfill__")))
+        session.execute(delete(table).where(table.c.dag_id == DAG, table.c.task_id == "teams_detection"))
 
 
 @pytest.fixture
@@ -323,13 +315,20 @@ def test_a_teams_own_operators_are_found(viewer: TestClient, inherited: None) ->
     assert len(status(viewer)["presets"]) == len(OUTCOMES)
 
 
-def test_runs_that_wait_do_not_hide_what_the_last_one_found(viewer: TestClient, waiting: None) -> None:
+def test_of_two_that_detect_the_one_of_the_very_class_counts(viewer: TestClient, teams_detection: None) -> None:
+    assert lines(status(viewer))["linux-x64-docker"]["logPath"].endswith("/tasks/detect_stale")
+
+
+def test_runs_that_wait_do_not_hide_what_the_last_one_found(viewer: TestClient, others: Callable[..., None]) -> None:
+    others(timedelta(0), timedelta(minutes=1), DagRunState.QUEUED, "queued_at")
     answer = status(viewer)
     assert [run["runId"] for run in answer["runs"]] == ["backfill__24", answer["reportedBy"]]
     assert len(answer["presets"]) == len(OUTCOMES)
 
 
-def test_the_newest_run_is_the_one_that_began_last(viewer: TestClient, made_later: None) -> None:
+def test_the_newest_run_is_the_one_that_began_last(viewer: TestClient, others: Callable[..., None]) -> None:
+    """It was cleared, and ran again."""
+    others(-timedelta(hours=1), -timedelta(minutes=1), DagRunState.SUCCESS, "start_date")
     answer = status(viewer)
     assert [run["runId"] for run in answer["runs"]] == [answer["reportedBy"], *(f"backfill__{n}" for n in range(19))]
     assert len(answer["presets"]) == len(OUTCOMES)
